@@ -1,0 +1,33 @@
+/* pool.h: memory blocks that are given back and taken again, by size class. One pool serves one stream; it is not
+ * thread-safe, and its counters are read by the thread that owns it. */
+#ifndef CPL_MEMORY_POOL_H
+#define CPL_MEMORY_POOL_H
+
+#include "error.h"
+
+/* Where blocks really come from: the host's heap (cpl_host_memory) or a device's. */
+typedef struct cpl_memory {
+    void *(*take)(void *context, size_t bytes); /* aligned to 64 bytes; NULL when there is none */
+    void (*give)(void *context, void *block);
+    void *context;
+} cpl_memory;
+extern const cpl_memory cpl_host_memory;
+
+typedef struct cpl_pool cpl_pool;
+
+typedef struct cpl_pool_stats {
+    uint64_t allocations; /* blocks taken from `memory` */
+    uint64_t reuses;      /* requests served by a block that lay idle */
+    uint64_t held_bytes;  /* in use and idle */
+    uint64_t used_bytes, used_blocks;
+    uint64_t peak_bytes;  /* the largest used_bytes */
+} cpl_pool_stats;
+
+cpl_pool *cpl_pool_new(const cpl_memory *memory, size_t budget_bytes, cpl_error *error); /* budget 0: none */
+void cpl_pool_free(cpl_pool *pool); /* every block must have come back */
+void *cpl_pool_take(cpl_pool *pool, size_t bytes, cpl_error *error);
+void cpl_pool_give(cpl_pool *pool, void *block); /* NULL is allowed */
+void cpl_pool_trim(cpl_pool *pool, size_t keep_bytes); /* frees idle blocks until at most keep_bytes are held */
+void cpl_pool_stats_read(const cpl_pool *pool, cpl_pool_stats *stats);
+
+#endif

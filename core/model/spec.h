@@ -1,0 +1,50 @@
+/* spec.h: the hyper-parameters of a model. From the safetensors metadata key `couplet.spec` (JSON, see CONTRIBUTING.md);
+ * a file without one is read off its tensors' names and shapes. */
+#ifndef CPL_MODEL_SPEC_H
+#define CPL_MODEL_SPEC_H
+
+#include "safetensors.h"
+
+#define CPL_MAX_LEVELS 8
+#define CPL_MAX_TEXTS 2
+
+typedef enum cpl_prediction { CPL_PREDICT_EPSILON, CPL_PREDICT_V } cpl_prediction;
+
+typedef struct cpl_unet_spec {
+    int in_channels, model_channels, levels, num_res_blocks;
+    int channel_mult[CPL_MAX_LEVELS], transformer_depth[CPL_MAX_LEVELS], transformer_depth_middle;
+    int num_heads, num_head_channels; /* num_heads > 0: that many everywhere; else channels / num_head_channels */
+    int context_dim, adm_in_channels, norm_groups;
+    bool linear_in_transformer;       /* proj_in/out are linear [o, i] and not 1x1 convolutions */
+} cpl_unet_spec;
+
+typedef struct cpl_vae_spec {
+    int ch, levels, ch_mult[CPL_MAX_LEVELS], ch_mult_decoder[CPL_MAX_LEVELS];
+    int num_res_blocks, z_channels, norm_groups;
+    float scaling_factor;
+    bool has_latent_rgb;
+    float latent_rgb[4][3], latent_rgb_bias[3]; /* latent (sampler scale) to RGB 0..1, linear, for previews */
+} cpl_vae_spec;
+
+typedef struct cpl_text_spec {
+    char prefix[96];  /* of the tensor names */
+    bool openclip;    /* layout "openclip" (joint in_proj) instead of "hf" */
+    bool quick_gelu;
+    int width, layers, heads, context_length, vocab_size, projection;
+} cpl_text_spec;
+
+typedef struct cpl_model_spec {
+    char family[16];  /* "sd1", "sdxl" */
+    cpl_unet_spec unet;
+    cpl_vae_spec vae;
+    cpl_text_spec text[CPL_MAX_TEXTS];
+    int texts;
+    cpl_prediction prediction;
+    double beta_start, beta_end;
+    int train_timesteps;
+    cpl_defaults defaults;
+} cpl_model_spec;
+
+bool cpl_model_spec_read(const cpl_safetensors *st, cpl_model_spec *spec, cpl_error *error);
+
+#endif

@@ -1,0 +1,16 @@
+/* vae.h: latent to picture (and, later, back). */
+#ifndef CPL_MODEL_VAE_H
+#define CPL_MODEL_VAE_H
+
+#include "../backend.h"
+#include "spec.h"
+
+typedef struct cpl_vae cpl_vae;
+cpl_vae *cpl_vae_new(cpl_backend *backend, const cpl_safetensors *st, const cpl_vae_spec *spec, cpl_error *error);
+void cpl_vae_free(cpl_vae *vae, cpl_backend *backend);
+int cpl_vae_factor(const cpl_vae *vae); /* pixels per latent cell */
+typedef void cpl_vae_probe(void *user, cpl_stream *s, const char *module, const cpl_tensor *output);
+/* z [n, h, w, z_channels], already divided by scaling_factor. Result [n, h*f, w*f, 3], about -1..1, not clamped. */
+cpl_tensor cpl_vae_decode(const cpl_vae *vae, cpl_stream *s, const cpl_tensor *z, cpl_vae_probe *probe, void *probe_user);
+
+#endif

@@ -1,0 +1,38 @@
+/* pipeline.h: from conditionings and plans to a picture: noise, schedule, sampler with CFG, decode. It knows no layout
+ * and no thread; the session feeds it, golden tests feed it recorded noise. */
+#ifndef CPL_SAMPLE_PIPELINE_H
+#define CPL_SAMPLE_PIPELINE_H
+
+#include "../model/model.h"
+#include "schedule.h"
+
+typedef struct cpl_run {
+    const cpl_model *model;
+    cpl_stream *stream;
+    int width, height, steps;   /* pixels */
+    double cfg;                 /* at 1 the negative half is not evaluated */
+    const char *sampler, *schedule;
+    uint64_t seed;
+    const float *noise;         /* [4, h, w] start noise instead of the seed's, or NULL */
+    const float *sigmas;        /* [steps + 1] instead of the schedule's, or NULL */
+    cpl_unet_text positive, negative;
+    /* Asked before every step: may hand over newer plans (splice); NULL: the plans stay. */
+    void (*replan)(void *user, int step, cpl_unet_text *positive);
+    /* After each step (from 1); x and denoised are NCHW [4, h, w] on the host if `want_state`, else NULL. */
+    void (*stepped)(void *user, int step, double ms, const float *x, const float *denoised);
+    bool want_state;
+    void *user;
+} cpl_run;
+
+typedef struct cpl_run_result {
+    float *latent;     /* [4, h, w], sampler scale; owned */
+    float *image01;    /* [3, H, W] clamped to 0..1; owned; NULL if `decode` was false */
+    uint64_t step_allocations; /* pool misses in the steps after the first */
+    double first_step_ms, step_ms, decode_ms;
+} cpl_run_result;
+bool cpl_run_sample(const cpl_run *run, bool decode, cpl_run_result *result, cpl_error *error);
+void cpl_run_result_clear(cpl_run_result *result);
+/* 8-bit by truncation of 255 * v, as the WebUI does. */
+cpl_image *cpl_image_from_planes(const float *planes01 /* [3, H, W] */, int width, int height, cpl_error *error);
+
+#endif

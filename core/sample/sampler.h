@@ -1,0 +1,22 @@
+/* sampler.h: the solvers. Each walks x from sigmas[0] to 0 through a denoiser callback. */
+#ifndef CPL_SAMPLE_SAMPLER_H
+#define CPL_SAMPLE_SAMPLER_H
+
+#include "../backend.h"
+
+/* What a sampler needs of its surroundings; also how tests feed it a toy denoiser and recorded noise. */
+typedef struct cpl_sampler_host {
+    void *user;
+    /* denoised := model's estimate of the clean latent at x, sigma (after CFG). Shapes are equal. */
+    void (*denoise)(void *user, cpl_stream *s, const cpl_tensor *denoised, const cpl_tensor *x, float sigma);
+    /* noise := the next unit normal draw for the step (sigma, sigma_next). */
+    void (*noise)(void *user, cpl_stream *s, const cpl_tensor *noise, float sigma, float sigma_next);
+    /* After each step, step counts from 1: x is the new state, denoised the estimate that led to it. */
+    void (*stepped)(void *user, cpl_stream *s, int step, const cpl_tensor *x, const cpl_tensor *denoised);
+} cpl_sampler_host;
+
+/* x holds noise * sigmas[0] and ends as the clean latent. sigmas[steps + 1]. Stops early when the stream fails. */
+bool cpl_sampler_run(const char *sampler, cpl_stream *s, const cpl_tensor *x, const float *sigmas, int steps,
+                     const cpl_sampler_host *host, cpl_error *error);
+
+#endif

@@ -1,0 +1,19 @@
+/* editor.h: the full-screen editor. */
+#ifndef TUI_EDITOR_H
+#define TUI_EDITOR_H
+
+#include "../core/couplet.h"
+#include "term.h"
+
+typedef struct editor_options {
+    const char *path;          /* the layout's file, NULL: a new one without a name */
+    cpl_layout *layout;        /* taken over */
+    cpl_options session;       /* device, threads, ... */
+    color_choice color;
+    bool generate;             /* press `g` once at the start (what `make run` does) */
+} editor_options;
+
+/* Runs until the user quits. Returns the exit status; messages go to stderr after the terminal is given back. */
+int editor_run(const editor_options *options);
+
+#endif
