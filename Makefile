@@ -1,92 +1,184 @@
 # couplet: `make help` lists what can be done.
 #
-# Objects live in build/<kind>/, so that a sanitizer build and a plain one never mix. V=1 shows the commands.
+# Objects live in build/<kind>/, so that a sanitizer build and a plain one never mix and switching never cleans.
+# V=1 shows the commands.
+
+.DEFAULT_GOAL := all
+comma := ,
 
 PREFIX ?= /usr/local
 SANITIZE ?=
-CC ?= cc
 OPT ?= -O2 -g
-kind := $(if $(SANITIZE),$(subst $(comma),-,$(SANITIZE)),plain)
-comma := ,
-build := build/$(subst $(comma),-,$(or $(SANITIZE),plain))
+GOLDEN_DIR ?= tests/golden
+build := build/$(if $(SANITIZE),$(subst $(comma),-,$(SANITIZE)),plain)
 
-# Debian calls oneDNN's library dnnl; it has no pkg-config file everywhere.
+# ---- What the system has to bring (Debian and Ubuntu names) ------------------------------------------------------
+
+PACKAGES_BUILD := gcc libc6-dev make pkgconf libncurses-dev libcjson-dev libsixel-dev libpng-dev libdnnl-dev
+PACKAGES_TEST := libcmocka-dev tmux xterm xvfb xfonts-base x11-xkb-utils xkb-data imagemagick python3 locales
+PACKAGES_LINT := clang clang-format clang-tidy cppcheck mandoc shellcheck
+
 PKG_CORE := libcjson libpng
 PKG_TUI := ncursesw libsixel
 CORE_CFLAGS = $(shell pkg-config --cflags $(PKG_CORE) 2>/dev/null)
-CORE_LIBS = $(shell pkg-config --libs $(PKG_CORE) 2>/dev/null || echo -lcjson -lpng) -ldnnl -lgomp -lm -lpthread
+CORE_LIBS = $(shell pkg-config --libs $(PKG_CORE) 2>/dev/null || echo -lcjson -lpng) -ldnnl -lgomp -ldl -lm -lpthread
 TUI_CFLAGS = $(shell pkg-config --cflags $(PKG_TUI) 2>/dev/null)
 TUI_LIBS = $(shell pkg-config --libs $(PKG_TUI) 2>/dev/null || echo -lncursesw -ltinfo -lsixel)
+
+# ---- Compiler ---------------------------------------------------------------------------------------------------
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wformat=2
 WERROR ?= $(if $(CI),-Werror)
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer $(if $(findstring undefined,$(SANITIZE)),-fno-sanitize-recover=undefined))
-ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(OPT) $(WARNINGS) $(WERROR) $(SAN) -fPIC -pthread $(CFLAGS) -MMD -MP
+BASE_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARNINGS) $(WERROR)
+ALL_CFLAGS = $(BASE_CFLAGS) $(OPT) $(SAN) -fPIC -pthread $(CFLAGS)
 ALL_LDFLAGS = $(SAN) -pthread $(LDFLAGS)
+DEPENDENCIES = -MMD -MP
 
 core_src := $(wildcard core/*.c core/*/*.c)
 core_asm := $(wildcard core/model/builtin/*.S)
+builtin_data := $(wildcard core/model/builtin/*.safetensors core/model/builtin/*.json core/model/builtin/*.txt)
 tui_src := $(wildcard tui/*.c)
 core_obj := $(core_src:%.c=$(build)/%.o) $(core_asm:%.S=$(build)/%.o)
 tui_obj := $(tui_src:%.c=$(build)/%.o)
-test_src := $(wildcard tests/core/*/test_*.c tests/core/test_*.c tests/tui/test_*.c)
+tui_parts := $(filter-out $(build)/tui/main.o,$(tui_obj))
+test_src := $(wildcard tests/core/*/test_*.c tests/tui/test_*.c)
 test_bin := $(test_src:%.c=$(build)/%)
 golden_src := $(wildcard tests/golden/*.c)
+golden_obj := $(golden_src:%.c=$(build)/%.o)
+helper_bin := $(patsubst %.c,$(build)/%,$(wildcard tests/e2e/*.c tests/cli/*.c))
 lib := $(build)/libcouplet.a
 program := $(build)/couplet
 
 Q := $(if $(V),,@)
-say = $(if $(V),@:,@printf '  %-7s %s\n' $(1) '$(2)')
+say = $(if $(V),@:,@printf '  %-6s %s\n' $(1) '$(2)')
+
+# ---- Program and library -----------------------------------------------------------------------------------------
 
 .PHONY: all
-all: couplet libcouplet.a
+all: couplet libcouplet.a ## build ./couplet and ./libcouplet.a
 
-couplet: $(program)
-	$(Q)cp -f $< $@
-libcouplet.a: $(lib)
+# The copies at the top are of the plain build only: a sanitizer run must not replace the user's program.
+couplet: build/plain/couplet
+	$(Q)cp -f $< $@.new && mv -f $@.new $@
+libcouplet.a: build/plain/libcouplet.a
 	$(Q)cp -f $< $@
 
 $(program): $(tui_obj) $(lib)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(tui_obj) $(lib) $(TUI_LIBS) $(CORE_LIBS) -ldl
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(tui_obj) $(lib) $(TUI_LIBS) $(CORE_LIBS)
 $(lib): $(core_obj)
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && ar rcs $@ $(core_obj)
+	$(Q)rm -f $@ && $(AR) rcs $@ $(core_obj)
+ifneq ($(build),build/plain)
+build/plain/couplet build/plain/libcouplet.a:
+	$(Q)$(MAKE) --no-print-directory SANITIZE= $@
+endif
 
 # OpenMP stands in core/cpu only: the thread count is a property of the backend.
-$(build)/core/cpu/%.o: omp := -fopenmp
+$(build)/core/cpu/%.o: openmp := -fopenmp
 $(build)/core/%.o: core/%.c
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(omp) $(CORE_CFLAGS) -c -o $@ $<
-$(build)/core/model/builtin/%.o: core/model/builtin/%.S $(wildcard core/model/builtin/*.safetensors core/model/builtin/*.json core/model/builtin/*.txt)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(openmp) $(CORE_CFLAGS) $(DEPENDENCIES) -c -o $@ $<
+$(build)/core/model/builtin/%.o: core/model/builtin/%.S $(builtin_data)
 	$(call say,AS,$<)
 	$(Q)mkdir -p $(@D) && $(CC) -c -o $@ $<
 $(build)/tui/%.o: tui/%.c
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(TUI_CFLAGS) -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(TUI_CFLAGS) $(DEPENDENCIES) -c -o $@ $<
+
+.PHONY: run
+run: deps ## install what is missing, build, open the editor and generate (no terminal: render to a PNG)
+	@$(MAKE) --no-print-directory couplet
+	@if [ -t 0 ] && [ -t 1 ] && [ "$${TERM:-dumb}" != dumb ]; then \
+	    ./couplet --generate layouts/harbour.json; \
+	else \
+	    mkdir -p build && ./couplet render layouts/harbour.json -o build/harbour.png; \
+	fi
+
+# ---- Tests -------------------------------------------------------------------------------------------------------
 
 # A test of tui links everything of the program but its main.
-$(build)/tests/tui/%: tests/tui/%.c $(tui_obj) $(lib)
+$(build)/tests/tui/%: tests/tui/%.c $(tui_parts) $(lib)
 	$(call say,TEST,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(TUI_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(filter-out $(build)/tui/main.o,$(tui_obj)) $(lib) -lcmocka $(TUI_LIBS) $(CORE_LIBS) -ldl
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(TUI_CFLAGS) $(DEPENDENCIES) $(ALL_LDFLAGS) -o $@ $< $(tui_parts) $(lib) -lcmocka -lutil $(TUI_LIBS) $(CORE_LIBS)
 $(build)/tests/core/%: tests/core/%.c $(lib)
 	$(call say,TEST,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(lib) -lcmocka $(CORE_LIBS) -ldl
-$(build)/tests/golden/golden: $(golden_src) $(lib) tests/golden/golden.h
-	$(call say,TEST,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(filter-out -MMD -MP,$(ALL_CFLAGS)) $(CORE_CFLAGS) $(ALL_LDFLAGS) -o $@ $(golden_src) $(lib) $(CORE_LIBS) -ldl
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) $(DEPENDENCIES) $(ALL_LDFLAGS) -o $@ $< $(lib) -lcmocka $(CORE_LIBS)
+$(helper_bin): $(build)/%: %.c $(lib)
+	$(call say,TEST,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) $(DEPENDENCIES) $(ALL_LDFLAGS) -o $@ $< $(lib) $(CORE_LIBS)
+$(build)/tests/golden/%.o: tests/golden/%.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) $(DEPENDENCIES) -c -o $@ $<
+$(build)/tests/golden/golden: $(golden_obj) $(lib)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(golden_obj) $(lib) $(CORE_LIBS)
 
-GOLDEN_DIR ?= tests/golden
-.PHONY: golden
-golden: $(build)/tests/golden/golden
-	$(Q)$< $(GOLDEN_DIR)
+.PHONY: test
+test: deps-test ## all tests that need no GPU; SANITIZE=address,undefined or SANITIZE=thread for those builds
+	@$(MAKE) --no-print-directory tested
+
+.PHONY: tested
+tested: $(program) $(test_bin) $(build)/tests/golden/golden $(helper_bin) $(if $(SANITIZE),,couplet)
+	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run $(test_bin)
 
 .PHONY: unit
-unit: $(test_bin)
-	$(Q)for t in $(test_bin); do echo "$$t"; $$t || exit 1; done
+unit: $(test_bin) ## unit tests only
+	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run --unit $(test_bin)
+.PHONY: golden
+golden: $(build)/tests/golden/golden ## reference data; GOLDEN_DIR=DIR for another set of the same format
+	@$< $(GOLDEN_DIR)
+.PHONY: cli
+cli: $(program) $(helper_bin) ## the commands, run as a user would
+	@BUILD=$(build) tests/run --cli
+.PHONY: e2e
+e2e: $(program) $(helper_bin) ## the editor in real terminals (tmux, xterm under Xvfb)
+	@BUILD=$(build) tests/run --e2e
+.PHONY: mutants
+mutants: ## plant known mistakes in a copy, one by one: each must make its golden group fail
+	@tests/mutants
 
+.PHONY: lint
+lint: deps-lint ## clang-format, clang -Werror, clang-tidy, cppcheck, mandoc, shellcheck
+	@$(MAKE) --no-print-directory linted
+.PHONY: linted
+linted:
+	@tests/lint '$(BASE_CFLAGS) -Werror -pthread $(CORE_CFLAGS) $(TUI_CFLAGS)'
+
+# ---- House-keeping -----------------------------------------------------------------------------------------------
+
+.PHONY: deps deps-test deps-lint
+deps: ## install what a build needs (apt; sudo where needed)
+	@tests/packages $(PACKAGES_BUILD)
+deps-test: ## ... and what the tests need
+	@tests/packages $(PACKAGES_BUILD) $(PACKAGES_TEST)
+deps-lint: ## ... and what the linters are
+	@tests/packages $(PACKAGES_BUILD) $(PACKAGES_TEST) $(PACKAGES_LINT)
+
+layout_files := $(wildcard layouts/*.json layouts/*.png)
+.PHONY: install uninstall
+install: couplet ## install program, layouts and manual pages under PREFIX (DESTDIR is honoured)
+	install -D -m 755 couplet $(DESTDIR)$(PREFIX)/bin/couplet
+	install -d $(DESTDIR)$(PREFIX)/share/couplet/layouts
+	install -m 644 $(layout_files) $(DESTDIR)$(PREFIX)/share/couplet/layouts
+	install -D -m 644 man/couplet.1 $(DESTDIR)$(PREFIX)/share/man/man1/couplet.1
+	install -D -m 644 man/couplet-layout.5 $(DESTDIR)$(PREFIX)/share/man/man5/couplet-layout.5
+uninstall: ## remove them again
+	rm -f $(DESTDIR)$(PREFIX)/bin/couplet $(DESTDIR)$(PREFIX)/share/man/man1/couplet.1 $(DESTDIR)$(PREFIX)/share/man/man5/couplet-layout.5
+	rm -rf $(DESTDIR)$(PREFIX)/share/couplet
+.PHONY: man
+man: ## show the manual page
+	@man ./man/couplet.1
+.PHONY: format
+format: ## clang-format all sources in place
+	clang-format -i $(wildcard core/*.[ch] core/*/*.[ch] tui/*.[ch] tests/*.h tests/*/*.[ch] tests/core/*/*.[ch])
 .PHONY: clean
-clean:
+clean: ## remove everything that was built
 	rm -rf build couplet libcouplet.a
+.PHONY: help
+help: ## this list
+	@echo 'couplet: regional prompting in the terminal. Two commands do all the set-up: make run, make test.'
+	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
--include $(core_obj:.o=.d) $(tui_obj:.o=.d) $(test_bin:=.d)
+-include $(core_obj:.o=.d) $(tui_obj:.o=.d) $(test_bin:=.d) $(golden_obj:.o=.d) $(helper_bin:=.d)
