@@ -1,0 +1,119 @@
+/* load.c: finds tensors by name, checks their shapes and hands them to a backend for packing. It converts nothing by
+ * itself: values pass through as f32, one tensor at a time, so that a checkpoint never lies in memory twice. */
+#include "load.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../memory/alloc.h"
+
+static void fail(cpl_loader *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void fail(cpl_loader *l, const char *format, ...) {
+    char message[400];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(message, sizeof message, format, list);
+    va_end(list);
+    cpl_fail(l->error, CPL_E_FILE, "%s: %s", cpl_safetensors_path(l->st), message);
+    l->failed = true;
+}
+
+static void print_shape(char *text, size_t size, int rank, const int64_t *shape) {
+    size_t at = (size_t)snprintf(text, size, "[");
+    for (int i = 0; i < rank && at < size; i++)
+        at += (size_t)snprintf(text + at, size - at, i ? ", %lld" : "%lld", (long long)shape[i]);
+    if (at < size) snprintf(text + at, size - at, "]");
+}
+
+static bool same_shape(const cpl_st_entry *e, int rank, const int *shape) {
+    if (e->rank != rank) return false;
+    for (int i = 0; i < rank; i++)
+        if (e->shape[i] != shape[i]) return false;
+    return true;
+}
+
+/* `other_rank` (0: none): the same values may also have that rank, where the sides in which they differ are all 1. */
+static float *values(cpl_loader *l, const char *prefix, const char *name, const char *suffix, int rank,
+                     const int *shape, int other_rank) {
+    char full[256], has[96], wants[96];
+    int64_t wide[8] = {0};
+    if (l->failed) return NULL;
+    if (snprintf(full, sizeof full, "%s%s%s", prefix, name, suffix) >= (int)sizeof full) {
+        fail(l, "the name %s... is too long", full);
+        return NULL;
+    }
+    const cpl_st_entry *e = cpl_safetensors_find(l->st, full);
+    if (!e) {
+        fail(l, "tensor %s is missing; this checkpoint is not complete or of another kind", full);
+        return NULL;
+    }
+    if (!same_shape(e, rank, shape) && !(other_rank && same_shape(e, other_rank, shape))) {
+        for (int i = 0; i < rank; i++) wide[i] = shape[i];
+        print_shape(has, sizeof has, e->rank, e->shape);
+        print_shape(wants, sizeof wants, rank, wide);
+        fail(l, "tensor %s has the shape %s, but the model's other sizes ask for %s", full, has, wants);
+        return NULL;
+    }
+    float *list = cpl_safetensors_f32(l->st, e, l->error);
+    if (!list) l->failed = true;
+    return list;
+}
+
+/* Every packing ends here: the host copies go, a NULL weight is the loader's failure. */
+static cpl_weight *finish(cpl_loader *l, cpl_weight *packed, float *a, float *b) {
+    free(a);
+    free(b);
+    if (!packed) l->failed = true;
+    return packed;
+}
+
+cpl_weight *cpl_load_linear(cpl_loader *l, const char *prefix, const char *name, int out, int in, unsigned flags) {
+    const int shape[4] = {out, in, 1, 1};
+    float *w = values(l, prefix, name, ".weight", 2, shape, flags & CPL_LOAD_1X1 ? 4 : 0);
+    float *bias = flags & CPL_LOAD_BIAS ? values(l, prefix, name, ".bias", 1, shape, 0) : NULL;
+    cpl_weight *packed = NULL;
+    if (!l->failed) packed = l->backend->ops->linear_weight(l->backend, w, bias, out, in, l->error);
+    return finish(l, packed, w, bias);
+}
+
+cpl_weight *cpl_load_conv(cpl_loader *l, const char *prefix, const char *name, int out, int in, int k) {
+    const int shape[4] = {out, in, k, k};
+    float *w = values(l, prefix, name, ".weight", 4, shape, k == 1 ? 2 : 0);
+    float *bias = values(l, prefix, name, ".bias", 1, shape, 0);
+    cpl_weight *packed = NULL;
+    if (!l->failed) packed = l->backend->ops->conv_weight(l->backend, w, bias, out, in, k, k, l->error);
+    return finish(l, packed, w, bias);
+}
+
+cpl_weight *cpl_load_norm(cpl_loader *l, const char *prefix, const char *name, int c) {
+    float *gamma = values(l, prefix, name, ".weight", 1, &c, 0);
+    float *beta = values(l, prefix, name, ".bias", 1, &c, 0);
+    cpl_weight *packed = NULL;
+    if (!l->failed) packed = l->backend->ops->norm_weight(l->backend, gamma, beta, c, l->error);
+    return finish(l, packed, gamma, beta);
+}
+
+cpl_weight *cpl_load_table(cpl_loader *l, const char *prefix, const char *name, int count, int c) {
+    const int shape[2] = {count, c};
+    float *rows = values(l, prefix, name, "", 2, shape, 0);
+    cpl_weight *packed = NULL;
+    if (!l->failed) packed = l->backend->ops->table_weight(l->backend, rows, count, c, l->error);
+    return finish(l, packed, rows, NULL);
+}
+
+cpl_weight *cpl_load_rows(cpl_loader *l, const char *prefix, const char *weight, const char *bias, int rows, int first,
+                          int out, int in) {
+    const int shape[2] = {rows, in};
+    float *w = values(l, prefix, weight, "", 2, shape, 0);
+    float *b = bias ? values(l, prefix, bias, "", 1, shape, 0) : NULL;
+    cpl_weight *packed = NULL;
+    if (!l->failed)
+        packed = l->backend->ops->linear_weight(l->backend, w + (size_t)first * (size_t)in, b ? b + first : NULL, out,
+                                                in, l->error);
+    return finish(l, packed, w, b);
+}
+
+float *cpl_load_values(cpl_loader *l, const char *prefix, const char *name, int rank, const int *shape) {
+    return values(l, prefix, name, "", rank, shape, 0);
+}
