@@ -18,7 +18,7 @@ typedef struct cpl_run {
     cpl_unet_text positive, negative;
     /* Asked before every step: may hand over newer plans (splice); NULL: the plans stay. */
     void (*replan)(void *user, int step, cpl_unet_text *positive);
-    /* After each step (from 1); x and denoised are NCHW [4, h, w] on the host if `want_state`, else NULL. */
+    /* After each step (from 1), `ms` after the run's start; x and denoised are NCHW [4, h, w] on the host if `want_state`, else NULL. */
     void (*stepped)(void *user, int step, double ms, const float *x, const float *denoised);
     bool want_state;
     void *user;
@@ -28,11 +28,13 @@ typedef struct cpl_run_result {
     float *latent;     /* [4, h, w], sampler scale; owned */
     float *image01;    /* [3, H, W] clamped to 0..1; owned; NULL if `decode` was false */
     uint64_t step_allocations; /* pool misses in the steps after the first */
-    double first_step_ms, step_ms, decode_ms;
+    double first_step_ms, step_ms, decode_ms; /* step_ms: median of the steps after the first */
 } cpl_run_result;
+/* False with CPL_E_CANCELLED when the stream was cancelled; nothing of `result` is to be freed then. The start noise
+ * and the noise of ancestral steps come from one generator, in this order. */
 bool cpl_run_sample(const cpl_run *run, bool decode, cpl_run_result *result, cpl_error *error);
 void cpl_run_result_clear(cpl_run_result *result);
-/* 8-bit by truncation of 255 * v, as the WebUI does. */
+/* 8-bit by truncation of 255 * v, as the WebUI does; values lie in 0..1. */
 cpl_image *cpl_image_from_planes(const float *planes01 /* [3, H, W] */, int width, int height, cpl_error *error);
 
 #endif

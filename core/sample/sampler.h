@@ -15,7 +15,12 @@ typedef struct cpl_sampler_host {
     void (*stepped)(void *user, cpl_stream *s, int step, const cpl_tensor *x, const cpl_tensor *denoised);
 } cpl_sampler_host;
 
-/* x holds noise * sigmas[0] and ends as the clean latent. sigmas[steps + 1]. Stops early when the stream fails. */
+/* How far an ancestral step goes down by the solver and how much new noise brings it back up to sigma_next. */
+void cpl_ancestral_step(double sigma, double sigma_next, double eta, double *down, double *up);
+
+/* x holds noise * sigmas[0] and ends as the clean latent. sigmas[steps + 1]. Each step stands between the backend's step_begin
+ * and step_end; tensors are made before the first. Stops early when the stream fails: then false, and the stream is
+ * settled. A name that is not in cpl_sampler_names is an error. */
 bool cpl_sampler_run(const char *sampler, cpl_stream *s, const cpl_tensor *x, const float *sigmas, int steps,
                      const cpl_sampler_host *host, cpl_error *error);
 

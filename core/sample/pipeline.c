@@ -1,0 +1,223 @@
+/* pipeline.c: one run from conditionings to a latent and its picture: start noise, guided denoising in one batch of
+ * [uncond, cond], and the host's view of each step. Everything a step needs is made before the first one. It knows no
+ * layout, no thread and no cache. */
+#include "pipeline.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../memory/alloc.h"
+#include "clock.h"
+#include "planes.h"
+#include "predict.h"
+#include "rng.h"
+#include "sampler.h"
+
+typedef struct pipeline {
+    const cpl_run *run; /* borrowed */
+    cpl_stream *s;
+    int w, h, c, batch; /* of the latent; batch 1: no guidance */
+    size_t cells, count;
+    cpl_unet_text texts[2]; /* the last one is the positive */
+    cpl_noise_levels levels;
+    cpl_rng rng;
+    float *sigmas, *draw; /* owned, as all below: [steps + 1], [count] in the order of the generator */
+    float *host, *x_planes, *denoised_planes;
+    double *step_ms, start_ms, last_ms;
+    cpl_tensor x, input, output; /* output also holds guided sums; input and output have `batch` elements */
+    uint64_t first_allocations;  /* of the pool, after the first step */
+} pipeline;
+
+static bool check_run(const cpl_run *run, cpl_error *error) {
+    int factor = cpl_vae_factor(run->model->vae);
+    if (run->model->spec.unet.adm_in_channels > 0)
+        return cpl_fail(error, CPL_E_UNSUPPORTED, "%s: models with a size vector (SDXL) cannot be run yet",
+                        run->model->info.name);
+    if (run->model->spec.unet.in_channels != run->model->spec.vae.z_channels)
+        return cpl_fail(error, CPL_E_UNSUPPORTED, "%s: the UNet takes %d channels, the latent has %d",
+                        run->model->info.name, run->model->spec.unet.in_channels, run->model->spec.vae.z_channels);
+    if (run->width < factor || run->height < factor || run->width % factor || run->height % factor)
+        return cpl_fail(error, CPL_E_INPUT, "%dx%d: both sides must be multiples of %d", run->width, run->height,
+                        factor);
+    return true;
+}
+
+static bool make_sigmas(pipeline *p, cpl_error *error) {
+    const cpl_run *run = p->run;
+    const cpl_model_spec *spec = &run->model->spec;
+    if (!cpl_noise_levels_init(&p->levels, spec->beta_start, spec->beta_end, spec->train_timesteps, error))
+        return false;
+    if (!run->sigmas) return cpl_schedule_make(run->schedule, &p->levels, run->steps, p->sigmas, error);
+    memcpy(p->sigmas, run->sigmas, ((size_t)run->steps + 1) * sizeof *p->sigmas);
+    return true;
+}
+
+static bool make_host_arrays(pipeline *p, cpl_error *error) {
+    size_t steps = (size_t)p->run->steps;
+    p->sigmas = cpl_alloc(steps + 1, sizeof *p->sigmas, error);
+    p->step_ms = cpl_alloc(steps, sizeof *p->step_ms, error);
+    p->draw = cpl_alloc(p->count, sizeof *p->draw, error);
+    p->host = cpl_alloc(p->count, sizeof *p->host, error);
+    p->x_planes = cpl_alloc(p->count, sizeof *p->x_planes, error);
+    p->denoised_planes = cpl_alloc(p->count, sizeof *p->denoised_planes, error);
+    return p->sigmas && p->step_ms && p->draw && p->host && p->x_planes && p->denoised_planes;
+}
+
+static pipeline *open_pipeline(const cpl_run *run, cpl_error *error) {
+    pipeline *p = cpl_alloc(1, sizeof *p, error);
+    if (!p) return NULL;
+    int factor = cpl_vae_factor(run->model->vae);
+    p->run = run;
+    p->s = run->stream;
+    p->w = run->width / factor;
+    p->h = run->height / factor;
+    p->c = run->model->spec.unet.in_channels;
+    p->cells = (size_t)p->w * (size_t)p->h;
+    p->count = p->cells * (size_t)p->c;
+    p->batch = run->cfg == 1 ? 1 : 2;
+    p->texts[0] = run->negative;
+    p->texts[p->batch - 1] = run->positive;
+    cpl_rng_seed(&p->rng, run->seed);
+    return p;
+}
+
+static void close_pipeline(pipeline *p) {
+    if (!p) return;
+    cpl_tensor_free(&p->output);
+    cpl_tensor_free(&p->input);
+    cpl_tensor_free(&p->x);
+    free(p->denoised_planes);
+    free(p->x_planes);
+    free(p->host);
+    free(p->draw);
+    free(p->step_ms);
+    free(p->sigmas);
+    free(p);
+}
+
+static void upload_planes(pipeline *p, const cpl_tensor *tensor, const float *planes) {
+    cpl_interleave(p->host, planes, p->c, p->cells);
+    p->s->ops->upload(p->s, tensor, p->host);
+}
+
+static void download_planes(pipeline *p, float *planes, const cpl_tensor *tensor) {
+    p->s->ops->download(p->s, p->host, tensor);
+    cpl_deinterleave(planes, p->host, p->c, p->cells);
+}
+
+static void make_start(pipeline *p) {
+    /* The seed's first draw is used up even if the noise is given: the draws of ancestral steps come after it. */
+    cpl_rng_normal(&p->rng, p->draw, p->count);
+    p->x = cpl_make(p->s, 1, p->h, p->w, p->c);
+    p->input = cpl_make(p->s, p->batch, p->h, p->w, p->c);
+    p->output = cpl_make(p->s, p->batch, p->h, p->w, p->c);
+    if (!cpl_stream_ok(p->s)) return;
+    upload_planes(p, &p->x, p->run->noise ? p->run->noise : p->draw);
+    p->s->ops->scale_add(p->s, &p->x, (float)cpl_noise_scale(p->sigmas[0], false), &p->x, 0, NULL);
+}
+
+static void denoise(void *user, cpl_stream *s, const cpl_tensor *denoised, const cpl_tensor *x, float sigma) {
+    pipeline *p = user;
+    float t = (float)cpl_sigma_to_t(&p->levels, sigma), timesteps[2] = {t, t};
+    for (int i = 0; i < p->batch; i++) {
+        cpl_tensor slot = cpl_tensor_slice(&p->input, i, 1);
+        s->ops->scale_add(s, &slot, (float)cpl_input_scale(sigma), x, 0, NULL);
+    }
+    cpl_unet_run(p->run->model->unet, s, &p->output, &p->input, timesteps, NULL, p->texts, NULL, NULL);
+    /* Guidance is on denoised values; these are linear in the output and share x, so guiding the outputs is the same. */
+    cpl_mix mix = cpl_denoised_mix(p->run->model->spec.prediction, sigma), guide = cpl_guidance_mix(p->run->cfg);
+    cpl_tensor first = cpl_tensor_slice(&p->output, 0, 1);
+    if (p->batch == 1) {
+        s->ops->scale_add(s, denoised, (float)mix.first, x, (float)mix.second, &first);
+        return;
+    }
+    cpl_tensor second = cpl_tensor_slice(&p->output, 1, 1);
+    s->ops->scale_add(s, denoised, (float)guide.first, &first, (float)guide.second, &second);
+    s->ops->scale_add(s, denoised, (float)mix.first, x, (float)mix.second, denoised);
+}
+
+static void draw_noise(void *user, cpl_stream *s, const cpl_tensor *noise, float sigma, float sigma_next) {
+    pipeline *p = user;
+    (void)s, (void)sigma, (void)sigma_next;
+    cpl_rng_normal(&p->rng, p->draw, p->count);
+    upload_planes(p, noise, p->draw);
+}
+
+static uint64_t pool_allocations(const cpl_stream *s) {
+    cpl_pool_stats stats;
+    cpl_pool_stats_read(s->pool, &stats);
+    return stats.allocations;
+}
+
+static void stepped(void *user, cpl_stream *s, int step, const cpl_tensor *x, const cpl_tensor *denoised) {
+    pipeline *p = user;
+    const cpl_run *run = p->run;
+    if (run->want_state) {
+        download_planes(p, p->x_planes, x);
+        download_planes(p, p->denoised_planes, denoised);
+        if (!cpl_stream_ok(s)) return;
+    }
+    double now = cpl_now_ms();
+    p->step_ms[step - 1] = now - p->last_ms;
+    p->last_ms = now;
+    if (step == 1) p->first_allocations = pool_allocations(s);
+    if (run->stepped)
+        run->stepped(run->user, step, now - p->start_ms, run->want_state ? p->x_planes : NULL,
+                     run->want_state ? p->denoised_planes : NULL);
+    if (run->replan && step < run->steps) run->replan(run->user, step, &p->texts[p->batch - 1]);
+}
+
+static int compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Times of the steps; their order is lost. */
+static void sum_up_steps(pipeline *p, cpl_run_result *result) {
+    int later = p->run->steps - 1;
+    result->first_step_ms = p->step_ms[0];
+    result->step_ms = p->step_ms[0];
+    result->step_allocations = pool_allocations(p->s) - p->first_allocations;
+    if (later < 1) return;
+    qsort(p->step_ms + 1, (size_t)later, sizeof *p->step_ms, compare_doubles);
+    result->step_ms = (p->step_ms[1 + (later - 1) / 2] + p->step_ms[1 + later / 2]) / 2;
+}
+
+static bool run_pipeline(pipeline *p, cpl_run_result *result, cpl_error *error) {
+    const cpl_run *run = p->run;
+    cpl_sampler_host host = {.user = p, .denoise = denoise, .noise = draw_noise, .stepped = stepped};
+    p->start_ms = p->last_ms = cpl_now_ms();
+    if (!make_host_arrays(p, error) || !make_sigmas(p, error)) return false;
+    make_start(p);
+    if (!cpl_stream_settle(p->s, error)) return false;
+    if (run->replan) run->replan(run->user, 0, &p->texts[p->batch - 1]);
+    if (!cpl_sampler_run(run->sampler, p->s, &p->x, p->sigmas, run->steps, &host, error)) return false;
+    sum_up_steps(p, result);
+    result->latent = cpl_alloc(p->count, sizeof *result->latent, error);
+    if (!result->latent) return false;
+    download_planes(p, result->latent, &p->x);
+    return cpl_stream_settle(p->s, error);
+}
+
+bool cpl_run_sample(const cpl_run *run, bool decode, cpl_run_result *result, cpl_error *error) {
+    *result = (cpl_run_result){0};
+    if (!check_run(run, error)) return false;
+    pipeline *p = open_pipeline(run, error);
+    bool done = p && run_pipeline(p, result, error);
+    if (done && decode) {
+        double start_ms = cpl_now_ms();
+        result->image01 = cpl_decode_latent(run->model, run->stream, result->latent, p->w, p->h, error);
+        result->decode_ms = cpl_now_ms() - start_ms;
+        done = result->image01 != NULL;
+    }
+    close_pipeline(p);
+    if (!done) cpl_run_result_clear(result);
+    return done;
+}
+
+void cpl_run_result_clear(cpl_run_result *result) {
+    free(result->latent);
+    free(result->image01);
+    *result = (cpl_run_result){0};
+}

@@ -1,0 +1,61 @@
+/* planes.c: order of values on the host, VAE decode of one latent, and 8-bit pictures. Files are not written here. */
+#include "planes.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "../memory/alloc.h"
+#include "pipeline.h"
+
+void cpl_interleave(float *out, const float *planes, int c, size_t cells) {
+    for (size_t i = 0; i < cells; i++)
+        for (int k = 0; k < c; k++) out[i * (size_t)c + (size_t)k] = planes[(size_t)k * cells + i];
+}
+
+void cpl_deinterleave(float *planes, const float *in, int c, size_t cells) {
+    for (size_t i = 0; i < cells; i++)
+        for (int k = 0; k < c; k++) planes[(size_t)k * cells + i] = in[i * (size_t)c + (size_t)k];
+}
+
+/* The decoded picture as planes of 0..1; NULL when the stream failed or memory ran out. */
+static float *fetch_image01(cpl_stream *s, const cpl_tensor *image, cpl_error *error) {
+    size_t cells = (size_t)image->h * (size_t)image->w, count = cells * (size_t)image->c;
+    float *pixels = cpl_alloc(count, sizeof *pixels, error), *planes = cpl_alloc(count, sizeof *planes, error);
+    if (pixels && planes) {
+        s->ops->download(s, pixels, image);
+        cpl_deinterleave(planes, pixels, image->c, cells);
+        for (size_t i = 0; i < count; i++) planes[i] = fminf(fmaxf((planes[i] + 1) / 2, 0), 1);
+    }
+    bool done = pixels && planes && cpl_stream_settle(s, error);
+    free(pixels);
+    if (done) return planes;
+    free(planes);
+    return NULL;
+}
+
+float *cpl_decode_latent(const cpl_model *model, cpl_stream *s, const float *latent, int w, int h, cpl_error *error) {
+    int c = model->spec.vae.z_channels;
+    size_t cells = (size_t)w * (size_t)h;
+    float *host = cpl_alloc(cells * (size_t)c, sizeof *host, error);
+    if (!host) return NULL;
+    cpl_interleave(host, latent, c, cells);
+    for (size_t i = 0; i < cells * (size_t)c; i++) host[i] /= model->spec.vae.scaling_factor;
+    cpl_tensor z = cpl_make(s, 1, h, w, c);
+    s->ops->upload(s, &z, host);
+    free(host);
+    cpl_tensor image = cpl_vae_decode(model->vae, s, &z, NULL, NULL);
+    cpl_tensor_free(&z);
+    float *planes = NULL;
+    if (cpl_stream_settle(s, error)) planes = fetch_image01(s, &image, error);
+    cpl_tensor_free(&image);
+    return planes;
+}
+
+cpl_image *cpl_image_from_planes(const float *planes01, int width, int height, cpl_error *error) {
+    cpl_image *image = cpl_image_new(width, height, error);
+    if (!image) return NULL;
+    size_t cells = (size_t)width * (size_t)height;
+    for (size_t i = 0; i < cells; i++)
+        for (size_t k = 0; k < 3; k++) image->rgb[i * 3 + k] = (unsigned char)(255.0f * planes01[k * cells + i]);
+    return image;
+}

@@ -1,0 +1,15 @@
+/* planes.h: host memory between the outside's order of values (NCHW, as recorded noise and dumps have it) and the
+ * networks' (NHWC), and the way from a latent to a picture. */
+#ifndef CPL_SAMPLE_PLANES_H
+#define CPL_SAMPLE_PLANES_H
+
+#include "../model/model.h"
+
+/* [c][cells] to [cells][c] and back. */
+void cpl_interleave(float *out, const float *planes, int c, size_t cells);
+void cpl_deinterleave(float *planes, const float *in, int c, size_t cells);
+
+/* Decodes a latent [z, h, w] of the sampler's scale to [3, h * factor, w * factor] clamped to 0..1, freed by the caller. */
+float *cpl_decode_latent(const cpl_model *model, cpl_stream *s, const float *latent, int w, int h, cpl_error *error);
+
+#endif

@@ -1,0 +1,88 @@
+/* schedule.c: the model's noise levels, and the falling list of sigmas that a sampler walks.
+ *
+ * Roundings to float32 stand where the original has float32 tensors: sigma_to_t picks the nearest whole time step, and
+ * with some step counts the choice hangs on the last bit. */
+#include "schedule.h"
+
+#include <math.h>
+#include <string.h>
+
+#define KARRAS_RHO 7.0
+
+bool cpl_noise_levels_init(cpl_noise_levels *levels, double beta_start, double beta_end, int count, cpl_error *error) {
+    if (count < 2 || count > CPL_MAX_TRAIN_STEPS || !(beta_start > 0) || !(beta_end >= beta_start) || !(beta_end < 1))
+        return cpl_fail(error, CPL_E_UNSUPPORTED, "noise levels from beta %g to %g in %d steps are out of range",
+                        beta_start, beta_end, count);
+    double first = sqrt(beta_start), last = sqrt(beta_end), product = 1;
+    levels->count = count;
+    for (int i = 0; i < count; i++) {
+        double root = first + (last - first) * i / (count - 1);
+        product *= 1 - root * root;
+        float alpha = (float)product, ratio = (1.0f - alpha) / alpha;
+        float sigma = sqrtf(ratio);
+        levels->alpha_cumprod[i] = alpha;
+        levels->sigma[i] = sigma;
+        levels->log_sigma[i] = (float)log(sigma);
+    }
+    return true;
+}
+
+double cpl_t_to_sigma(const cpl_noise_levels *levels, double t) {
+    float clamped = (float)fmin(fmax(t, 0), levels->count - 1);
+    int low = (int)floorf(clamped), high = (int)ceilf(clamped);
+    float part = clamped - (float)low;
+    float log_sigma = (1.0f - part) * (float)levels->log_sigma[low] + part * (float)levels->log_sigma[high];
+    return (float)exp(log_sigma);
+}
+
+int cpl_sigma_to_t(const cpl_noise_levels *levels, double sigma) {
+    float wanted = (float)log((float)sigma), nearest = INFINITY;
+    int t = 0;
+    for (int i = 0; i < levels->count; i++) {
+        float distance = fabsf(wanted - (float)levels->log_sigma[i]);
+        if (distance < nearest) {
+            nearest = distance;
+            t = i;
+        }
+    }
+    return t;
+}
+
+/* Value `i` of `count` in equal steps from `first` to `last`: from both ends inwards in float, as torch.linspace. */
+static float in_equal_steps(float first, float last, int count, int i) {
+    if (count < 2) return first;
+    float step = (last - first) / (float)(count - 1);
+    return i < count / 2 ? first + step * (float)i : last - step * (float)(count - 1 - i);
+}
+
+static void make_normal(const cpl_noise_levels *levels, int steps, float *sigmas) {
+    for (int i = 0; i < steps; i++)
+        sigmas[i] = (float)cpl_t_to_sigma(levels, in_equal_steps((float)(levels->count - 1), 0, steps, i));
+}
+
+static void make_karras(const cpl_noise_levels *levels, int steps, float *sigmas) {
+    double low = pow(levels->sigma[0], 1 / KARRAS_RHO), high = pow(levels->sigma[levels->count - 1], 1 / KARRAS_RHO);
+    for (int i = 0; i < steps; i++)
+        sigmas[i] = (float)pow(high + in_equal_steps(0, 1, steps, i) * (low - high), KARRAS_RHO);
+}
+
+/* All sigmas but the final 0. */
+typedef void make_schedule(const cpl_noise_levels *levels, int steps, float *sigmas);
+
+static const char *const names[] = {"normal", "karras", NULL};
+static make_schedule *const makers[] = {make_normal, make_karras};
+_Static_assert(sizeof names / sizeof *names == sizeof makers / sizeof *makers + 1, "one maker for each name");
+
+const char *const *cpl_schedule_names(void) { return names; }
+
+bool cpl_schedule_make(const char *schedule, const cpl_noise_levels *levels, int steps, float *sigmas,
+                       cpl_error *error) {
+    if (steps < 1) return cpl_fail(error, CPL_E_INPUT, "%d steps: at least one is needed", steps);
+    for (int i = 0; names[i]; i++) {
+        if (strcmp(names[i], schedule) != 0) continue;
+        makers[i](levels, steps, sigmas);
+        sigmas[steps] = 0;
+        return true;
+    }
+    return cpl_fail(error, CPL_E_UNSUPPORTED, "schedule \"%s\" is not built in", schedule);
+}
