@@ -7,7 +7,7 @@
 
 /* Where a key holds. Keys of a pane come before those of KEYS_ALL; the last three contexts stand alone. */
 typedef enum key_context {
-    KEYS_ALL,      /* every pane */
+    KEYS_ALL, /* every pane */
     KEYS_CANVAS,
     KEYS_TABLE,
     KEYS_SETTINGS,
@@ -20,26 +20,68 @@ typedef enum key_context {
 typedef enum key_action {
     ACTION_NONE,
     /* the selected region */
-    ACTION_MOVE, ACTION_RESIZE, ACTION_WEIGHT, ACTION_EDIT_PROMPT,
+    ACTION_MOVE,
+    ACTION_RESIZE,
+    ACTION_WEIGHT,
+    ACTION_EDIT_PROMPT,
     /* rows */
-    ACTION_SELECT, ACTION_SELECT_NUMBER, ACTION_SELECT_END, ACTION_NEW, ACTION_INSERT, ACTION_DUPLICATE, ACTION_DELETE,
+    ACTION_SELECT,
+    ACTION_SELECT_NUMBER,
+    ACTION_SELECT_END,
+    ACTION_NEW,
+    ACTION_INSERT,
+    ACTION_DUPLICATE,
+    ACTION_DELETE,
     ACTION_REORDER,
     /* the layout */
-    ACTION_GRID, ACTION_MODE, ACTION_DIRECTION, ACTION_BACKGROUND, ACTION_FILL, ACTION_UNDO, ACTION_REDO,
+    ACTION_GRID,
+    ACTION_MODE,
+    ACTION_DIRECTION,
+    ACTION_BACKGROUND,
+    ACTION_FILL,
+    ACTION_UNDO,
+    ACTION_REDO,
     /* pictures */
-    ACTION_GENERATE, ACTION_LIVE, ACTION_CANCEL, ACTION_SEED, ACTION_PICTURE, ACTION_WRITE_PICTURE,
+    ACTION_GENERATE,
+    ACTION_LIVE,
+    ACTION_CANCEL,
+    ACTION_SEED,
+    ACTION_PICTURE,
+    ACTION_WRITE_PICTURE,
     /* cells and settings */
-    ACTION_CELL, ACTION_EDIT, ACTION_STEP_VALUE,
+    ACTION_CELL,
+    ACTION_EDIT,
+    ACTION_STEP_VALUE,
     /* files and program */
-    ACTION_SAVE, ACTION_SAVE_AS, ACTION_COMMAND, ACTION_PANE, ACTION_HELP, ACTION_REDRAW, ACTION_SUSPEND, ACTION_BACK,
-    ACTION_QUIT, ACTION_COUNT,
+    ACTION_SAVE,
+    ACTION_SAVE_AS,
+    ACTION_COMMAND,
+    ACTION_PANE,
+    ACTION_HELP,
+    ACTION_REDRAW,
+    ACTION_SUSPEND,
+    ACTION_BACK,
+    ACTION_QUIT,
+    ACTION_COUNT,
     /* typing */
-    ACTION_ACCEPT, ACTION_ACCEPT_NEXT, ACTION_ACCEPT_ROW, ACTION_ABANDON, ACTION_CURSOR, ACTION_CURSOR_WORD,
-    ACTION_CURSOR_END, ACTION_ERASE, ACTION_ERASE_WORD, ACTION_ERASE_LINE,
+    ACTION_ACCEPT,
+    ACTION_ACCEPT_NEXT,
+    ACTION_ACCEPT_ROW,
+    ACTION_ABANDON,
+    ACTION_CURSOR,
+    ACTION_CURSOR_WORD,
+    ACTION_CURSOR_END,
+    ACTION_ERASE,
+    ACTION_ERASE_WORD,
+    ACTION_ERASE_LINE,
     /* the question */
-    ACTION_ANSWER_SAVE, ACTION_ANSWER_DISCARD, ACTION_ANSWER_CANCEL,
+    ACTION_ANSWER_SAVE,
+    ACTION_ANSWER_DISCARD,
+    ACTION_ANSWER_CANCEL,
     /* help */
-    ACTION_SCROLL, ACTION_SCROLL_PAGE, ACTION_CLOSE,
+    ACTION_SCROLL,
+    ACTION_SCROLL_PAGE,
+    ACTION_CLOSE,
     ACTIONS
 } key_action;
 
@@ -51,14 +93,17 @@ typedef struct key_binding {
     const char *group;       /* heading of the help screen */
     key_context context;
     key_action action;
-    int x, y;                /* direction or amount, for actions that have one */
+    int x, y; /* direction or amount, for actions that have one */
 } key_binding;
 
 const key_binding *keys_table(int *count);
 const char *keys_context_name(key_context context); /* "canvas" */
 
 /* A key press as the table sees it. */
-typedef struct key_press { uint32_t key; unsigned modifiers; } key_press;
+typedef struct key_press {
+    uint32_t key;
+    unsigned modifiers;
+} key_press;
 /* One alternative, such as "Ctrl-R", "Shift-Left" or "dd", as presses. How many (1 or 2), 0 if it is no key. */
 int keys_parse(const char *text, size_t length, key_press press[2]);
 

@@ -1,0 +1,133 @@
+/* test_line_edit.c: typing with wide, combining and broken characters. */
+#include "../../tui/line_edit.h"
+
+#include <locale.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static line_edit typed(const char *text) {
+    line_edit edit = {0};
+    assert_true(line_edit_start(&edit, text));
+    return edit;
+}
+
+static void inserting_and_erasing(void **state) {
+    (void)state;
+    line_edit edit = typed("a cat");
+    line_edit_move_end(&edit, -1);
+    line_edit_move(&edit, 1);
+    assert_true(line_edit_insert(&edit, " red"));
+    assert_string_equal(edit.text, "a red cat");
+    line_edit_erase(&edit, -1);
+    assert_string_equal(edit.text, "a re cat");
+    line_edit_erase(&edit, 1);
+    assert_string_equal(edit.text, "a recat");
+    line_edit_erase_line(&edit, 1);
+    assert_string_equal(edit.text, "a re");
+    line_edit_move_end(&edit, -1);
+    line_edit_erase(&edit, -1); /* nothing before */
+    line_edit_move(&edit, -1);
+    assert_string_equal(edit.text, "a re");
+    line_edit_move_end(&edit, 1);
+    line_edit_erase(&edit, 1); /* nothing after */
+    line_edit_erase_line(&edit, -1);
+    assert_string_equal(edit.text, "");
+    line_edit_clear(&edit);
+}
+
+static void words(void **state) {
+    (void)state;
+    line_edit edit = typed("a night  sky ");
+    line_edit_move_word(&edit, -1);
+    assert_int_equal(edit.cursor, 9);
+    line_edit_move_word(&edit, -1);
+    assert_int_equal(edit.cursor, 2);
+    line_edit_move_word(&edit, 1);
+    assert_int_equal(edit.cursor, 7);
+    line_edit_erase_word(&edit);
+    assert_string_equal(edit.text, "a   sky ");
+    line_edit_clear(&edit);
+}
+
+static void characters_are_whole(void **state) {
+    (void)state;
+    /* u umlaut (2 bytes), kanji (3 bytes, 2 columns), e + combining acute, emoji (4 bytes, 2 columns) */
+    line_edit edit = typed("\xc3\xbc\xe7\x8c\xab"
+                           "e\xcc\x81\xf0\x9f\x90\xb1");
+    assert_int_equal(text_columns(edit.text), 1 + 2 + 1 + 2);
+    line_edit_erase(&edit, -1);
+    assert_string_equal(edit.text, "\xc3\xbc\xe7\x8c\xab"
+                                   "e\xcc\x81");
+    line_edit_erase(&edit, -1); /* the mark goes with its letter */
+    assert_string_equal(edit.text, "\xc3\xbc\xe7\x8c\xab");
+    line_edit_move(&edit, -1);
+    assert_int_equal(edit.cursor, 2);
+    line_edit_clear(&edit);
+}
+
+static void what_never_gets_in(void **state) {
+    (void)state;
+    line_edit edit = typed("a\x1b[31m\nb\tc\x7f\xc2\x9b"
+                           "d\xff\xc3");
+    assert_string_equal(edit.text, "a[31m b cd");
+    assert_true(line_edit_insert_key(&edit, 0x732b) && line_edit_insert_key(&edit, 0x1f431) &&
+                line_edit_insert_key(&edit, 0xe9));
+    assert_string_equal(edit.text, "a[31m b cd\xe7\x8c\xab\xf0\x9f\x90\xb1\xc3\xa9");
+    line_edit_clear(&edit);
+    edit = typed("\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80"); /* overlong, surrogate, beyond Unicode */
+    assert_string_equal(edit.text, "");
+    line_edit_clear(&edit);
+}
+
+static void fitting(void **state) {
+    (void)state;
+    int used;
+    assert_int_equal(text_fit("cat", 2, &used), 2);
+    assert_int_equal(used, 2);
+    assert_int_equal(text_fit("\xe7\x8c\xab\xe7\x8c\xab", 3, &used), 3); /* half of a wide character never */
+    assert_int_equal(used, 2);
+    assert_int_equal(text_fit("e\xcc\x81x", 1, &used), 3);
+    assert_int_equal(text_fit("abc", 0, &used), 0);
+    assert_int_equal(text_fit("ab", 9, NULL), 2);
+}
+
+static void view_follows_the_cursor(void **state) {
+    (void)state;
+    line_edit edit = typed("0123456789");
+    const char *visible;
+    int lead;
+    for (int columns = 1; columns < 14; columns++) {
+        line_edit_move_end(&edit, 1);
+        for (int i = 0; i < 30; i++) {
+            int cursor = line_edit_view(&edit, columns, &visible, &lead);
+            assert_true(cursor >= 0 && cursor < columns);
+            assert_int_equal(visible - edit.text, edit.scroll);
+            line_edit_move(&edit, i < 15 ? -1 : 1);
+        }
+    }
+    line_edit_move_end(&edit, 1);
+    assert_int_equal(line_edit_view(&edit, 5, &visible, &lead), 4);
+    assert_string_equal(visible, "6789");
+    line_edit_erase_word(&edit);
+    assert_int_equal(line_edit_view(&edit, 5, &visible, &lead), 0);
+    line_edit_clear(&edit);
+    edit = typed("\xe7\x8c\xab"
+                 "abcd"); /* the field begins in the middle of the wide character */
+    assert_int_equal(line_edit_view(&edit, 6, &visible, &lead), 5);
+    assert_string_equal(visible, "abcd");
+    assert_int_equal(lead, 1);
+    line_edit_clear(&edit);
+}
+
+int main(void) {
+    if (!setlocale(LC_CTYPE, "C.UTF-8")) return 77;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(inserting_and_erasing), cmocka_unit_test(words),   cmocka_unit_test(characters_are_whole),
+        cmocka_unit_test(what_never_gets_in),    cmocka_unit_test(fitting), cmocka_unit_test(view_follows_the_cursor),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
