@@ -1,4 +1,4 @@
-/* vae.h: latent to picture (and, later, back). */
+/* vae.h: latent to picture. The way back is vae_encoder.h. */
 #ifndef CPL_MODEL_VAE_H
 #define CPL_MODEL_VAE_H
 
