@@ -1,0 +1,128 @@
+/* command.c: from argv to the command, and what the commands share: opening a layout with the options put over it, and
+ * messages on stderr. */
+#include "command.h"
+
+#include <errno.h>
+#include <langinfo.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "term.h"
+
+static int (*const run_command[COMMAND_COUNT])(const arguments *) = {
+    [COMMAND_EDIT] = command_edit,   [COMMAND_RENDER] = command_render, [COMMAND_CHECK] = command_check,
+    [COMMAND_LINES] = command_lines, [COMMAND_MASKS] = command_masks,   [COMMAND_MAP] = command_map,
+    [COMMAND_SHOW] = command_show,   [COMMAND_INFO] = command_info,     [COMMAND_STATS] = command_stats,
+};
+
+int say(const char *format, ...) {
+    char *text = NULL, *safe = NULL;
+    va_list list;
+    va_start(list, format);
+    if (vasprintf(&text, format, list) >= 0) safe = term_safe(text);
+    va_end(list);
+    fprintf(stderr, "couplet: %s\n", safe ? safe : "out of memory");
+    free(safe);
+    free(text);
+    return 1;
+}
+
+static const char *skip(const char *text, const char *prefix) {
+    size_t length = strlen(prefix);
+    return length && strncmp(text, prefix, length) == 0 && strncmp(text + length, ": ", 2) == 0 ? text + length + 2
+                                                                                                : text;
+}
+
+const char *bare_message(const char *file, const cpl_error *error) {
+    return skip(skip(error->message, file), error->path);
+}
+
+int say_problem(const char *file, const cpl_error *error, bool warning) {
+    char text[sizeof error->message + sizeof error->path + 32];
+    snprintf(text, sizeof text, "%s%s%s%s", error->path, *error->path ? ": " : "", warning ? "warning: " : "",
+             bare_message(file, error));
+    char *safe_file = term_safe(file), *safe_text = term_safe(text);
+    fprintf(stderr, "%s: %s\n", safe_file ? safe_file : "", safe_text ? safe_text : "out of memory");
+    free(safe_file);
+    free(safe_text);
+    return 1;
+}
+
+bool print_safe(const char *text) {
+    char *safe = term_safe(text);
+    if (safe) fputs(safe, stdout);
+    free(safe);
+    return safe != NULL;
+}
+
+bool output_capabilities(const arguments *a, term_caps *caps) {
+    if (isatty(STDOUT_FILENO) && term_query((color_choice)a->color, caps)) return true;
+    *caps = (term_caps){.cell_width = 10, .cell_height = 20, .sixel_registers = 256};
+    caps->colors = a->color == COLOR_ALWAYS ? 256 : 0;
+    caps->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+    return false;
+}
+
+/* On the command line a model is a file seen from here, in a layout one seen from the layout's folder. */
+static bool override_model(cpl_layout *layout, const char *model, cpl_error *error) {
+    char *whole = strcmp(model, "builtin") == 0 ? NULL : realpath(model, NULL);
+    bool done = cpl_text_set(&layout->sampling.model, whole ? whole : model, error);
+    free(whole);
+    return done;
+}
+
+bool override_layout(cpl_layout *layout, const arguments *a, cpl_error *error) {
+    if (a->model && !override_model(layout, a->model, error)) return false;
+    if (a->sampler && !cpl_text_set(&layout->sampling.sampler, a->sampler, error)) return false;
+    if (a->schedule && !cpl_text_set(&layout->sampling.schedule, a->schedule, error)) return false;
+    if (a->steps) layout->sampling.steps = a->steps;
+    if (!isnan(a->cfg)) layout->sampling.cfg = a->cfg;
+    if (a->seed != CPL_SEED_UNSET) layout->sampling.seed = a->seed;
+    if (a->size[0]) {
+        layout->width = a->size[0];
+        layout->height = a->size[1];
+    }
+    return true;
+}
+
+cpl_layout *open_layout(const arguments *a) {
+    cpl_error error = {0};
+    cpl_layout *layout = cpl_layout_load(a->operand[0], &error);
+    if (layout && override_layout(layout, a, &error)) return layout;
+    say_problem(a->operand[0], &error, false);
+    cpl_layout_free(layout);
+    return NULL;
+}
+
+bool open_defaults(const arguments *a, const cpl_layout *layout, cpl_model_info *info) {
+    cpl_error error = {0};
+    if (cpl_model_peek(layout->sampling.model, layout->directory, info, &error)) return true;
+    if (a->model) return say("--model: %s", error.message), false;
+    if (!*error.path) snprintf(error.path, sizeof error.path, "sampling.model");
+    return say_problem(a->operand[0], &error, false), false;
+}
+
+int program_run(int argc, char **argv) {
+    arguments asked;
+    char why[400];
+    if (!options_parse(argc, argv, &asked, why, sizeof why)) {
+        const char *command = command_table[asked.command].name;
+        say("%s", why);
+        fprintf(stderr, "Try \"couplet%s%s --help\".\n", command ? " " : "", command ? command : "");
+        return 2;
+    }
+    int status = 0;
+    if (asked.help)
+        options_help(stdout, asked.command);
+    else if (asked.version)
+        puts("couplet " CPL_VERSION);
+    else
+        status = run_command[asked.command](&asked);
+    /* A full disk shows when the last buffer is written, and a script must hear of it. */
+    if (fflush(stdout) != 0 || ferror(stdout)) status = say("cannot write to standard output: %s", strerror(errno));
+    return status;
+}

@@ -1,0 +1,82 @@
+/* command_check.c: `couplet check`: every problem of a layout, on stderr for people or on stdout as JSON. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "json_out.h"
+#include "problems.h"
+
+/* Above this a model is not loaded just to look at words. */
+#define SMALL_MODEL_PARAMETERS (64 * 1000 * 1000)
+
+static bool add_error(cpl_problems *problems, const cpl_error *error) {
+    problems->list = calloc(1, sizeof *problems->list);
+    if (!problems->list) return false;
+    problems->list[0].error = *error;
+    problems->count = 1;
+    return true;
+}
+
+/* What the model says about the lines: the core encodes them and tells. It fails only where `render` would. */
+static void ask_model(const cpl_layout *layout, cpl_problems *problems) {
+    cpl_session *session = cpl_session_new(&(cpl_options){.device = "cpu", .threads = 1}, NULL);
+    bool waiting = session && cpl_session_sync(session, layout, CPL_SYNC_NOW, NULL, NULL);
+    while (waiting && cpl_session_wait(session, -1)) {
+        cpl_event event;
+        while (cpl_session_next(session, &event)) {
+            if (event.type == CPL_EVENT_SYNCED && waiting) add_line_warnings(layout, &event, problems);
+            waiting &= event.type != CPL_EVENT_SYNCED && event.type < CPL_EVENT_FINISHED;
+            cpl_event_clear(&event);
+        }
+    }
+    cpl_session_free(session);
+}
+
+/* True: no error (warnings may be there). */
+static bool find_problems(const arguments *a, cpl_problems *problems) {
+    cpl_error error = {0};
+    cpl_model_info info;
+    cpl_layout *layout = cpl_layout_load(a->operand[0], &error);
+    if (!layout || !override_layout(layout, a, &error)) {
+        add_error(problems, &error);
+    } else if (!cpl_model_peek(layout->sampling.model, layout->directory, &info, &error)) {
+        if (!*error.path) snprintf(error.path, sizeof error.path, "sampling.model");
+        add_error(problems, &error);
+    } else if (cpl_layout_check(layout, &info.defaults, problems) && info.parameters <= SMALL_MODEL_PARAMETERS) {
+        ask_model(layout, problems);
+    }
+    cpl_layout_free(layout);
+    for (int i = 0; i < problems->count; i++)
+        if (!problems->list[i].warning) return false;
+    return !error.code;
+}
+
+static void print_json(const char *file, const cpl_problems *problems) {
+    printf("{\"problems\": [");
+    for (int i = 0; i < problems->count; i++) {
+        const cpl_problem *p = &problems->list[i];
+        printf("%s\n  {\"path\": ", i ? "," : "");
+        json_text(stdout, p->error.path);
+        bool has_row = strncmp(p->error.path, "regions[", 8) == 0 && p->error.row >= 0;
+        if (has_row)
+            printf(", \"row\": %d", p->error.row);
+        else
+            printf(", \"row\": null");
+        printf(", \"severity\": \"%s\", \"message\": ", p->warning ? "warning" : "error");
+        json_text(stdout, bare_message(file, &p->error));
+        printf("}");
+    }
+    printf("%s]}\n", problems->count ? "\n" : "");
+}
+
+int command_check(const arguments *a) {
+    cpl_problems problems = {0};
+    bool valid = find_problems(a, &problems);
+    if (a->json) print_json(a->operand[0], &problems);
+    for (int i = 0; i < problems.count && !a->json; i++)
+        if (!problems.list[i].warning || !a->quiet)
+            say_problem(a->operand[0], &problems.list[i].error, problems.list[i].warning);
+    cpl_problems_clear(&problems);
+    return valid ? 0 : 1;
+}

@@ -1,0 +1,75 @@
+/* command_edit.c: `couplet [LAYOUT]`: what must be true before the editor starts. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "editor.h"
+
+/* A layout that is not there yet: one region over the whole canvas, in the folder that the name points to. */
+static cpl_layout *new_layout(const char *path, cpl_error *error) {
+    cpl_layout *layout = cpl_layout_new(error);
+    if (!layout || !cpl_layout_insert(layout, 0, error)) goto out;
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    if (!slash) return layout;
+    char *folder = strndup(path, slash == path ? 1 : (size_t)(slash - path));
+    struct stat found;
+    bool there = folder && stat(folder, &found) == 0 && S_ISDIR(found.st_mode);
+    if (!there) {
+        *error = (cpl_error){.code = CPL_E_FILE, .row = -1};
+        snprintf(error->message, sizeof error->message, "there is no folder to save it in");
+    }
+    bool done = there && cpl_text_set(&layout->directory, folder, error);
+    free(folder);
+    if (done) return layout;
+out:
+    cpl_layout_free(layout);
+    return NULL;
+}
+
+/* A picture can be opened for the layout inside, but is not the file to save to. */
+static bool is_png(const char *path) {
+    unsigned char start[8] = {0};
+    FILE *file = fopen(path, "rb");
+    bool png =
+        file && fread(start, 1, sizeof start, file) == sizeof start && memcmp(start, "\x89PNG\r\n\x1a\n", 8) == 0;
+    if (file) fclose(file);
+    return png;
+}
+
+static bool terminal_is_there(void) {
+    const char *type = getenv("TERM");
+    const char *instead = "\"couplet render LAYOUT -o OUT.png\" makes a picture without one";
+    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+        return say("the editor needs a terminal on standard input and output; %s", instead), false;
+    if (!type || !*type || strcmp(type, "dumb") == 0)
+        return say("the editor cannot draw on a terminal of type \"%s\" (TERM); %s", type ? type : "", instead), false;
+    return true;
+}
+
+int command_edit(const arguments *a) {
+    const char *path = a->operand[0];
+    cpl_error error = {0};
+    struct stat found;
+    bool there = path && !(stat(path, &found) != 0 && errno == ENOENT);
+    cpl_layout *layout = there ? cpl_layout_load(path, &error) : new_layout(path, &error);
+    if (!layout || !override_layout(layout, a, &error)) {
+        cpl_layout_free(layout);
+        return path ? say_problem(path, &error, false) : say("%s", error.message);
+    }
+    if (!terminal_is_there()) {
+        cpl_layout_free(layout);
+        return 1;
+    }
+    editor_options options = {
+        .path = there && is_png(path) ? NULL : path,
+        .layout = layout,
+        .session = {.device = a->device, .precision = a->precision, .tokenizer = a->tokenizer, .threads = a->threads},
+        .color = (color_choice)a->color,
+        .generate = a->generate,
+    };
+    return editor_run(&options);
+}

@@ -1,0 +1,142 @@
+/* command_info.c: `couplet info`: what this program, machine, model and terminal are. */
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+#include "json_out.h"
+#include "term.h"
+
+enum { MOST_DEVICES = 16 };
+
+typedef struct facts {
+    cpl_device_info device[MOST_DEVICES];
+    int devices;
+    cpl_model_info model;
+    bool terminal; /* stdout is one, and caps are its */
+    term_caps caps;
+} facts;
+
+static void member(const char *name, const char *text, bool last) {
+    printf("\"%s\": ", name);
+    json_text(stdout, text);
+    if (!last) printf(", ");
+}
+
+static void model_json(const cpl_model_info *m) {
+    printf("  \"model\": {");
+    member("name", m->name, false);
+    member("family", m->family, false);
+    member("path", m->path, false);
+    member("weights", m->weights, false);
+    printf("\"parameters\": %lld, \"context_length\": %d, \"closed_vocabulary\": %s,\n    \"defaults\": {",
+           (long long)m->parameters, m->context_length, json_bool(m->closed_vocabulary));
+    printf("\"width\": %d, \"height\": %d, \"steps\": %d, \"cfg\": ", m->defaults.width, m->defaults.height,
+           m->defaults.steps);
+    json_double(stdout, m->defaults.cfg);
+    printf(", ");
+    member("sampler", m->defaults.sampler, false);
+    member("schedule", m->defaults.schedule, true);
+    printf("}},\n");
+}
+
+static void terminal_json(const facts *f) {
+    const term_caps *c = &f->caps;
+    if (!f->terminal) {
+        printf("  \"terminal\": null\n");
+        return;
+    }
+    printf("  \"terminal\": {");
+    member("name", c->name, false);
+    printf("\"utf8\": %s, \"colors\": %d, \"sixel\": %s, \"sixel_registers\": %d, \"sixel_max\": [%d, %d],\n"
+           "    \"cell\": [%d, %d], \"cell_known\": %s, \"sync_updates\": %s}\n",
+           json_bool(c->utf8), c->colors, json_bool(c->sixel), c->sixel_registers, c->sixel_max_width,
+           c->sixel_max_height, c->cell_width, c->cell_height, json_bool(c->cell_known), json_bool(c->sync_updates));
+}
+
+static void print_json(const facts *f) {
+    printf("{\n  ");
+    member("version", CPL_VERSION, true);
+    printf(",\n  \"devices\": [");
+    for (int i = 0; i < f->devices; i++) {
+        const cpl_device_info *d = &f->device[i];
+        printf("%s\n    {", i ? "," : "");
+        member("name", d->name, false);
+        member("description", d->description, false);
+        printf("\"usable\": %s, ", json_bool(d->usable));
+        member("why_not", d->usable ? NULL : d->why_not, true);
+        printf("}");
+    }
+    printf("\n  ],\n");
+    model_json(&f->model);
+    terminal_json(f);
+    printf("}\n");
+}
+
+static void row(const char *label, const char *text) {
+    printf("%-11s", label);
+    print_safe(text);
+    putchar('\n');
+}
+
+static void model_text(const cpl_model_info *m) {
+    char line[600];
+    snprintf(line, sizeof line, "%s (%s)%s%s", m->name, m->family, *m->path ? ", " : "", m->path);
+    row("model", line);
+    snprintf(line, sizeof line, "%.2f million parameters, %s", (double)m->parameters / 1e6, m->weights);
+    row("", line);
+    snprintf(line, sizeof line, "prompts of %d tokens a chunk%s", m->context_length - 2,
+             m->closed_vocabulary ? ", closed vocabulary" : "");
+    row("", line);
+    const cpl_defaults *d = &m->defaults;
+    snprintf(line, sizeof line, "defaults: %dx%d, %d steps, cfg %g, %s %s", d->width, d->height, d->steps, d->cfg,
+             d->sampler, d->schedule);
+    row("", line);
+}
+
+static void terminal_text(const facts *f) {
+    char line[200];
+    const term_caps *c = &f->caps;
+    if (!f->terminal) {
+        row("terminal", "none: standard output is not a terminal");
+        return;
+    }
+    snprintf(line, sizeof line, "%s, %s, %d colours, cells of %dx%d pixels%s", c->name, c->utf8 ? "UTF-8" : "no UTF-8",
+             c->colors, c->cell_width, c->cell_height, c->cell_known ? "" : " (a guess)");
+    row("terminal", line);
+    if (c->sixel)
+        snprintf(line, sizeof line, "sixel pictures of %d colours up to %dx%d", c->sixel_registers, c->sixel_max_width,
+                 c->sixel_max_height);
+    else
+        snprintf(line, sizeof line, "no sixel (xterm has it with -ti vt340): pictures are drawn with characters");
+    row("", line);
+    if (c->sync_updates) row("", "synchronized updates");
+}
+
+static void print_text(const facts *f) {
+    char line[300];
+    row("couplet", CPL_VERSION);
+    for (int i = 0; i < f->devices; i++) {
+        const cpl_device_info *d = &f->device[i];
+        if (d->usable)
+            snprintf(line, sizeof line, "%s: %s", d->name, d->description);
+        else
+            snprintf(line, sizeof line, "%s: not usable: %s", d->name, d->why_not);
+        row(i ? "" : "devices", line);
+    }
+    model_text(&f->model);
+    terminal_text(f);
+}
+
+int command_info(const arguments *a) {
+    facts f = {0};
+    cpl_error error = {0};
+    if (!cpl_model_peek(a->model, NULL, &f.model, &error)) return say("%s", error.message);
+    f.devices = cpl_devices(f.device, MOST_DEVICES);
+    if (f.devices > MOST_DEVICES) f.devices = MOST_DEVICES;
+    f.terminal = output_capabilities(a, &f.caps);
+    if (a->json)
+        print_json(&f);
+    else
+        print_text(&f);
+    return 0;
+}

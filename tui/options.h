@@ -1,0 +1,80 @@
+/* options.h: the command line as data. One table of commands and one of options; the parser, --help, the error messages
+ * and the test of couplet(1) all read these two. Knows nothing of what a command does. */
+#ifndef TUI_OPTIONS_H
+#define TUI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+typedef enum command_id {
+    COMMAND_EDIT, /* no name of its own: what `couplet [LAYOUT]` does */
+    COMMAND_RENDER,
+    COMMAND_CHECK,
+    COMMAND_LINES,
+    COMMAND_MASKS,
+    COMMAND_MAP,
+    COMMAND_SHOW,
+    COMMAND_INFO,
+    COMMAND_STATS,
+    COMMAND_COUNT
+} command_id;
+
+typedef struct command_entry {
+    const char *name;     /* NULL for the editor */
+    const char *operands; /* as help shows them: "LAYOUT" */
+    int least, most;      /* how many operands it takes */
+    const char *summary;
+} command_entry;
+
+typedef enum option_kind {
+    OPTION_SWITCH, /* bool */
+    OPTION_TEXT,   /* const char *, not empty */
+    OPTION_WHOLE,  /* int in least..most */
+    OPTION_REAL,   /* double in least..most */
+    OPTION_SEED,   /* int64_t, 0..2^53-1 or -1 */
+    OPTION_CANVAS, /* int[2]: WxH in pixels, multiples of 8 */
+    OPTION_GRID,   /* int[2]: WxH in tokens */
+    OPTION_NAME,   /* const char *, one of `choices` */
+    OPTION_INDEX,  /* int, the place in `choices` */
+    OPTION_DEVICE  /* const char *: auto, cpu, cuda, cuda:N */
+} option_kind;
+
+typedef struct option_entry {
+    const char *name;     /* without the dashes */
+    char letter;          /* 0: it has none */
+    const char *argument; /* NULL for a switch */
+    option_kind kind;
+    size_t offset;     /* into `arguments` */
+    unsigned commands; /* a bit, 1 << command_id, for each command that accepts it */
+    double least, most;
+    const char *const *(*choices)(void); /* NULL-terminated */
+    const char *help;                    /* a line of --help; no full stop */
+} option_entry;
+
+extern const command_entry command_table[COMMAND_COUNT];
+extern const option_entry option_table[];
+extern const int option_count;
+
+/* What was asked for. Texts are borrowed from argv; numbers that were not given hold what "unset" is in a layout. */
+typedef struct arguments {
+    command_id command;
+    const char *operand[2];
+    int operands;
+    bool help, version, quiet, json, generate;
+    int color; /* a color_choice */
+    const char *model, *device, *precision, *tokenizer, *dump, *stats, *output, *png, *sampler, *schedule;
+    int steps, threads;
+    int size[2], grid[2];
+    double cfg;
+    int64_t seed;
+} arguments;
+
+/* False: wrong usage, and `why` says in one line what is wrong; `arguments->command` is right as far as it was read. */
+bool options_parse(int argc, char *const *argv, arguments *arguments, char *why, size_t why_size);
+void options_help(FILE *out, command_id command); /* of one command, or with COMMAND_EDIT of the whole program */
+/* The entry of `names` (NULL-terminated) that `typed` is probably meant to be, or NULL. */
+const char *options_nearest(const char *typed, const char *const *names);
+
+#endif

@@ -1,0 +1,67 @@
+/* problems.c: puts the findings of core into words and lines. Decides nothing about what is an error. */
+#include "problems.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "command.h"
+
+static bool add_warning(cpl_problems *problems, int row, const char *path, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+static bool add_warning(cpl_problems *problems, int row, const char *path, const char *format, ...) {
+    cpl_problem *list = realloc(problems->list, ((size_t)problems->count + 1) * sizeof *list);
+    if (!list) return false;
+    problems->list = list;
+    cpl_problem *p = &list[problems->count++];
+    *p = (cpl_problem){.warning = true, .error = {.code = CPL_E_INPUT, .row = row}};
+    snprintf(p->error.path, sizeof p->error.path, "%s", path);
+    va_list values;
+    va_start(values, format);
+    vsnprintf(p->error.message, sizeof p->error.message, format, values);
+    va_end(values);
+    return true;
+}
+
+/* A line is a row of the table, a piece of the one prompt, or the line that fills the hole. */
+static int line_path(const cpl_layout *layout, int line, char *path, size_t size) {
+    bool is_row = !layout->prompt && line < layout->region_count;
+    snprintf(path, size, is_row ? "regions[%d]" : "lines[%d]", line);
+    return line < layout->region_count ? line : -1;
+}
+
+bool add_line_warnings(const cpl_layout *layout, const cpl_event *event, cpl_problems *problems) {
+    bool done = true;
+    for (int i = 0; i < event->line_count && done; i++) {
+        const cpl_line_info *line = &event->lines[i];
+        char path[64];
+        int row = line_path(layout, i, path, sizeof path);
+        if (*line->unknown) done &= add_warning(problems, row, path, "the model does not know: %s", line->unknown);
+        if (line->cut)
+            done &= add_warning(problems, row, path, "the prompt has %d tokens, the model reads the first %d",
+                                line->tokens, line->room);
+        if (line->vanishes)
+            done &= add_warning(problems, row, path, "too thin: it has no token on the coarsest attention grid");
+    }
+    return done;
+}
+
+void say_line_warnings(const char *file, const cpl_layout *layout, const cpl_event *event) {
+    cpl_problems problems = {0};
+    add_line_warnings(layout, event, &problems);
+    for (int i = 0; i < problems.count; i++) say_problem(file, &problems.list[i].error, true);
+    cpl_problems_clear(&problems);
+}
+
+bool say_layout_problems(const char *file, const cpl_layout *layout, const cpl_defaults *defaults, bool quiet) {
+    cpl_problems problems = {0};
+    bool valid = cpl_layout_check(layout, defaults, &problems);
+    for (int i = 0; i < problems.count; i++) {
+        const cpl_problem *p = &problems.list[i];
+        if (valid ? quiet : p->warning) continue;
+        say_problem(file, &p->error, p->warning);
+        if (!valid) break;
+    }
+    cpl_problems_clear(&problems);
+    return valid;
+}
