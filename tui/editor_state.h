@@ -1,0 +1,106 @@
+/* editor_state.h: what is being edited: layout, undo steps, selection, and all that is derived from them. Every edit is
+ * a function here: it checks, changes a copy, records an undo step and swaps the copy in, or changes nothing and says
+ * why in words. No terminal, no session. */
+#ifndef TUI_EDITOR_STATE_H
+#define TUI_EDITOR_STATE_H
+
+#include "canvas.h"
+
+typedef enum cell { CELL_X1, CELL_X2, CELL_Y1, CELL_Y2, CELL_WEIGHT, CELL_PROMPT, CELLS } cell;
+
+typedef enum setting {
+    SETTING_SIZE,
+    SETTING_STEPS,
+    SETTING_CFG,
+    SETTING_SEED,
+    SETTING_SAMPLER,
+    SETTING_SCHEDULE,
+    SETTING_NEGATIVE,
+    SETTINGS_SHOWN, /* the settings line ends here; the rest is reached by :set */
+    SETTING_RNG = SETTINGS_SHOWN,
+    SETTING_MODEL,
+    SETTING_MODE,
+    SETTING_DIRECTION,
+    SETTING_BACKGROUND,
+    SETTING_BACKGROUND_WEIGHT,
+    SETTING_BACKGROUND_PROMPT,
+    SETTING_UNCOVERED,
+    SETTING_SEPARATOR,
+    SETTING_BRACKETS,
+    SETTING_DEFINITIONS,
+    SETTING_PROMPT,
+    SETTINGS
+} setting;
+
+typedef struct editor_state {
+    cpl_layout *layout;   /* owned: what is on screen */
+    cpl_layout *saved;    /* owned: what the file holds; NULL: no file yet */
+    cpl_history *history; /* owned */
+    int selected;         /* row, -1 where there is none */
+    cell cell;            /* the table's selected column */
+    setting setting;      /* the settings line's selected field */
+    int step;             /* grid steps a side */
+    /* Derived after every edit. */
+    cpl_defaults defaults;
+    bool closed_vocabulary;
+    cpl_settings settings; /* resolved */
+    cpl_lines lines;       /* owned: resolved prompt lines, none where the layout does not allow them */
+    cpl_problems problems; /* owned */
+    double coverage;       /* 0..1 */
+    int count;             /* rows shown */
+    bool dirty;
+} editor_state;
+
+bool state_start(editor_state *s, cpl_layout *layout /* taken over */, cpl_error *error);
+void state_clear(editor_state *s);
+void state_saved(editor_state *s); /* the layout was written */
+canvas_view state_view(const editor_state *s, int columns, int rows);
+/* The prompt of a row as it will be used; "" where there is none. Borrowed. */
+const char *state_prompt(const editor_state *s, int row);
+/* The first problem of a row, or of the whole layout for row -1; NULL: none. Errors come before warnings. */
+const cpl_problem *state_problem(const editor_state *s, int row);
+
+/* Selection (never fails; stays inside). */
+void state_select(editor_state *s, int row);
+void state_grid(editor_state *s, int direction);
+
+/* Edits. False: nothing changed and `error` says why. dx, dy: -1, 0, 1 grid steps (+-256: by 1/256), times `count`. */
+bool state_move(editor_state *s, int dx, int dy, int count, cpl_error *error);
+bool state_resize(editor_state *s, int dx, int dy, int count, cpl_error *error);
+bool state_weight(editor_state *s, int direction, int count, cpl_error *error);
+bool state_insert(editor_state *s, int at, const canvas_rect *rect, cpl_error *error); /* rect NULL: a default place */
+bool state_duplicate(editor_state *s, cpl_error *error);
+bool state_delete(editor_state *s, int count, cpl_error *error);
+bool state_reorder(editor_state *s, int direction, int count, cpl_error *error);
+bool state_mode(editor_state *s, cpl_error *error);
+bool state_direction(editor_state *s, cpl_error *error);
+bool state_background(editor_state *s, cpl_error *error);
+bool state_fill(editor_state *s, cpl_error *error);
+bool state_undo(editor_state *s, cpl_error *error);
+bool state_redo(editor_state *s, cpl_error *error);
+
+/* A drag with the mouse: shown at once, one undo step when it ends. */
+bool state_drag(editor_state *s, int row, canvas_rect rect, cpl_error *error);
+bool state_drag_end(editor_state *s, cpl_error *error);
+
+/* Cells and settings as text. `size` of the buffers: STATE_TEXT; prompts are cut there, so read them by state_prompt. */
+#define STATE_TEXT 96
+void state_cell_text(const editor_state *s, int row, cell c, char text[STATE_TEXT]);
+bool state_cell_editable(const editor_state *s, int row, cell c, cpl_error *error);
+bool state_set_cell(editor_state *s, int row, cell c, const char *text, cpl_error *error);
+const char *state_setting_name(setting which);
+void state_setting_text(const editor_state *s, setting which, char text[STATE_TEXT]); /* resolved, as shown */
+char *state_setting_typed(const editor_state *s, setting which); /* as in the layout, "" where absent; caller frees */
+bool state_set_setting(editor_state *s, setting which, const char *text, cpl_error *error);
+bool state_step_setting(editor_state *s, setting which, int direction, int count, cpl_error *error);
+bool state_setting_find(const char *name, setting *which);
+bool state_new_seed(editor_state *s, cpl_error *error);
+
+/* For the files of the state only. */
+bool state_refuse(cpl_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+cpl_layout *state_change(const editor_state *s, cpl_error *error); /* a copy to change */
+bool state_commit(editor_state *s, cpl_layout *next, bool record,
+                  cpl_error *error);                /* takes it over, also on failure */
+bool state_number(const char *text, double *value); /* a decimal number or a fraction a/b; nothing else */
+
+#endif
