@@ -7,7 +7,8 @@
 #include "term.h"
 
 /* The largest size that keeps the aspect ratio, fits cells * cell size, the terminal's sixel limits, and is a multiple of
- * 6 rows. Small pictures are enlarged by whole factors when they fit, else scaled. */
+ * 6 rows. Small pictures are enlarged by whole factors when they fit, else scaled; the up to 5 rows that are missing
+ * below repeat the last one. 0 x 0: no room. The screen's last row must not be among `rows`: it would scroll. */
 void picture_fit(const cpl_image *image, const term_caps *caps, int columns, int rows, int *width_px, int *height_px);
 cpl_image *picture_scale(const cpl_image *image, int width, int height); /* area average down, nearest up */
 
@@ -16,15 +17,19 @@ typedef struct picture_sixel { char *bytes; size_t size; int width, height; } pi
 bool picture_encode(const cpl_image *image, int width_px, int height_px, int colors, bool diffuse, picture_sixel *out,
                     cpl_error *error);
 void picture_sixel_clear(picture_sixel *sixel);
-/* ESC 7, cursor to (row, column) from 0, the sixel, ESC 8. */
+/* ESC 7, cursor to (row, column) from 0, the sixel, ESC 8. False: a key came (or waits), the picture is cut off and to be
+ * painted again later. Take all events before, or nothing is painted. */
 bool picture_paint(term *t, const picture_sixel *sixel, int row, int column);
 
-/* One cell of the fallback: two pixels a cell (upper half block), or a shade of gray as a character. */
+/* One cell of the fallback: two pixels a cell (upper half block), or a shade of gray as a character. With colours but
+ * without UTF-8 both halves are equal: a blank on that background. */
 typedef struct picture_cell { unsigned char top[3], bottom[3]; char shade; } picture_cell;
 /* cells: rows * columns, owned by the caller; *used_columns, *used_rows: the part that the picture takes. */
 bool picture_cells(const cpl_image *image, const term_caps *caps, int columns, int rows, picture_cell *cells,
                    int *used_columns, int *used_rows);
 int picture_xterm256(const unsigned char rgb[3]); /* nearest of the 6x6x6 cube and the greys */
+/* Nearest of the first 8 or 16 colours. With no more than 16, picture_cells gives just these colours, dithered. */
+int picture_ansi(const unsigned char rgb[3], int colors);
 /* Prints to a stream outside ncurses (couplet show, map): sixel or coloured half blocks or ASCII by caps. */
 bool picture_print(const cpl_image *image, const term_caps *caps, int columns, int rows, char **out, size_t *size,
                    cpl_error *error);

@@ -41,6 +41,8 @@ uint64_t term_bytes_written(const term *t);
 /* True when the terminal has answered the CSI 6 n sent after the last picture: it keeps up. */
 bool term_drained(const term *t);
 void term_mark(term *t); /* sends that CSI 6 n */
+/* How many bytes the link carries in that time, by the pictures so far; SIZE_MAX before the first was measured. */
+size_t term_link_bytes(const term *t, int ms);
 
 /* Text from a file or user made safe to print: control characters (C0, DEL, C1) and invalid UTF-8 become '?'. Caller frees. */
 char *term_safe(const char *text);

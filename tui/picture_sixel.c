@@ -1,0 +1,76 @@
+/* picture_sixel.c: a picture as a sixel string; the only file that names libsixel. Uses no state of its own: any thread
+ * may encode. The palette is made for each picture: the high-colour mode redefines registers that xterm has painted with. */
+#include "picture_private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sixel.h>
+
+static int write_bytes(char *data, int size, void *user) {
+    text_add_bytes(user, data, (size_t)size);
+    return size;
+}
+
+/* Scaled to `width`, and to `height` but for up to 5 rows that picture_fit added to a whole enlargement: those repeat
+ * the last row. A new image in any case, because libsixel writes into the pixels it is given. */
+static cpl_image *scaled(const cpl_image *image, int width, int height) {
+    int exact = width % image->width == 0 ? width / image->width * image->height : height;
+    if (exact >= height || exact < height - 5) return picture_scale(image, width, height);
+    cpl_image *content = picture_scale(image, width, exact), *out = content ? cpl_image_new(width, height, NULL) : NULL;
+    if (out) {
+        size_t row = (size_t)width * 3;
+        memcpy(out->rgb, content->rgb, row * (size_t)exact);
+        for (int y = exact; y < height; y++)
+            memcpy(out->rgb + row * (size_t)y, out->rgb + row * (size_t)(exact - 1), row);
+    }
+    cpl_image_free(content);
+    return out;
+}
+
+static SIXELSTATUS encode(cpl_image *pixels, int colors, bool diffuse, text_buffer *text) {
+    sixel_dither_t *dither = NULL;
+    sixel_output_t *output = NULL;
+    SIXELSTATUS status = sixel_dither_new(&dither, colors, NULL);
+    if (!SIXEL_FAILED(status)) status = sixel_output_new(&output, write_bytes, text, NULL);
+    if (!SIXEL_FAILED(status)) {
+        status =
+            sixel_dither_initialize(dither, pixels->rgb, pixels->width, pixels->height, SIXEL_PIXELFORMAT_RGB888,
+                                    SIXEL_LARGE_AUTO, SIXEL_REP_AUTO, diffuse ? SIXEL_QUALITY_HIGH : SIXEL_QUALITY_LOW);
+    }
+    if (!SIXEL_FAILED(status)) {
+        sixel_dither_set_diffusion_type(dither, diffuse ? SIXEL_DIFFUSE_FS : SIXEL_DIFFUSE_NONE);
+        sixel_output_set_encode_policy(output, SIXEL_ENCODEPOLICY_FAST);
+        status = sixel_encode(pixels->rgb, pixels->width, pixels->height, 3, dither, output);
+    }
+    if (output) sixel_output_unref(output);
+    if (dither) sixel_dither_unref(dither);
+    return status;
+}
+
+bool picture_encode(const cpl_image *image, int width_px, int height_px, int colors, bool diffuse, picture_sixel *out,
+                    cpl_error *error) {
+    *out = (picture_sixel){0};
+    if (width_px < 1 || height_px < 1) return picture_fail(error, "there is no room for a picture here");
+    colors = colors < 2 ? 2 : colors > 256 ? 256 : colors;
+    cpl_image *pixels = scaled(image, width_px, height_px);
+    if (!pixels) return picture_fail(error, "out of memory for the picture in the terminal");
+    text_buffer text = {0};
+    SIXELSTATUS status = encode(pixels, colors, diffuse, &text);
+    cpl_image_free(pixels);
+    if (SIXEL_FAILED(status) || text.failed) {
+        free(text.bytes);
+        char what[160];
+        snprintf(what, sizeof what, "the picture cannot be encoded for the terminal: %s",
+                 text.failed ? "out of memory" : sixel_helper_format_error(status));
+        return picture_fail(error, what);
+    }
+    *out = (picture_sixel){.bytes = text.bytes, .size = text.size, .width = width_px, .height = height_px};
+    return true;
+}
+
+void picture_sixel_clear(picture_sixel *sixel) {
+    free(sixel->bytes);
+    *sixel = (picture_sixel){0};
+}

@@ -1,0 +1,35 @@
+/* term_paint.c: writes a picture to the terminal, ready to give way to a key. Does not know how pictures are made. */
+#include "term_private.h"
+
+#include <poll.h>
+#include <string.h>
+
+static bool input_waits(void *user) {
+    term *t = user;
+    struct pollfd ready = {.fd = t->tty.fd, .events = POLLIN};
+    if (poll(&ready, 1, 0) > 0) term_pump(t); /* replies are no reason to stop */
+    return t->queued > 0 || term_signals_flag(FLAG_QUIT, false) || term_signals_flag(FLAG_RESIZE, false);
+}
+
+bool term_paint(term *t, const char *string, size_t count, int row, int column) {
+    enum { PIECE = 8192 };
+    char place[64];
+    if (input_waits(t)) return false;
+    t->paint_started_ms = term_clock_ms();
+    t->paint_started_bytes = t->tty.written;
+    snprintf(place, sizeof place, "%s\0337\033[%d;%dH", t->caps.sync_updates ? "\033[?2026h" : "", row + 1, column + 1);
+    if (!term_write(t, place, strlen(place))) return false;
+    term_crash_in_string(true);
+    size_t done = 0;
+    while (done < count) {
+        size_t piece = count - done < PIECE ? count - done : PIECE;
+        size_t wrote = tty_write(&t->tty, string + done, piece, input_waits, t);
+        done += wrote;
+        if (done < count && (wrote < piece || input_waits(t))) break;
+    }
+    /* Ended by ST wherever it was cut: the terminal shows what it got so far. */
+    if (done < count) term_write(t, "\033\\", 2);
+    term_crash_in_string(false);
+    const char *end = t->caps.sync_updates ? "\0338\033[?2026l" : "\0338";
+    return term_write(t, end, strlen(end)) && done == count;
+}
