@@ -1,0 +1,42 @@
+/* kernels.h: the inner loops that oneDNN has no fused form of, compiled once per vector width and picked at run time.
+ * They run on one thread, on plain arrays of any length and alignment. */
+#ifndef CPL_CPU_KERNELS_H
+#define CPL_CPU_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A tile of attention: rows queries of one head against all keys of one text. */
+enum { CPU_TILE_ROWS = 48, CPU_TILE_KEYS = 64 };
+
+typedef struct cpu_tile {
+    int rows, depth, keys;
+    int first_query; /* causal: row i may look at keys 0 ... first_query + i; negative: at all */
+    const float *q;  /* [CPU_TILE_ROWS][depth], scaled; rows up to the next multiple of 6 are filled */
+    const float *k;  /* blocks of CPU_TILE_KEYS keys, each [depth][CPU_TILE_KEYS], the last filled with zeros */
+    const float *v;  /* [keys][padded], padded = depth rounded up to 16, filled with zeros */
+    float *score;    /* scratch [CPU_TILE_ROWS][CPU_TILE_KEYS] */
+    float *out;      /* result [CPU_TILE_ROWS][padded] */
+} cpu_tile;
+enum { CPU_DEPTH_STEP = 16 };
+
+typedef struct cpu_kernels {
+    const char *name;
+    void (*activate)(float *y, const float *x, size_t count, int activation);
+    void (*geglu)(float *y, const float *x, size_t c); /* one row: y[c] from x[2c] */
+    void (*scale_add)(float *y, float alpha, const float *a, float beta, const float *b, size_t count);
+    /* Adds x + shift and its square over the rows to sum[c] and square[c]; shift may be NULL. */
+    void (*channel_sums)(const float *x, const float *shift, size_t rows, size_t c, double *sum, double *square);
+    /* y = (x - mean) * scale + offset by channel, then SiLU if asked. */
+    void (*normalize)(float *y, const float *x, size_t rows, size_t c, const float *mean, const float *scale,
+                      const float *offset, bool silu);
+    void (*layer_norm)(float *y, const float *x, size_t c, const float *gamma, const float *beta,
+                       float eps); /* a row */
+    void (*attend)(const cpu_tile *tile);
+} cpu_kernels;
+
+const cpu_kernels *cpu_kernels_pick(void);
+/* All sets that this processor runs, the plainest first; for tests. */
+int cpu_kernels_all(const cpu_kernels *list[], int room);
+
+#endif

@@ -1,0 +1,119 @@
+/* norm.c: group norm and layer norm. Sums of a group norm are taken over chunks of rows whose size depends on the shape
+ * alone and added up in their order, so that the thread count does not show in the result. */
+#include "cpu.h"
+
+#include <math.h>
+#include <string.h>
+
+/* A chunk stays in the first-level cache while its columns are summed; more chunks than these only cost memory. */
+enum { CHUNK_FLOATS = 8192, MOST_CHUNKS = 64, SMALL_WORK = 8192 };
+
+typedef struct group_norm {
+    const cpu_kernels *kernels;
+    const cpl_tensor *y, *x, *shift;
+    const cpl_weight *w;
+    int groups, chunks;
+    size_t rows, chunk_rows; /* of one batch element */
+    float eps;
+    bool silu;
+    double *sums;                 /* [n][chunks][2][c]: sums, then squares */
+    float *mean, *scale, *offset; /* [n][c] */
+} group_norm;
+
+static void sum_chunk(const group_norm *g, int element, int chunk) {
+    size_t c = (size_t)g->x->c, first = (size_t)chunk * g->chunk_rows;
+    size_t rows = g->rows - first < g->chunk_rows ? g->rows - first : g->chunk_rows;
+    double *sum = g->sums + ((size_t)element * (size_t)g->chunks + (size_t)chunk) * 2 * c;
+    memset(sum, 0, 2 * c * sizeof *sum);
+    g->kernels->channel_sums(cpu_data(g->x) + ((size_t)element * g->rows + first) * c,
+                             g->shift ? cpu_data(g->shift) + (size_t)element * c : NULL, rows, c, sum, sum + c);
+}
+
+/* What the shift adds to x it takes from the mean: the pass over the picture then has no shift. */
+static void finish_group(const group_norm *g, int element, int group) {
+    size_t c = (size_t)g->x->c, width = c / (size_t)g->groups, first = (size_t)group * width;
+    double sum = 0, square = 0;
+    for (int chunk = 0; chunk < g->chunks; chunk++) {
+        const double *sums = g->sums + ((size_t)element * (size_t)g->chunks + (size_t)chunk) * 2 * c;
+        for (size_t i = first; i < first + width; i++) {
+            sum += sums[i];
+            square += sums[c + i];
+        }
+    }
+    double count = (double)g->rows * (double)width, mean = sum / count, variance = square / count - mean * mean;
+    double scale = 1.0 / sqrt((variance > 0 ? variance : 0) + (double)g->eps);
+    for (size_t i = first; i < first + width; i++) {
+        size_t at = (size_t)element * c + i;
+        g->mean[at] = (float)(mean - (g->shift ? (double)cpu_data(g->shift)[at] : 0.0));
+        g->scale[at] = (float)(scale * (double)g->w->gamma[i]);
+        g->offset[at] = g->w->beta[i];
+    }
+}
+
+static void normalize_chunk(const group_norm *g, int element, int chunk) {
+    size_t c = (size_t)g->x->c, first = (size_t)chunk * g->chunk_rows, at = ((size_t)element * g->rows + first) * c;
+    size_t rows = g->rows - first < g->chunk_rows ? g->rows - first : g->chunk_rows, channel = (size_t)element * c;
+    g->kernels->normalize(cpu_data(g->y) + at, cpu_data(g->x) + at, rows, c, g->mean + channel, g->scale + channel,
+                          g->offset + channel, g->silu);
+}
+
+/* One team for all three passes; the loops end in barriers, which is what the passes need between them. */
+static void run_group_norm(const group_norm *g) {
+    int elements = g->x->n, pieces = elements * g->chunks, statistics = elements * g->groups;
+#pragma omp parallel if (cpl_tensor_count(g->x) > SMALL_WORK)
+    {
+#pragma omp for schedule(static)
+        for (int i = 0; i < pieces; i++) sum_chunk(g, i / g->chunks, i % g->chunks);
+#pragma omp for schedule(static)
+        for (int i = 0; i < statistics; i++) finish_group(g, i / g->groups, i % g->groups);
+#pragma omp for schedule(static)
+        for (int i = 0; i < pieces; i++) normalize_chunk(g, i / g->chunks, i % g->chunks);
+    }
+}
+
+void cpu_group_norm(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const cpl_tensor *shift,
+                    const cpl_weight *w, int groups, float eps, bool silu) {
+    if (!cpu_enter(s) || !cpu_weighs(s, "group_norm", w, CPU_NORM) || !cpu_usable(s, "group_norm", "x", x) ||
+        !cpu_shaped(s, "group_norm", "x", x, x->n, x->h, x->w, w->out) || !cpu_like(s, "group_norm", "y", y, x) ||
+        (shift && !cpu_shaped(s, "group_norm", "shift", shift, x->n, 1, 1, x->c)))
+        return;
+    if (groups < 1 || x->c % groups) {
+        cpl_stream_fail(s, CPL_E_DEVICE, "group_norm: %d channels do not fall into %d groups", x->c, groups);
+        return;
+    }
+    size_t rows = (size_t)x->h * (size_t)x->w, c = (size_t)x->c, n = (size_t)x->n;
+    size_t chunk_rows = (rows + MOST_CHUNKS - 1) / MOST_CHUNKS;
+    if (chunk_rows * c < CHUNK_FLOATS) chunk_rows = (CHUNK_FLOATS + c - 1) / c;
+    size_t chunks = (rows + chunk_rows - 1) / chunk_rows;
+    double *sums = cpu_scratch(s, n * chunks * 2 * c, sizeof *sums);
+    float *channels = sums ? cpu_scratch(s, 3 * n * c, sizeof *channels) : NULL;
+    if (channels)
+        run_group_norm(&(group_norm){.kernels = cpu_of(s)->kernels,
+                                     .y = y,
+                                     .x = x,
+                                     .shift = shift,
+                                     .w = w,
+                                     .groups = groups,
+                                     .chunks = (int)chunks,
+                                     .rows = rows,
+                                     .chunk_rows = chunk_rows,
+                                     .eps = eps,
+                                     .silu = silu,
+                                     .sums = sums,
+                                     .mean = channels,
+                                     .scale = channels + n * c,
+                                     .offset = channels + 2 * n * c});
+    cpl_pool_give(s->pool, channels);
+    cpl_pool_give(s->pool, sums);
+}
+
+void cpu_layer_norm(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const cpl_weight *w, float eps) {
+    if (!cpu_enter(s) || !cpu_weighs(s, "layer_norm", w, CPU_NORM) || !cpu_usable(s, "layer_norm", "x", x) ||
+        !cpu_shaped(s, "layer_norm", "x", x, x->n, x->h, x->w, w->out) || !cpu_like(s, "layer_norm", "y", y, x))
+        return;
+    const cpu_kernels *kernels = cpu_of(s)->kernels;
+    size_t rows = cpu_rows(x), c = (size_t)x->c;
+#pragma omp parallel for schedule(static) if (rows * c > SMALL_WORK)
+    for (size_t i = 0; i < rows; i++)
+        kernels->layer_norm(cpu_data(y) + i * c, cpu_data(x) + i * c, c, w->gamma, w->beta, eps);
+}

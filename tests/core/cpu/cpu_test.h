@@ -1,0 +1,124 @@
+/* cpu_test.h: what the tests of the CPU backend share: a backend with a stream, random data, tensors from host arrays,
+ * and a comparison that names the first value that is off. Reference results are computed by each test in plain loops
+ * in f64. */
+#ifndef TESTS_CPU_TEST_H
+#define TESTS_CPU_TEST_H
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../../../core/backend.h"
+
+typedef struct cpu_test {
+    const cpl_backend_ops *ops;
+    cpl_backend *b;
+    cpl_stream *s;
+    uint64_t random;
+} cpu_test;
+
+static inline cpu_test cpu_test_open(int threads) {
+    cpl_error error = {0};
+    cpu_test t = {.ops = &cpl_cpu_backend, .random = 88172645463325252u};
+    t.b = t.ops->open(&(cpl_backend_config){.threads = threads}, &error);
+    t.s = t.b ? t.ops->stream_open(t.b, &error) : NULL;
+    if (!t.s) fail_msg("%s", error.message);
+    return t;
+}
+
+/* Nothing may be left of what the test took from the pool, and of its weights. */
+static inline void cpu_test_close(cpu_test *t) {
+    cpl_stats stats = {0};
+    cpl_error error = {0};
+    if (!cpl_stream_settle(t->s, &error)) fail_msg("the stream failed: %s", error.message);
+    t->ops->stats(t->s, &stats);
+    assert_int_equal(stats.active_tensors, 0);
+    assert_int_equal(stats.weight_bytes, 0);
+    t->ops->stream_close(t->s);
+    t->ops->close(t->b);
+}
+
+static inline void expect_failure(cpu_test *t, const char *part_of_message) {
+    cpl_error error = {0};
+    assert_false(cpl_stream_ok(t->s));
+    assert_false(cpl_stream_settle(t->s, &error));
+    if (!strstr(error.message, part_of_message))
+        fail_msg("'%s' does not speak of '%s'", error.message, part_of_message);
+}
+
+static inline uint32_t random_bits(cpu_test *t) {
+    t->random ^= t->random << 13;
+    t->random ^= t->random >> 7;
+    t->random ^= t->random << 17;
+    return (uint32_t)(t->random >> 32);
+}
+static inline int random_int(cpu_test *t, int low, int high) {
+    return low + (int)(random_bits(t) % (uint32_t)(high - low + 1));
+}
+/* -1 ... 1 */
+static inline float random_value(cpu_test *t) { return (float)((double)random_bits(t) / 2147483648.0 - 1.0); }
+
+static inline float *random_values(cpu_test *t, size_t count, float scale) {
+    float *values = malloc((count ? count : 1) * sizeof *values);
+    assert_non_null(values);
+    for (size_t i = 0; i < count; i++) values[i] = scale * random_value(t);
+    return values;
+}
+
+static inline cpl_tensor tensor_of(cpu_test *t, const float *values, int n, int h, int w, int c) {
+    cpl_tensor x = cpl_make(t->s, n, h, w, c);
+    t->ops->upload(t->s, &x, values);
+    return x;
+}
+
+static inline float *values_of(cpu_test *t, const cpl_tensor *x) {
+    float *values = malloc(cpl_tensor_bytes(x));
+    assert_non_null(values);
+    t->ops->download(t->s, values, x);
+    cpl_error error = {0};
+    if (!cpl_stream_settle(t->s, &error)) fail_msg("the stream failed: %s", error.message);
+    return values;
+}
+
+/* |got - want| <= tolerance * (1 + |want|) everywhere. */
+static inline void expect_near(const char *what, const float *got, const double *want, size_t count, double tolerance) {
+    for (size_t i = 0; i < count; i++)
+        if (!(fabs((double)got[i] - want[i]) <= tolerance * (1 + fabs(want[i]))))
+            fail_msg("%s: value %zu of %zu is %.9g, not %.9g", what, i, count, (double)got[i], want[i]);
+}
+
+/* Compares a tensor with a reference and frees both. */
+static inline void check_tensor(cpu_test *t, const char *what, cpl_tensor *y, double *want, double tolerance) {
+    float *got = values_of(t, y);
+    expect_near(what, got, want, cpl_tensor_count(y), tolerance);
+    free(got);
+    free(want);
+    cpl_tensor_free(y);
+}
+
+static inline double *reference_new(size_t count) {
+    double *values = calloc(count ? count : 1, sizeof *values);
+    assert_non_null(values);
+    return values;
+}
+
+static inline double reference_activation(double x, cpl_activation act) {
+    switch (act) {
+    case CPL_ACT_SILU:
+        return x / (1 + exp(-x));
+    case CPL_ACT_GELU:
+        return 0.5 * x * (1 + erf(x / sqrt(2)));
+    case CPL_ACT_QUICK_GELU:
+        return x / (1 + exp(-1.702 * x));
+    default:
+        return x;
+    }
+}
+
+#endif
