@@ -15,7 +15,7 @@ typedef struct cpl_unet_spec {
     int channel_mult[CPL_MAX_LEVELS], transformer_depth[CPL_MAX_LEVELS], transformer_depth_middle;
     int num_heads, num_head_channels; /* num_heads > 0: that many everywhere; else channels / num_head_channels */
     int context_dim, adm_in_channels, norm_groups;
-    bool linear_in_transformer;       /* proj_in/out are linear [o, i] and not 1x1 convolutions */
+    bool linear_in_transformer; /* proj_in/out are linear [o, i] and not 1x1 convolutions */
 } cpl_unet_spec;
 
 typedef struct cpl_vae_spec {
@@ -27,14 +27,14 @@ typedef struct cpl_vae_spec {
 } cpl_vae_spec;
 
 typedef struct cpl_text_spec {
-    char prefix[96];  /* of the tensor names */
-    bool openclip;    /* layout "openclip" (joint in_proj) instead of "hf" */
+    char prefix[96]; /* of the tensor names */
+    bool openclip;   /* layout "openclip" (joint in_proj) instead of "hf" */
     bool quick_gelu;
     int width, layers, heads, context_length, vocab_size, projection;
 } cpl_text_spec;
 
 typedef struct cpl_model_spec {
-    char family[16];  /* "sd1", "sdxl" */
+    char family[16]; /* "sd1", "sdxl" */
     cpl_unet_spec unet;
     cpl_vae_spec vae;
     cpl_text_spec text[CPL_MAX_TEXTS];

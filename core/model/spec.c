@@ -1,0 +1,90 @@
+/* spec.c: which hyper-parameters a model has, and whether they can be right. Reading them from JSON is spec_json.c's, from
+ * shapes spec_infer.c's subject. */
+#include "spec.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "spec_rules.h"
+
+void cpl_spec_defaults(const char *family, cpl_model_spec *spec) {
+    bool xl = !strcmp(family, "sdxl");
+    *spec = (cpl_model_spec){
+        .unet = {.in_channels = 4, .num_heads = -1, .num_head_channels = -1, .norm_groups = 32},
+        .vae = {.z_channels = 4, .norm_groups = 32, .scaling_factor = xl ? 0.13025F : 0.18215F},
+        .beta_start = 0.00085,
+        .beta_end = 0.012,
+        .train_timesteps = 1000,
+        .defaults = {.width = xl ? 1024 : 512,
+                     .height = xl ? 1024 : 512,
+                     .steps = 20,
+                     .cfg = 7,
+                     .sampler = "euler",
+                     .schedule = "normal"},
+    };
+    snprintf(spec->family, sizeof spec->family, "%s", family);
+}
+
+static bool check_unet(const cpl_unet_spec *u, const char *file, cpl_error *error) {
+    if (u->model_channels % 2)
+        return cpl_fail(error, CPL_E_FILE, "%s: unet.model_channels is %d, but must be even", file, u->model_channels);
+    for (int i = 0; i < u->levels; i++) {
+        int channels = u->model_channels * u->channel_mult[i];
+        int depth = u->transformer_depth[i];
+        if (i == u->levels - 1 && u->transformer_depth_middle > depth) depth = u->transformer_depth_middle;
+        if (channels % u->norm_groups)
+            return cpl_fail(error, CPL_E_FILE, "%s: unet level %d has %d channels, which %d norm_groups do not divide",
+                            file, i, channels, u->norm_groups);
+        int divisor = u->num_heads > 0 ? u->num_heads : u->num_head_channels;
+        if (depth && (divisor <= 0 || channels % divisor))
+            return cpl_fail(
+                error, CPL_E_FILE,
+                "%s: unet level %d has %d channels, which its num_heads or num_head_channels (%d) do not divide", file,
+                i, channels, divisor);
+    }
+    return true;
+}
+
+static bool check_vae(const cpl_vae_spec *v, const char *file, cpl_error *error) {
+    for (int i = 0; i < v->levels; i++)
+        if (v->ch * v->ch_mult[i] % v->norm_groups || v->ch * v->ch_mult_decoder[i] % v->norm_groups)
+            return cpl_fail(error, CPL_E_FILE, "%s: vae level %d has channels that %d norm_groups do not divide", file,
+                            i, v->norm_groups);
+    if (v->ch % v->norm_groups)
+        return cpl_fail(error, CPL_E_FILE, "%s: vae.ch is %d, which %d norm_groups do not divide", file, v->ch,
+                        v->norm_groups);
+    return isfinite(v->scaling_factor) && v->scaling_factor > 0
+               ? true
+               : cpl_fail(error, CPL_E_FILE, "%s: vae.scaling_factor must be above 0", file);
+}
+
+bool cpl_spec_check(const cpl_model_spec *spec, const char *file, cpl_error *error) {
+    int width = 0;
+    if (!check_unet(&spec->unet, file, error) || !check_vae(&spec->vae, file, error)) return false;
+    for (int i = 0; i < spec->texts; i++) {
+        const cpl_text_spec *t = &spec->text[i];
+        width += t->width;
+        if (t->width % t->heads)
+            return cpl_fail(error, CPL_E_FILE, "%s: text[%d].width is %d, which %d heads do not divide", file, i,
+                            t->width, t->heads);
+        if (t->context_length != spec->text[0].context_length)
+            return cpl_fail(error, CPL_E_FILE, "%s: the text encoders have context lengths of %d and %d", file,
+                            spec->text[0].context_length, t->context_length);
+    }
+    if (width != spec->unet.context_dim)
+        return cpl_fail(error, CPL_E_FILE, "%s: the text encoders are %d wide, but unet.context_dim is %d", file, width,
+                        spec->unet.context_dim);
+    if (spec->unet.in_channels != spec->vae.z_channels)
+        return cpl_fail(error, CPL_E_UNSUPPORTED,
+                        "%s: the UNet takes %d channels and the VAE gives %d: inpainting and image-editing models "
+                        "cannot be used yet",
+                        file, spec->unet.in_channels, spec->vae.z_channels);
+    return true;
+}
+
+bool cpl_model_spec_read(const cpl_safetensors *st, cpl_model_spec *spec, cpl_error *error) {
+    const char *json = cpl_safetensors_metadata(st, "couplet.spec"), *file = cpl_safetensors_path(st);
+    bool read = json ? cpl_spec_parse(json, file, spec, error) : cpl_spec_infer(st, spec, error);
+    return read && cpl_spec_check(spec, file, error);
+}

@@ -1,0 +1,169 @@
+/* spec_infer.c: the hyper-parameters of a single-file checkpoint in LDM naming, read off its tensors' names and shapes.
+ * Only heads cannot be seen in a shape: they follow from the family. A file that is no such checkpoint is told what it
+ * seems to be. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "spec_rules.h"
+
+#define UNET "model.diffusion_model."
+#define VAE "first_stage_model."
+
+/* Told by a part of a tensor's name, in this order. */
+static const struct {
+    const char *part, *is;
+} strangers[] = {
+    {"lora_",
+     "a LoRA: an addition to a checkpoint, not a model of its own; choose the checkpoint that it was made for"},
+    {"lora.",
+     "a LoRA: an addition to a checkpoint, not a model of its own; choose the checkpoint that it was made for"},
+    {"control_model.", "a ControlNet, not a model of its own; choose a checkpoint"},
+    {"double_blocks.", "a model of the Flux family, which cannot be used here; choose an SD 1.x or SDXL checkpoint"},
+    {"joint_blocks.", "a model of the SD 3 family, which cannot be used here; choose an SD 1.x or SDXL checkpoint"},
+    {"down_blocks.", "one part of a diffusers model; choose a checkpoint in a single file"},
+    {"decoder.conv_out", "only a VAE; choose a whole checkpoint"},
+    {"text_model.", "only a text encoder; choose a whole checkpoint"},
+};
+
+typedef struct shapes {
+    const cpl_safetensors *st;
+    cpl_error *error;
+} shapes;
+
+/* Entry of a printed name, or NULL. */
+static const cpl_st_entry *named(const shapes *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static const cpl_st_entry *named(const shapes *s, const char *format, ...) {
+    char name[256];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(name, sizeof name, format, list);
+    va_end(list);
+    return cpl_safetensors_find(s->st, name);
+}
+
+/* A side of a tensor as a plausible size, 0 where it has none. */
+static int side(const cpl_st_entry *e, int dimension) {
+    return e && dimension < e->rank && e->shape[dimension] > 0 && e->shape[dimension] < 1 << 24
+               ? (int)e->shape[dimension]
+               : 0;
+}
+
+static bool lacks(const shapes *s, const char *what) {
+    return cpl_fail(s->error, CPL_E_FILE, "%s: no complete checkpoint: its %s cannot be made out; get the file again",
+                    cpl_safetensors_path(s->st), what);
+}
+
+static bool refuse_stranger(const shapes *s) {
+    for (size_t k = 0; k < sizeof strangers / sizeof *strangers; k++)
+        for (int i = 0; i < cpl_safetensors_count(s->st); i++)
+            if (strstr(cpl_safetensors_at(s->st, i)->name, strangers[k].part))
+                return cpl_fail(s->error, CPL_E_UNSUPPORTED, "%s is %s", cpl_safetensors_path(s->st), strangers[k].is);
+    return cpl_fail(s->error, CPL_E_UNSUPPORTED,
+                    "%s holds no UNet that is known here; choose an SD 1.x or SDXL checkpoint in a single file",
+                    cpl_safetensors_path(s->st));
+}
+
+static int transformer_depth(const shapes *s, const char *module) {
+    int depth = 0;
+    while (depth < 64 && named(s, UNET "%s.transformer_blocks.%d.norm1.weight", module, depth)) depth++;
+    return depth;
+}
+
+static bool infer_unet(const shapes *s, cpl_unet_spec *u) {
+    const cpl_st_entry *first = named(s, UNET "input_blocks.0.0.weight");
+    char module[64];
+    int level = 0, blocks = 0;
+    u->model_channels = side(first, 0);
+    u->in_channels = side(first, 1);
+    if (!u->model_channels || !u->in_channels) return lacks(s, "UNet");
+    for (int i = 1; i < 64; i++) {
+        if (named(s, UNET "input_blocks.%d.0.op.weight", i)) { /* downsampling ends a level */
+            if (!blocks || ++level == CPL_MAX_LEVELS) return lacks(s, "UNet's levels");
+            blocks = 0;
+            continue;
+        }
+        int channels = side(named(s, UNET "input_blocks.%d.0.out_layers.3.weight", i), 0);
+        if (!channels) break;
+        snprintf(module, sizeof module, "input_blocks.%d.1", i);
+        u->channel_mult[level] = channels / u->model_channels;
+        u->transformer_depth[level] = transformer_depth(s, module);
+        if (channels % u->model_channels || !u->channel_mult[level]) return lacks(s, "UNet's channels");
+        if (level == 0) u->num_res_blocks++;
+        blocks++;
+        const cpl_st_entry *proj = named(s, UNET "%s.proj_in.weight", module);
+        if (!proj) continue;
+        u->linear_in_transformer = proj->rank == 2;
+        u->context_dim = side(named(s, UNET "%s.transformer_blocks.0.attn2.to_k.weight", module), 1);
+    }
+    u->levels = level + 1;
+    u->transformer_depth_middle = transformer_depth(s, "middle_block.1");
+    u->adm_in_channels = side(named(s, UNET "label_emb.0.0.weight"), 1);
+    return (u->num_res_blocks && blocks && u->context_dim) || lacks(s, "UNet's blocks");
+}
+
+static bool infer_vae(const shapes *s, cpl_vae_spec *v) {
+    v->ch = side(named(s, VAE "decoder.conv_out.weight"), 1);
+    v->z_channels = side(named(s, VAE "post_quant_conv.weight"), 1);
+    if (!v->ch || !v->z_channels) return lacks(s, "VAE");
+    for (; v->levels < CPL_MAX_LEVELS; v->levels++) {
+        int out = side(named(s, VAE "decoder.up.%d.block.0.conv1.weight", v->levels), 0);
+        int in = side(named(s, VAE "encoder.down.%d.block.0.conv1.weight", v->levels), 0);
+        if (!out) break;
+        v->ch_mult_decoder[v->levels] = out / v->ch;
+        v->ch_mult[v->levels] = (in ? in : out) / v->ch;
+        if (!v->ch_mult_decoder[v->levels] || !v->ch_mult[v->levels]) return lacks(s, "VAE's channels");
+    }
+    while (v->num_res_blocks < 16 && named(s, VAE "decoder.up.0.block.%d.conv1.weight", v->num_res_blocks + 1))
+        v->num_res_blocks++;
+    return (v->levels && v->num_res_blocks) || lacks(s, "VAE's blocks");
+}
+
+/* Both kinds of CLIP have heads of 64. */
+static bool infer_text(const shapes *s, const char *prefix, bool openclip, cpl_text_spec *t) {
+    const char *tokens = openclip ? "token_embedding.weight" : "embeddings.token_embedding.weight";
+    const char *positions = openclip ? "positional_embedding" : "embeddings.position_embedding.weight";
+    const cpl_st_entry *table = named(s, "%s%s", prefix, tokens);
+    t->openclip = openclip;
+    t->quick_gelu = !openclip;
+    snprintf(t->prefix, sizeof t->prefix, "%s", prefix);
+    t->vocab_size = side(table, 0);
+    t->width = side(table, 1);
+    t->heads = t->width < 64 ? 1 : t->width / 64;
+    t->context_length = side(named(s, "%s%s", prefix, positions), 0);
+    t->projection = openclip ? side(named(s, "%stext_projection", prefix), 1) : 0;
+    for (char name[64]; t->layers < 256; t->layers++) {
+        snprintf(name, sizeof name,
+                 openclip ? "transformer.resblocks.%d.ln_1.weight" : "encoder.layers.%d.layer_norm1.weight", t->layers);
+        if (!named(s, "%s%s", prefix, name)) break;
+    }
+    return (t->width && t->layers && t->context_length > 2 && t->vocab_size > 2) || lacks(s, "text encoder");
+}
+
+bool cpl_spec_infer(const cpl_safetensors *st, cpl_model_spec *spec, cpl_error *error) {
+    /* Old SD 1.x files leave "text_model." out. */
+    static const char *const sd1_prefixes[] = {"cond_stage_model.transformer.text_model.",
+                                               "cond_stage_model.transformer."};
+    const shapes s = {st, error};
+    if (!named(&s, UNET "input_blocks.0.0.weight")) return refuse_stranger(&s);
+    bool xl = named(&s, "conditioner.embedders.1.model.token_embedding.weight") != NULL;
+    cpl_spec_defaults(xl ? "sdxl" : "sd1", spec);
+    if (!infer_unet(&s, &spec->unet) || !infer_vae(&s, &spec->vae)) return false;
+    if (named(&s, "v_pred")) spec->prediction = CPL_PREDICT_V; /* how SDXL files mark it */
+    if (xl) {
+        spec->texts = 2;
+        spec->unet.num_head_channels = 64;
+        return infer_text(&s, "conditioner.embedders.0.transformer.text_model.", false, &spec->text[0]) &&
+               infer_text(&s, "conditioner.embedders.1.model.", true, &spec->text[1]);
+    }
+    for (size_t i = 0; i < 2; i++)
+        if (named(&s, "%sembeddings.token_embedding.weight", sd1_prefixes[i])) {
+            spec->texts = 1;
+            spec->unet.num_heads = 8;
+            return infer_text(&s, sd1_prefixes[i], false, &spec->text[0]);
+        }
+    return cpl_fail(error, CPL_E_UNSUPPORTED,
+                    "%s holds a UNet without a text encoder that is known here (SD 2.x and refiners are not); choose "
+                    "an SD 1.x or SDXL checkpoint",
+                    cpl_safetensors_path(st));
+}

@@ -1,0 +1,15 @@
+/* spec_rules.h: the parts of reading a model's spec. Private to spec.c. */
+#ifndef CPL_MODEL_SPEC_RULES_H
+#define CPL_MODEL_SPEC_RULES_H
+
+#include "spec.h"
+
+bool cpl_spec_parse(const char *json, const char *file, cpl_model_spec *spec, cpl_error *error);
+/* From names and shapes of a single-file checkpoint in LDM naming. */
+bool cpl_spec_infer(const cpl_safetensors *st, cpl_model_spec *spec, cpl_error *error);
+/* What no model of these kinds can do without: sizes that divide, widths that fit each other. */
+bool cpl_spec_check(const cpl_model_spec *spec, const char *file, cpl_error *error);
+/* What a family has where nothing else is said. */
+void cpl_spec_defaults(const char *family, cpl_model_spec *spec);
+
+#endif

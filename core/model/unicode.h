@@ -1,0 +1,21 @@
+/* unicode.h: the little that the tokenizer needs to know of Unicode, the same under every locale. */
+#ifndef CPL_MODEL_UNICODE_H
+#define CPL_MODEL_UNICODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The code point at *text, which moves past it. Bytes that are no UTF-8 give U+FFFD, one byte each. */
+uint32_t cpl_utf8_next(const char **text);
+/* Writes 1..4 bytes, returns how many. */
+size_t cpl_utf8_put(char *out, uint32_t code);
+
+bool cpl_unicode_letter(uint32_t code); /* general category L* */
+bool cpl_unicode_number(uint32_t code); /* N*: digits, also Roman numerals and fractions */
+bool cpl_unicode_blank(uint32_t code);
+uint32_t cpl_unicode_lower(uint32_t code); /* simple lower case; itself where it has none */
+/* What NFC makes of a base and the mark behind it, 0 if they stay apart. */
+uint32_t cpl_unicode_compose(uint32_t base, uint32_t mark);
+
+#endif
