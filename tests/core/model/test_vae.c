@@ -1,0 +1,163 @@
+/* The VAE around its numbers (which golden data compares): errors that name the tensor, memory that comes back, sizes. */
+#include "network_rig.h"
+
+#include "../../../core/model/vae.h"
+#include "../../../core/model/vae_encoder.h"
+
+static cpl_vae *vae;
+static cpl_vae_encoder *encoder;
+
+static int group_setup(void **state) {
+    cpl_error error = {0};
+    (void)state;
+    open_stream();
+    cpl_safetensors *st = open_checkpoint();
+    vae = cpl_vae_new(backend, st, &spec.vae, &error);
+    encoder = vae ? cpl_vae_encoder_new(backend, st, &spec.vae, &error) : NULL;
+    if (!encoder) fail_msg("%s", error.message);
+    cpl_safetensors_close(st);
+    return 0;
+}
+
+static int group_teardown(void **state) {
+    (void)state;
+    assert_int_equal(pool_stats().used_blocks, 0);
+    cpl_vae_free(vae, backend);
+    cpl_vae_encoder_free(encoder, backend);
+    close_stream();
+    return 0;
+}
+
+static void a_missing_tensor_is_named(void **state) {
+    static const char *const names[] = {
+        "first_stage_model.post_quant_conv.bias",
+        "first_stage_model.decoder.mid.attn_1.proj_out.weight",
+        "first_stage_model.decoder.up.3.upsample.conv.bias",
+        "first_stage_model.decoder.up.0.block.1.conv2.weight",
+        "first_stage_model.encoder.conv_in.weight",
+        "first_stage_model.encoder.down.1.downsample.conv.weight",
+        "first_stage_model.encoder.mid.block_2.norm1.bias",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char from[128], to[128];
+        size_t size;
+        bool of_encoder = strstr(names[i], "encoder") != NULL;
+        cpl_error error = {0};
+        snprintf(from, sizeof from, "\"%s\"", names[i]);
+        snprintf(to, sizeof to, "\"%s\"", names[i]);
+        to[1] = 'X';
+        char *data = forged_checkpoint(from, to, &size);
+        cpl_safetensors *st = cpl_safetensors_memory(data, size, "forged", &error);
+        assert_non_null(st);
+        cpl_vae *d = cpl_vae_new(backend, st, &spec.vae, of_encoder ? NULL : &error);
+        cpl_vae_encoder *e = cpl_vae_encoder_new(backend, st, &spec.vae, of_encoder ? &error : NULL);
+        assert_true((d == NULL) == !of_encoder);
+        assert_true((e == NULL) == of_encoder);
+        assert_non_null(strstr(error.message, names[i]));
+        cpl_vae_free(d, backend);
+        cpl_vae_encoder_free(e, backend);
+        cpl_safetensors_close(st);
+        free(data);
+    }
+}
+
+static void a_spec_that_lies_is_refused(void **state) {
+    (void)state;
+    cpl_safetensors *st = open_checkpoint();
+    for (int i = 0; i < 6; i++) {
+        cpl_vae_spec lie = spec.vae;
+        cpl_error error = {0};
+        switch (i) {
+        case 0:
+            lie.levels = 0;
+            break;
+        case 1:
+            lie.levels = CPL_MAX_LEVELS + 1;
+            break;
+        case 2:
+            lie.norm_groups = 0;
+            break;
+        case 3:
+            lie.norm_groups = 7;
+            break;
+        case 4:
+            lie.num_res_blocks = -1;
+            break;
+        case 5:
+            lie.ch_mult[0] = lie.ch_mult_decoder[0] = 0;
+            break;
+        }
+        assert_null(cpl_vae_new(backend, st, &lie, &error));
+        assert_int_equal(error.code, CPL_E_UNSUPPORTED);
+        assert_null(cpl_vae_encoder_new(backend, st, &lie, &error));
+    }
+    cpl_safetensors_close(st);
+}
+
+static void sizes_are_the_latents_times_the_factor(void **state) {
+    (void)state;
+    int factor = cpl_vae_factor(vae);
+    assert_int_equal(factor, 1 << (spec.vae.levels - 1));
+    cpl_tensor z = noise(2, 3, 5, spec.vae.z_channels, 1), image = cpl_vae_decode(vae, stream, &z, NULL, NULL);
+    assert_stream_ok();
+    assert_int_equal(image.n, 2);
+    assert_int_equal(image.h, 3 * factor);
+    assert_int_equal(image.w, 5 * factor);
+    assert_int_equal(image.c, 3);
+    cpl_tensor back = cpl_vae_encode(encoder, stream, &image, NULL, NULL);
+    assert_stream_ok();
+    assert_int_equal(back.h, 3);
+    assert_int_equal(back.w, 5);
+    assert_int_equal(back.c, 2 * spec.vae.z_channels);
+    cpl_tensor_free(&z);
+    cpl_tensor_free(&image);
+    cpl_tensor_free(&back);
+}
+
+static void a_second_decode_takes_no_memory_and_gives_the_same_bytes(void **state) {
+    (void)state;
+    cpl_tensor z = noise(1, 4, 6, spec.vae.z_channels, 1);
+    cpl_tensor first = cpl_vae_decode(vae, stream, &z, NULL, NULL);
+    float *a = values_of(&first);
+    cpl_tensor_free(&first);
+    cpl_pool_stats before = pool_stats();
+    cpl_tensor second = cpl_vae_decode(vae, stream, &z, NULL, NULL);
+    float *b = values_of(&second);
+    assert_int_equal(pool_stats().allocations, before.allocations);
+    assert_memory_equal(a, b, cpl_tensor_bytes(&second));
+    cpl_tensor_free(&second);
+    cpl_tensor_free(&z);
+    free(a);
+    free(b);
+}
+
+static void run_decode(void *z) {
+    cpl_tensor image = cpl_vae_decode(vae, stream, z, NULL, NULL);
+    cpl_tensor_free(&image);
+}
+
+static void run_encode(void *image) {
+    cpl_tensor moments = cpl_vae_encode(encoder, stream, image, NULL, NULL);
+    cpl_tensor_free(&moments);
+}
+
+static void a_cancel_gives_all_memory_back(void **state) {
+    (void)state;
+    cpl_tensor z = noise(1, 2, 3, spec.vae.z_channels, 1), image = noise(1, 16, 24, 3, 1);
+    assert_true(cancel_everywhere(run_decode, &z) > 20);
+    assert_true(cancel_everywhere(run_encode, &image) > 20);
+    cpl_tensor_free(&z);
+    cpl_tensor_free(&image);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_missing_tensor_is_named),
+        cmocka_unit_test(a_spec_that_lies_is_refused),
+        cmocka_unit_test(sizes_are_the_latents_times_the_factor),
+        cmocka_unit_test(a_second_decode_takes_no_memory_and_gives_the_same_bytes),
+        cmocka_unit_test(a_cancel_gives_all_memory_back),
+    };
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
