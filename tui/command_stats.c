@@ -12,17 +12,6 @@
 
 enum { MOST_BYTES = 1 << 20, DEEPEST = 8 };
 
-/* Where a running editor writes them. */
-static bool default_path(char *path, size_t size) {
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    int length = -1;
-    if (state && *state)
-        length = snprintf(path, size, "%s/couplet/stats.json", state);
-    else if (home && *home)
-        length = snprintf(path, size, "%s/.local/state/couplet/stats.json", home);
-    return length >= 0 && (size_t)length < size;
-}
-
 static char *read_all(const char *path) {
     FILE *file = fopen(path, "rb");
     char *text = file ? malloc(MOST_BYTES + 1) : NULL;
@@ -60,11 +49,7 @@ static void print_item(const cJSON *item, int depth) {
 }
 
 int command_stats(const arguments *a) {
-    char path[4096];
     const char *file = a->operand[0];
-    if (!file && !default_path(path, sizeof path))
-        return say("name a file: neither XDG_STATE_HOME nor HOME says where the editor writes its own");
-    if (!file) file = path;
     char *text = read_all(file);
     if (!text) return 1;
     cJSON *root = cJSON_Parse(text);

@@ -26,7 +26,7 @@ const command_entry command_table[COMMAND_COUNT] = {
     [COMMAND_MAP] = {"map", "LAYOUT", 1, 1, "Show which region rules which part of the canvas"},
     [COMMAND_SHOW] = {"show", "IMAGE.png", 1, 1, "Show an image in this terminal"},
     [COMMAND_INFO] = {"info", "", 0, 0, "Print version, devices, model, what this terminal can do"},
-    [COMMAND_STATS] = {"stats", "[FILE]", 0, 1, "Print the statistics that a run wrote"},
+    [COMMAND_STATS] = {"stats", "FILE", 1, 1, "Print the statistics that a run wrote"},
 };
 
 static const char *const *color_names(void) {
@@ -52,7 +52,7 @@ const option_entry option_table[] = {
     {"steps", 0, "N", OPTION_WHOLE, AT(steps), ON(RENDER), 1, 1000, NULL, "sampling steps"},
     {"seed", 0, "N", OPTION_SEED, AT(seed), ON(RENDER), -1, 9007199254740991.0, NULL,
      "seed of the noise; -1 draws one"},
-    {"cfg", 0, "X", OPTION_REAL, AT(cfg), ON(RENDER), 0, 100, NULL, "guidance scale"},
+    {"cfg", 0, "X", OPTION_REAL, AT(cfg), ON(RENDER), 0, 1000, NULL, "guidance scale"},
     {"sampler", 0, "NAME", OPTION_NAME, AT(sampler), ON(RENDER), 0, 0, cpl_sampler_names, "sampler"},
     {"schedule", 0, "NAME", OPTION_NAME, AT(schedule), ON(RENDER), 0, 0, cpl_schedule_names, "noise schedule"},
     {"stats", 0, "FILE", OPTION_TEXT, AT(stats), ON(RENDER), 0, 0, NULL, "write statistics as JSON; - is stdout"},
