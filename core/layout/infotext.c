@@ -1,0 +1,131 @@
+/* infotext.c: writes infotext. Keys and spellings are those of the WebUI and of Forge Couple, so that both read it back;
+ * what they have no key for (feather, fill, row negatives) stands only in the layout beside it. */
+#include "infotext.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "builder.h"
+#include "lines.h"
+#include "words.h"
+
+typedef struct spelling {
+    const char *ours, *theirs;
+} spelling;
+
+static const spelling samplers[] = {
+    {"euler", "Euler"}, {"euler_a", "Euler a"},           {"heun", "Heun"}, {"dpmpp_2m", "DPM++ 2M"},
+    {"ddim", "DDIM"},   {"dpmpp_2m_sde", "DPM++ 2M SDE"}, {"lcm", "LCM"},   {NULL, NULL}};
+static const spelling schedules[] = {{"normal", "Normal"},
+                                     {"karras", "Karras"},
+                                     {"exponential", "Exponential"},
+                                     {"sgm_uniform", "SGM Uniform"},
+                                     {NULL, NULL}};
+static const spelling rngs[] = {{"cpu", "CPU"}, {"nv", "NV"}, {NULL, NULL}};
+static const char *const modes[] = {"Basic", "Advanced", "Mask"};
+static const char *const directions[] = {"Horizontal", "Vertical"};
+static const char *const backgrounds[] = {"None", "First Line", "Last Line"};
+static const char *const parsers[] = {"{ }", "< >", "off"};
+
+static const char *spell(const spelling *list, const char *name) {
+    for (; list->ours; list++)
+        if (strcmp(list->ours, name) == 0) return list->theirs;
+    return name;
+}
+
+/* Values that would end the pair early are quoted as JSON. */
+static void pair(cpl_builder *out, const char *key, const char *value) {
+    if (out->length > 0 && out->text[out->length - 1] != '\n') cpl_builder_text(out, ", ");
+    cpl_builder_text(out, key);
+    cpl_builder_text(out, ": ");
+    if (strpbrk(value, ",\n:"))
+        cpl_builder_quoted(out, value);
+    else
+        cpl_builder_text(out, value);
+}
+
+static void number_pair(cpl_builder *out, const char *key, double value) {
+    cpl_builder text = {.error = out->error};
+    cpl_builder_number(&text, value);
+    char *taken = cpl_builder_take(&text);
+    out->failed |= !taken;
+    if (taken) pair(out, key, taken);
+    free(taken);
+}
+
+/* Rows are lines there: a newline inside of one would make two. */
+static void put_prompt(cpl_builder *out, const cpl_layout *layout) {
+    if (layout->prompt) cpl_builder_text(out, layout->prompt);
+    for (int i = 0; !layout->prompt && i < layout->region_count; i++) {
+        const char *text = layout->regions[i].prompt ? layout->regions[i].prompt : "";
+        if (i) cpl_builder_text(out, "\n");
+        for (; *text; text++) cpl_builder_bytes(out, *text == '\n' || *text == '\r' ? " " : text, 1);
+    }
+    cpl_builder_text(out, "\n");
+}
+
+/* As the WebUI writes it: newlines as backslash-n. Rows are separated by newlines whatever the layout says. */
+static bool put_separator(cpl_builder *out, const cpl_layout *layout) {
+    char *text = layout->prompt ? cpl_layout_separator(layout, out->error) : NULL;
+    if (layout->prompt && (!text || !cpl_replace_all(&text, "\n", "\\n", out->error))) {
+        free(text);
+        return false;
+    }
+    pair(out, "forge_couple_separator", text ? text : "\\n");
+    free(text);
+    return true;
+}
+
+static void put_mapping(cpl_builder *out, const cpl_layout *layout) {
+    cpl_builder list = {.error = out->error};
+    for (int i = 0; i < layout->region_count; i++) {
+        const cpl_region *r = &layout->regions[i];
+        const double row[] = {r->x1, r->x2, r->y1, r->y2, r->weight};
+        for (int k = 0; k < 5; k++) {
+            cpl_builder_text(&list, k ? ", " : i ? ", [" : "[[");
+            cpl_builder_number(&list, row[k]);
+        }
+        cpl_builder_text(&list, "]");
+    }
+    cpl_builder_text(&list, "]");
+    char *text = cpl_builder_take(&list);
+    out->failed |= !text;
+    if (text) pair(out, "forge_couple_mapping", text);
+    free(text);
+}
+
+static void put_couple(cpl_builder *out, const cpl_layout *layout) {
+    pair(out, "forge_couple", "True");
+    pair(out, "forge_couple_compatibility", "False");
+    pair(out, "forge_couple_mode", modes[layout->mode]);
+    out->failed |= !put_separator(out, layout);
+    if (layout->mode == CPL_MODE_BASIC) pair(out, "forge_couple_direction", directions[layout->direction]);
+    if (layout->mode == CPL_MODE_ADVANCED) {
+        put_mapping(out, layout);
+    } else {
+        pair(out, "forge_couple_background", backgrounds[layout->background]);
+        number_pair(out, "forge_couple_background_weight", layout->background_weight);
+    }
+    pair(out, "forge_couple_common_parser", parsers[layout->brackets]);
+}
+
+char *cpl_infotext(const cpl_layout *layout, const cpl_settings *settings, const char *model_name, cpl_error *error) {
+    cpl_builder out = {.error = error};
+    put_prompt(&out, layout);
+    if (layout->negative && *layout->negative) {
+        cpl_builder_text(&out, "Negative prompt: ");
+        cpl_builder_text(&out, layout->negative);
+        cpl_builder_text(&out, "\n");
+    }
+    number_pair(&out, "Steps", settings->steps);
+    pair(&out, "Sampler", spell(samplers, settings->sampler));
+    pair(&out, "Schedule type", spell(schedules, settings->schedule));
+    number_pair(&out, "CFG scale", settings->cfg);
+    number_pair(&out, "Seed", (double)settings->seed);
+    cpl_builder_format(&out, ", Size: %dx%d", settings->width, settings->height);
+    if (model_name) pair(&out, "Model", model_name);
+    pair(&out, "RNG", spell(rngs, settings->rng));
+    put_couple(&out, layout);
+    pair(&out, "Version", "couplet " CPL_VERSION);
+    return cpl_builder_take(&out);
+}

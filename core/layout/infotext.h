@@ -1,0 +1,11 @@
+/* infotext.h: a run's settings as the text that image tools of the WebUI family read ("parameters"). */
+#ifndef CPL_LAYOUT_INFOTEXT_H
+#define CPL_LAYOUT_INFOTEXT_H
+
+#include "../memory/error.h"
+
+/* Prompt lines, "Negative prompt: ...", then one line of "Key: value" pairs, Forge Couple's own among them. settings->seed
+ * is the seed that was drawn. Caller frees. */
+char *cpl_infotext(const cpl_layout *layout, const cpl_settings *settings, const char *model_name, cpl_error *error);
+
+#endif

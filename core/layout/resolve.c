@@ -1,0 +1,47 @@
+/* resolve.c: what a layout leaves out, taken from the model's defaults. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fields.h"
+#include "resolve.h"
+
+/* Without any model: those of SD 1.x. */
+static const cpl_defaults plain = {
+    .width = 512, .height = 512, .steps = 20, .cfg = 7, .sampler = "euler", .schedule = "normal"};
+
+void cpl_layout_size(const cpl_layout *layout, const cpl_defaults *defaults, int *width, int *height) {
+    if (!defaults) defaults = &plain;
+    *width = layout->width ? layout->width : defaults->width;
+    *height = layout->height ? layout->height : defaults->height;
+}
+
+static bool first_fault(void *user, cpl_fault *fault) {
+    *(cpl_fault *)user = *fault;
+    return false;
+}
+
+static void put_name(char *to, size_t size, const char *own, const char *fallback) {
+    snprintf(to, size, "%s", own ? own : fallback);
+}
+
+bool cpl_layout_resolve(const cpl_layout *layout, const cpl_defaults *defaults, cpl_settings *settings,
+                        cpl_error *error) {
+    const cpl_sampling *own = &layout->sampling;
+    cpl_fault fault;
+    if (!defaults) defaults = &plain;
+    if (!cpl_fields_check(&cpl_layout_object, layout, -1, "", first_fault, &fault) ||
+        !cpl_fields_check(&cpl_sampling_object, own, -1, "sampling", first_fault, &fault)) {
+        if (error) *error = fault.error;
+        return false;
+    }
+    *settings = (cpl_settings){0};
+    cpl_layout_size(layout, defaults, &settings->width, &settings->height);
+    settings->steps = own->steps ? own->steps : defaults->steps;
+    settings->cfg = isnan(own->cfg) ? defaults->cfg : own->cfg;
+    settings->seed = own->seed == CPL_SEED_UNSET ? 0 : own->seed;
+    put_name(settings->sampler, sizeof settings->sampler, own->sampler, defaults->sampler);
+    put_name(settings->schedule, sizeof settings->schedule, own->schedule, defaults->schedule);
+    put_name(settings->rng, sizeof settings->rng, own->rng, "cpu");
+    return true;
+}
