@@ -222,11 +222,12 @@ TARGET static void F(layer_norm)(float *y, const float *x, size_t c, const float
     }
     for (int j = 0; j < COLUMN; j++) variance += squares[j];
     for (; i < c; i++) variance += ((double)x[i] - mean) * ((double)x[i] - mean);
-    float scale = (float)(1.0 / sqrt(variance / (double)c + (double)eps)), middle = (float)mean;
+    double factor = 1.0 / sqrt(variance / (double)c + (double)eps);
+    float scale = (float)factor, middle = (float)mean, rest = (float)(((double)middle - mean) * factor);
 
     for (i = 0; i + WIDTH <= c; i += WIDTH)
-        F(store)(y + i, (F(load)(x + i) - middle) * scale * F(load)(gamma + i) + F(load)(beta + i));
-    for (; i < c; i++) y[i] = (x[i] - middle) * scale * gamma[i] + beta[i];
+        F(store)(y + i, ((F(load)(x + i) - middle) * scale + rest) * F(load)(gamma + i) + F(load)(beta + i));
+    for (; i < c; i++) y[i] = ((x[i] - middle) * scale + rest) * gamma[i] + beta[i];
 }
 
 /* ---- Attention ---- */

@@ -29,7 +29,8 @@ static void sum_chunk(const group_norm *g, int element, int chunk) {
                              g->shift ? cpu_data(g->shift) + (size_t)element * c : NULL, rows, c, sum, sum + c);
 }
 
-/* What the shift adds to x it takes from the mean: the pass over the picture then has no shift. */
+/* What the shift adds to x it takes from the mean: the pass over the picture then has no shift. What rounding took from
+ * the mean goes into the offset: it matters where the mean is far above the deviation. */
 static void finish_group(const group_norm *g, int element, int group) {
     size_t c = (size_t)g->x->c, width = c / (size_t)g->groups, first = (size_t)group * width;
     double sum = 0, square = 0;
@@ -44,9 +45,11 @@ static void finish_group(const group_norm *g, int element, int group) {
     double scale = 1.0 / sqrt((variance > 0 ? variance : 0) + (double)g->eps);
     for (size_t i = first; i < first + width; i++) {
         size_t at = (size_t)element * c + i;
-        g->mean[at] = (float)(mean - (g->shift ? (double)cpu_data(g->shift)[at] : 0.0));
-        g->scale[at] = (float)(scale * (double)g->w->gamma[i]);
-        g->offset[at] = g->w->beta[i];
+        double centre = mean - (g->shift ? (double)cpu_data(g->shift)[at] : 0.0),
+               factor = scale * (double)g->w->gamma[i];
+        g->mean[at] = (float)centre;
+        g->scale[at] = (float)factor;
+        g->offset[at] = (float)((double)g->w->beta[i] + ((double)g->mean[at] - centre) * factor);
     }
 }
 
