@@ -51,10 +51,8 @@ bool cpl_number_parse(const char *text, double *value) {
     const char *sign = decimal_sign();
     const char *point = strchr(text, '.');
     if (!is_decimal(text) || strlen(text) + strlen(sign) >= sizeof buffer) return false;
-    if (point)
-        snprintf(buffer, sizeof buffer, "%.*s%s%s", (int)(point - text), text, sign, point + 1);
-    else
-        strcpy(buffer, text);
+    strcpy(buffer, text);
+    if (point) strcpy(stpcpy(buffer + (point - text), sign), point + 1);
     double parsed = strtod(buffer, NULL);
     if (!isfinite(parsed)) return false;
     *value = parsed;
