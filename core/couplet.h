@@ -242,7 +242,7 @@ typedef struct cpl_options {   /* all zero: the defaults */
 typedef struct cpl_session cpl_session;
 
 typedef enum cpl_event_type {
-    CPL_EVENT_LOADING,    /* a model is being loaded: `text` names it */
+    CPL_EVENT_LOADING,    /* a model is being loaded: `model` names it */
     CPL_EVENT_READY,      /* it is: `model` */
     CPL_EVENT_SYNCED,     /* the core holds revision/hash: `lines` */
     CPL_EVENT_STARTED,    /* a run began: `seed`, `steps` */

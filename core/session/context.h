@@ -1,0 +1,19 @@
+/* context.h: an engine with one stream on it and what was computed on that stream: the working memory of one worker. */
+#ifndef CPL_SESSION_CONTEXT_H
+#define CPL_SESSION_CONTEXT_H
+
+#include "engine.h"
+#include "texts.h"
+
+typedef struct cpl_context {
+    cpl_engine *engine; /* one reference; NULL: nothing is open */
+    cpl_stream *stream;
+    cpl_texts texts;
+    cpl_cache *plans;
+} cpl_context;
+
+/* Takes the reference over, also on failure. `cancelled` is asked by everything that runs on the stream. */
+bool cpl_context_open(cpl_context *context, cpl_engine *engine, const atomic_bool *cancelled, cpl_error *error);
+void cpl_context_close(cpl_context *context);
+
+#endif

@@ -1,0 +1,268 @@
+/* events.c: the event queue. It owns the order of events and the memory behind unread ones; what they mean is decided by
+ * who posts them. */
+#include "events.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "../memory/alloc.h"
+#include "../sample/clock.h"
+
+typedef struct node {
+    struct node *next;
+    uint64_t order;
+    bool answer;
+    cpl_event event;
+} node;
+
+/* A place for one event; order 0: empty. */
+typedef struct slot {
+    uint64_t order;
+    cpl_event event;
+} slot;
+
+struct cpl_events {
+    pthread_mutex_t lock;
+    int fd;
+    uint64_t order; /* of the newest event, from 1 */
+    node *first;
+    slot progress, preview, lost;
+    unsigned lost_count;
+    unsigned char *pixels; /* owned: of the preview */
+    size_t room;
+    int width, height;
+};
+
+cpl_events *cpl_events_new(cpl_error *error) {
+    cpl_events *events = cpl_alloc(1, sizeof *events, error);
+    if (!events) return NULL;
+    events->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (events->fd < 0) {
+        cpl_fail(error, CPL_E_FILE, "no file descriptor for events: %s", strerror(errno));
+        free(events);
+        return NULL;
+    }
+    pthread_mutex_init(&events->lock, NULL);
+    return events;
+}
+
+void cpl_events_free(cpl_events *events) {
+    if (!events) return;
+    while (events->first) {
+        node *next = events->first->next;
+        cpl_event_clear(&events->first->event);
+        free(events->first);
+        events->first = next;
+    }
+    close(events->fd);
+    pthread_mutex_destroy(&events->lock);
+    free(events->pixels);
+    free(events);
+}
+
+int cpl_events_fd(const cpl_events *events) { return events->fd; }
+
+static bool is_empty(const cpl_events *events) {
+    return !events->first && !events->progress.order && !events->preview.order && !events->lost.order;
+}
+
+/* The counter of the descriptor is 1 while events wait, so that it is readable just then. */
+static void mark_readable(const cpl_events *events) {
+    uint64_t one = 1;
+    while (write(events->fd, &one, sizeof one) < 0 && errno == EINTR) {}
+}
+
+static void mark_empty(const cpl_events *events) {
+    uint64_t count;
+    while (read(events->fd, &count, sizeof count) < 0 && errno == EINTR) {}
+}
+
+static void remove_node(node **link) {
+    node *gone = *link;
+    *link = gone->next;
+    cpl_event_clear(&gone->event);
+    free(gone);
+}
+
+/* Only the newest state of the sync is news. */
+static bool tells_sync_state(const cpl_event *event, bool answer) {
+    return event->type == CPL_EVENT_SYNCED || (event->type == CPL_EVENT_INVALID && !answer);
+}
+
+static void drop_old_sync_state(cpl_events *events) {
+    for (node **link = &events->first; *link;) {
+        if (tells_sync_state(&(*link)->event, (*link)->answer))
+            remove_node(link);
+        else
+            link = &(*link)->next;
+    }
+}
+
+/* Takes back a start that nobody has seen. True if there was one. */
+static bool drop_unseen_start(cpl_events *events) {
+    node **link = &events->first, **found = NULL;
+    for (; *link; link = &(*link)->next)
+        if ((*link)->event.type == CPL_EVENT_STARTED) found = link;
+    if (!found) return false;
+    uint64_t start = (*found)->order;
+    remove_node(found);
+    if (events->progress.order > start) events->progress.order = 0;
+    if (events->preview.order > start) events->preview.order = 0;
+    return true;
+}
+
+static void append(cpl_events *events, node *n) {
+    node **link = &events->first;
+    while (*link) link = &(*link)->next;
+    *link = n;
+}
+
+static void note_lost(cpl_events *events, const cpl_event *event) {
+    events->lost_count++;
+    events->lost.order = ++events->order;
+    events->lost.event = (cpl_event){.type = CPL_EVENT_FAILED, .revision = event->revision, .hash = event->hash};
+    cpl_fail(&events->lost.event.error, CPL_E_MEMORY, "out of memory while an event was posted; its result is lost");
+}
+
+/* Under the lock: puts the event where it belongs. */
+static void place(cpl_events *events, const cpl_event *event, bool answer, node *n) {
+    if (event->type == CPL_EVENT_PROGRESS) {
+        events->progress = (slot){++events->order, *event};
+        return;
+    }
+    if (event->type == CPL_EVENT_CANCELLED && !answer && drop_unseen_start(events)) {
+        free(n);
+        return;
+    }
+    if (tells_sync_state(event, answer)) drop_old_sync_state(events);
+    if (!n) {
+        note_lost(events, event);
+        return;
+    }
+    *n = (node){.order = ++events->order, .answer = answer, .event = *event};
+    append(events, n);
+}
+
+void cpl_events_post(cpl_events *events, cpl_event *event, bool answer) {
+    node *n = event->type == CPL_EVENT_PROGRESS ? NULL : cpl_alloc(1, sizeof *n, NULL);
+    bool kept = n || event->type == CPL_EVENT_PROGRESS;
+    pthread_mutex_lock(&events->lock);
+    bool was_empty = is_empty(events);
+    place(events, event, answer, n);
+    if (was_empty && !is_empty(events)) mark_readable(events);
+    if (!was_empty && is_empty(events)) mark_empty(events);
+    pthread_mutex_unlock(&events->lock);
+    if (!kept) cpl_event_clear(event);
+    *event = (cpl_event){0};
+}
+
+bool cpl_events_reserve_preview(cpl_events *events, int width, int height, cpl_error *error) {
+    size_t need = (size_t)width * (size_t)height * 3;
+    bool done = true;
+    pthread_mutex_lock(&events->lock);
+    if (need > events->room) {
+        unsigned char *pixels = cpl_alloc(need, 1, error);
+        done = pixels != NULL;
+        if (done) {
+            if (events->preview.order) memcpy(pixels, events->pixels, events->room);
+            free(events->pixels);
+            events->pixels = pixels;
+            events->room = need;
+        }
+    }
+    pthread_mutex_unlock(&events->lock);
+    return done;
+}
+
+void cpl_events_post_preview(cpl_events *events, const cpl_event *event, const unsigned char *rgb, int width,
+                             int height) {
+    size_t bytes = (size_t)width * (size_t)height * 3;
+    pthread_mutex_lock(&events->lock);
+    if (bytes <= events->room) {
+        bool was_empty = is_empty(events);
+        memcpy(events->pixels, rgb, bytes);
+        events->width = width;
+        events->height = height;
+        events->preview = (slot){++events->order, *event};
+        if (was_empty) mark_readable(events);
+    }
+    pthread_mutex_unlock(&events->lock);
+}
+
+bool cpl_events_wait(const cpl_events *events, int timeout_ms) {
+    struct pollfd poll_fd = {.fd = events->fd, .events = POLLIN};
+    double end_ms = cpl_now_ms() + timeout_ms;
+    for (;;) {
+        int ready = poll(&poll_fd, 1, timeout_ms);
+        if (ready >= 0) return ready > 0;
+        if (errno != EINTR) return false;
+        if (timeout_ms < 0) continue;
+        double left_ms = end_ms - cpl_now_ms();
+        timeout_ms = left_ms > 0 ? (int)left_ms + 1 : 0;
+    }
+}
+
+static bool is_oldest(uint64_t order, const cpl_events *events) {
+    const slot *slots[] = {&events->progress, &events->preview, &events->lost};
+    if (!order) return false;
+    for (int i = 0; i < 3; i++)
+        if (slots[i]->order && slots[i]->order < order) return false;
+    return !events->first || events->first->order >= order;
+}
+
+/* False where there is no memory for the image: a preview may be missed. */
+static bool take_preview(cpl_events *events, cpl_event *event) {
+    *event = events->preview.event;
+    events->preview.order = 0;
+    event->image = cpl_image_new(events->width, events->height, NULL);
+    if (!event->image) return false;
+    memcpy(event->image->rgb, events->pixels, (size_t)events->width * (size_t)events->height * 3);
+    return true;
+}
+
+static bool take_oldest(cpl_events *events, cpl_event *event) {
+    if (is_oldest(events->progress.order, events)) {
+        *event = events->progress.event;
+        events->progress.order = 0;
+        return true;
+    }
+    if (is_oldest(events->preview.order, events)) return take_preview(events, event);
+    if (is_oldest(events->lost.order, events)) {
+        *event = events->lost.event;
+        if (--events->lost_count == 0) events->lost.order = 0;
+        return true;
+    }
+    node *n = events->first;
+    *event = n->event;
+    events->first = n->next;
+    free(n);
+    return true;
+}
+
+bool cpl_events_next(cpl_events *events, cpl_event *event) {
+    bool found = false;
+    *event = (cpl_event){0};
+    pthread_mutex_lock(&events->lock);
+    if (!is_empty(events)) {
+        while (!found && !is_empty(events)) found = take_oldest(events, event);
+        if (is_empty(events)) mark_empty(events);
+    }
+    pthread_mutex_unlock(&events->lock);
+    return found;
+}
+
+void cpl_event_clear(cpl_event *event) {
+    cpl_image_free(event->image);
+    free(event->lines);
+    for (int i = 0; i < event->text_count; i++) {
+        free((char *)event->texts[i].key);
+        free((char *)event->texts[i].value);
+    }
+    free(event->texts);
+    *event = (cpl_event){0};
+}

@@ -1,0 +1,164 @@
+/* generate.c: one run: seed, events on the way, picture and its texts at the end. When a run starts and what becomes of its
+ * end is decided by the worker. */
+#include "generate.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "../memory/alloc.h"
+#include "../sample/clock.h"
+#include "../sample/pipeline.h"
+#include "dump.h"
+#include "preview.h"
+#include "record.h"
+
+typedef struct generation {
+    cpl_session *session;
+    const cpl_snapshot *snapshot;
+    const cpl_model *model;
+    int64_t seed;
+    double start_ms;
+    int w, h;           /* of the latent */
+    unsigned char *rgb; /* owned: a preview; NULL: none are made */
+    cpl_dump *dump;     /* owned, NULL: none */
+} generation;
+
+/* 32 bits, as many as torch's generator takes and as the WebUI draws. */
+static bool draw_seed(int64_t *seed, cpl_error *error) {
+    uint32_t drawn;
+    while (getrandom(&drawn, sizeof drawn, 0) != (ssize_t)sizeof drawn)
+        if (errno != EINTR) return cpl_fail(error, CPL_E_DEVICE, "no seed could be drawn: %s", strerror(errno));
+    *seed = drawn;
+    return true;
+}
+
+static cpl_event event_of(const generation *g, cpl_event_type type) {
+    return (cpl_event){.type = type,
+                       .revision = g->snapshot->revision,
+                       .hash = g->snapshot->hash,
+                       .seed = g->seed,
+                       .steps = g->snapshot->settings.steps};
+}
+
+/* Runs between two steps: it allocates nothing. */
+static void stepped(void *user, int step, double ms, const float *x, const float *denoised) {
+    generation *g = user;
+    cpl_session *session = g->session;
+    cpl_event event = event_of(g, CPL_EVENT_PROGRESS);
+    (void)ms; /* of the pipeline alone; the event counts from the run's start */
+    event.step = step;
+    event.ms = cpl_now_ms() - g->start_ms;
+    session->working.steps++;
+    cpl_session_publish_stats(session);
+    if (g->dump) cpl_dump_step(g->dump, step, x, denoised);
+    if (g->rgb && step % session->preview_every == 0) {
+        cpl_event preview = event;
+        preview.type = CPL_EVENT_PREVIEW;
+        cpl_preview(&g->model->spec.vae, denoised, (size_t)g->w * (size_t)g->h, g->rgb);
+        cpl_events_post_preview(session->events, &preview, g->rgb, g->w, g->h);
+    }
+    cpl_events_post(session->events, &event, false);
+}
+
+static bool open_generation(generation *g, cpl_session *session, cpl_error *error) {
+    const cpl_settings *settings = &session->current->settings;
+    *g = (generation){.session = session,
+                      .snapshot = session->current,
+                      .model = session->context.engine->model,
+                      .seed = settings->seed,
+                      .start_ms = cpl_now_ms()};
+    int factor = cpl_vae_factor(g->model->vae);
+    g->w = settings->width / factor;
+    g->h = settings->height / factor;
+    if (settings->seed == CPL_SEED_RANDOM && !draw_seed(&g->seed, error)) return false;
+    if (session->preview_every > 0 && g->model->spec.vae.has_latent_rgb) {
+        g->rgb = cpl_alloc((size_t)g->w * (size_t)g->h * 3, 1, error);
+        if (!g->rgb || !cpl_events_reserve_preview(session->events, g->w, g->h, error)) return false;
+    }
+    return true;
+}
+
+/* Without its dump a run still makes its picture. */
+static void open_dump(generation *g) {
+    cpl_session *session = g->session;
+    cpl_error error = {0};
+    if (!session->dump) return;
+    g->dump = cpl_dump_open(session->dump, g->model->spec.unet.in_channels, g->h, g->w, &error);
+    if (!g->dump || !cpl_dump_prepared(g->dump, &session->prepared, session->context.stream, &error))
+        cpl_session_say(session, "dump: %s", error.message);
+}
+
+static void close_dump(generation *g, const cpl_run_result *result) {
+    const cpl_settings *settings = &g->snapshot->settings;
+    cpl_error error = {0};
+    if (g->dump && !cpl_dump_close(g->dump, result, settings->width, settings->height, &error))
+        cpl_session_say(g->session, "dump: %s", error.message);
+    g->dump = NULL;
+}
+
+static cpl_run make_run(generation *g) {
+    const cpl_settings *settings = &g->snapshot->settings;
+    return (cpl_run){.model = g->model,
+                     .stream = g->session->context.stream,
+                     .width = settings->width,
+                     .height = settings->height,
+                     .steps = settings->steps,
+                     .cfg = settings->cfg,
+                     .sampler = settings->sampler,
+                     .schedule = settings->schedule,
+                     .seed = (uint64_t)g->seed,
+                     .positive = cpl_prepared_positive(&g->session->prepared),
+                     .negative = cpl_prepared_negative(&g->session->prepared),
+                     .stepped = stepped,
+                     .want_state = g->rgb || g->dump,
+                     .user = g};
+}
+
+static void note_times(generation *g, const cpl_run_result *result) {
+    cpl_stats *stats = &g->session->working;
+    stats->runs++;
+    stats->step_allocations = result->step_allocations;
+    stats->first_step_ms = result->first_step_ms;
+    stats->step_ms = result->step_ms;
+    stats->decode_ms = result->decode_ms;
+    stats->total_ms = cpl_now_ms() - g->start_ms;
+    stats->steps_per_second = result->step_ms > 0 ? 1000 / result->step_ms : 0;
+    cpl_session_publish_stats(g->session);
+}
+
+static bool run(generation *g, cpl_event *end, cpl_error *error) {
+    const cpl_settings *settings = &g->snapshot->settings;
+    cpl_run_result result;
+    cpl_run run = make_run(g);
+    bool done = cpl_run_sample(&run, true, &result, error);
+    close_dump(g, done ? &result : NULL);
+    if (!done) return false;
+    note_times(g, &result);
+    *end = event_of(g, CPL_EVENT_FINISHED);
+    end->step = settings->steps;
+    end->image = cpl_image_from_planes(result.image01, settings->width, settings->height, error);
+    end->ms = cpl_now_ms() - g->start_ms;
+    cpl_run_result_clear(&result);
+    return end->image && cpl_record_texts(end, g->snapshot, g->seed, error);
+}
+
+void cpl_generate(cpl_session *session, cpl_event *end, bool *started) {
+    generation g;
+    cpl_error error = {0};
+    bool done = open_generation(&g, session, &error);
+    if (done) {
+        cpl_event start = event_of(&g, CPL_EVENT_STARTED);
+        cpl_events_post(session->events, &start, false);
+        *started = true;
+        open_dump(&g);
+        done = run(&g, end, &error);
+    }
+    if (!done) {
+        cpl_event_clear(end);
+        *end = event_of(&g, error.code == CPL_E_CANCELLED ? CPL_EVENT_CANCELLED : CPL_EVENT_FAILED);
+        end->error = error;
+    }
+    free(g.rgb);
+}

@@ -1,0 +1,11 @@
+/* generate.h: one run of the prepared snapshot. */
+#ifndef CPL_SESSION_GENERATE_H
+#define CPL_SESSION_GENERATE_H
+
+#include "session.h"
+
+/* Worker: posts STARTED, PROGRESS and PREVIEW. Fills `end` with what ends the run (FINISHED, CANCELLED or FAILED) for the
+ * caller to post. `*started` tells whether STARTED went out. */
+void cpl_generate(cpl_session *session, cpl_event *end, bool *started);
+
+#endif

@@ -1,0 +1,158 @@
+/* prepare.c: from a snapshot to what the network listens to. It decides which texts and plans are needed; the caches know
+ * which of them are new. */
+#include "prepare.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../layout/lines.h"
+#include "../memory/alloc.h"
+
+static bool is_listed(const char *const *names, const char *name) {
+    for (; *names; names++)
+        if (strcmp(*names, name) == 0) return true;
+    return false;
+}
+
+static const char *const rngs[] = {"cpu", NULL};
+
+/* Layouts may name what this build lacks: the file format is older and younger than one program. */
+static bool check_names(const cpl_settings *settings, cpl_error *error) {
+    const struct {
+        const char *path, *name;
+        const char *const *names;
+    } all[] = {{"sampling.sampler", settings->sampler, cpl_sampler_names()},
+               {"sampling.schedule", settings->schedule, cpl_schedule_names()},
+               {"sampling.rng", settings->rng, rngs}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (!is_listed(all[i].names, all[i].name))
+            return cpl_fail_at(error, -1, all[i].path, "%s: \"%s\" is not built into this version; use \"%s\"",
+                               all[i].path, all[i].name, all[i].names[0]);
+    return true;
+}
+
+bool cpl_snapshot_check(const cpl_snapshot *snapshot, cpl_error *error) {
+    cpl_problems problems = {0};
+    if (snapshot->error.code) {
+        *error = snapshot->error;
+        return false;
+    }
+    bool good = cpl_layout_check(snapshot->layout, &snapshot->model.defaults, &problems);
+    if (!good && problems.count > 0)
+        *error = problems.list[0].error;
+    else if (!good)
+        cpl_fail(error, CPL_E_MEMORY, "out of memory while the layout was checked");
+    cpl_problems_clear(&problems);
+    return good && check_names(&snapshot->settings, error);
+}
+
+/* Texts of one half of the batch; the strings are borrowed but for the fill line. */
+typedef struct line_list {
+    cpl_lines own; /* of the layout */
+    char **text;   /* [count] */
+    char *fill;    /* owned, NULL where nothing is filled */
+    int count;
+} line_list;
+
+static void clear_lines(line_list *lines) {
+    cpl_lines_clear(&lines->own);
+    free(lines->text);
+    free(lines->fill);
+}
+
+static bool add_fill(line_list *lines, const cpl_layout *layout, int wanted, cpl_error *error) {
+    if (wanted == lines->own.count) return true;
+    lines->fill = cpl_layout_fill_line(layout, error);
+    if (!lines->fill) return false;
+    lines->text[lines->count++] = lines->fill;
+    return true;
+}
+
+static bool list_positive(line_list *lines, const cpl_layout *layout, cpl_error *error) {
+    if (!cpl_layout_lines(layout, &lines->own, error)) return false;
+    lines->text = cpl_alloc((size_t)lines->own.count + 1, sizeof *lines->text, error);
+    if (!lines->text) return false;
+    for (int i = 0; i < lines->own.count; i++) lines->text[i] = lines->own.line[i];
+    lines->count = lines->own.count;
+    return true;
+}
+
+/* A line is a region's where there are as many of both; a negative text of some region makes the other half coupled. */
+static bool has_own_negatives(const cpl_layout *layout, int lines) {
+    bool any = false;
+    for (int i = 0; i < layout->region_count; i++) any = any || layout->regions[i].negative;
+    return any && layout->region_count == lines;
+}
+
+static bool open_negative(cpl_prepared *prepared, cpl_context *context, const cpl_layout *layout, int own_lines,
+                          cpl_error *error) {
+    char none[] = "", *common = layout->negative ? layout->negative : none;
+    if (!has_own_negatives(layout, own_lines))
+        return cpl_listener_open(&prepared->negative, &context->texts, &common, 1, error);
+    int count = prepared->plans->lines;
+    char **text = cpl_alloc((size_t)count, sizeof *text, error);
+    if (!text) return false;
+    for (int i = 0; i < count; i++) {
+        char *own = i < layout->region_count ? layout->regions[i].negative : NULL;
+        text[i] = own ? own : common;
+    }
+    bool done = cpl_listener_open(&prepared->negative, &context->texts, text, count, error);
+    free(text);
+    return done;
+}
+
+static bool make_infos(cpl_prepared *prepared, const cpl_context *context, const cpl_lines *lines, cpl_error *error) {
+    prepared->infos = cpl_alloc((size_t)lines->count, sizeof *prepared->infos, error);
+    if (!prepared->infos) return false;
+    prepared->info_count = lines->count;
+    for (int i = 0; i < lines->count; i++) {
+        if (!cpl_model_line_info(context->engine->model, lines->line[i], &prepared->infos[i], error)) return false;
+        prepared->infos[i].vanishes = prepared->plans->vanishes[i];
+    }
+    return true;
+}
+
+static bool prepare_lines(cpl_prepared *prepared, cpl_context *context, const cpl_snapshot *snapshot, line_list *lines,
+                          cpl_error *error) {
+    const cpl_layout *layout = snapshot->layout;
+    if (!list_positive(lines, layout, error)) return false;
+    prepared->plans =
+        cpl_plans_find(context->plans, context->engine->model, layout, &snapshot->settings, lines->own.count, error);
+    return prepared->plans && add_fill(lines, layout, prepared->plans->lines, error) &&
+           make_infos(prepared, context, &lines->own, error) &&
+           cpl_listener_open(&prepared->positive, &context->texts, lines->text, lines->count, error) &&
+           open_negative(prepared, context, layout, lines->own.count, error);
+}
+
+bool cpl_prepare(cpl_prepared *prepared, cpl_context *context, const cpl_snapshot *snapshot, cpl_error *error) {
+    line_list lines = {0};
+    *prepared = (cpl_prepared){0};
+    prepared->ready = prepare_lines(prepared, context, snapshot, &lines, error);
+    clear_lines(&lines);
+    if (prepared->ready) return true;
+    cpl_prepared_clear(prepared, context);
+    return false;
+}
+
+void cpl_prepared_clear(cpl_prepared *prepared, cpl_context *context) {
+    cpl_listener_close(&prepared->positive, &context->texts);
+    cpl_listener_close(&prepared->negative, &context->texts);
+    if (prepared->plans) cpl_cache_release(context->plans, prepared->plans);
+    free(prepared->infos);
+    *prepared = (cpl_prepared){0};
+}
+
+/* One line covers every token with weight 1: no plan is needed to say that. */
+static cpl_unet_text listen_to(const cpl_listener *listener, const cpl_plan_set *plans) {
+    return (cpl_unet_text){.lines = listener->lines,
+                           .kv = listener->kv,
+                           .plans = listener->lines > 1 ? (const cpl_plan *const *)plans->level : NULL};
+}
+
+cpl_unet_text cpl_prepared_positive(const cpl_prepared *prepared) {
+    return listen_to(&prepared->positive, prepared->plans);
+}
+
+cpl_unet_text cpl_prepared_negative(const cpl_prepared *prepared) {
+    return listen_to(&prepared->negative, prepared->plans);
+}

@@ -1,0 +1,50 @@
+/* record.c: the texts of a picture's file. Writing the file is the caller's. */
+#include "record.h"
+
+#include <stdlib.h>
+
+#include "../layout/infotext.h"
+#include "../memory/alloc.h"
+
+/* The layout with nothing left to a model's defaults or to chance. */
+static cpl_layout *resolved_layout(const cpl_snapshot *snapshot, int64_t seed, cpl_error *error) {
+    const cpl_settings *settings = &snapshot->settings;
+    cpl_layout *layout = cpl_layout_copy(snapshot->layout, error);
+    if (!layout) return NULL;
+    cpl_sampling *sampling = &layout->sampling;
+    layout->width = settings->width;
+    layout->height = settings->height;
+    sampling->steps = settings->steps;
+    sampling->cfg = settings->cfg;
+    sampling->seed = seed;
+    if ((sampling->model || cpl_text_set(&sampling->model, "builtin", error)) &&
+        cpl_text_set(&sampling->sampler, settings->sampler, error) &&
+        cpl_text_set(&sampling->schedule, settings->schedule, error) &&
+        cpl_text_set(&sampling->rng, settings->rng, error))
+        return layout;
+    cpl_layout_free(layout);
+    return NULL;
+}
+
+/* Takes `value` over; its place in the list counts as soon as the key is there, so that clearing the event frees both. */
+static bool add_text(cpl_event *event, const char *key, char *value, cpl_error *error) {
+    char *copy = value ? cpl_strdup(key, error) : NULL;
+    if (!copy) {
+        free(value);
+        return false;
+    }
+    event->texts[event->text_count++] = (cpl_text){copy, value};
+    return true;
+}
+
+bool cpl_record_texts(cpl_event *event, const cpl_snapshot *snapshot, int64_t seed, cpl_error *error) {
+    cpl_settings settings = snapshot->settings;
+    settings.seed = seed;
+    event->texts = cpl_alloc(2, sizeof *event->texts, error);
+    cpl_layout *layout = event->texts ? resolved_layout(snapshot, seed, error) : NULL;
+    bool done =
+        layout && add_text(event, "couplet", cpl_layout_print(layout, error), error) &&
+        add_text(event, "parameters", cpl_infotext(snapshot->layout, &settings, snapshot->model.name, error), error);
+    cpl_layout_free(layout);
+    return done;
+}

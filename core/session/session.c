@@ -1,0 +1,205 @@
+/* session.c: the calls of couplet.h: hand over, generate, cancel, read events. All of them only leave a note for the worker;
+ * none waits for it but cpl_session_free. */
+#include "session.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../memory/alloc.h"
+#include "../sample/clock.h"
+
+#define DEBOUNCE_MS 100
+
+static const struct {
+    const char *name;
+    cpl_dtype dtype;
+    const char *resolved;
+} precisions[] = {
+    {"auto", CPL_F32, "f32"}, {"f32", CPL_F32, "f32"}, {"bf16", CPL_BF16, "bf16"}, {"f16", CPL_F16, "f16"}};
+
+static bool read_precision(cpl_session *session, const char *name, cpl_error *error) {
+    if (!name) name = "auto";
+    for (size_t i = 0; i < sizeof precisions / sizeof *precisions; i++) {
+        if (strcmp(precisions[i].name, name) != 0) continue;
+        session->config.precision = precisions[i].dtype;
+        session->around.precision = precisions[i].resolved;
+        return true;
+    }
+    return cpl_fail(error, CPL_E_INPUT, "precision %s: unknown; there are auto, f32, bf16 and f16", name);
+}
+
+/* A dump that cannot be written is told before hours of work, not after. */
+static bool make_dump_folder(const char *folder, cpl_error *error) {
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+        return cpl_fail(error, CPL_E_FILE, "%s: the folder cannot be made: %s", folder, strerror(errno));
+    if (access(folder, W_OK | X_OK) != 0)
+        return cpl_fail(error, CPL_E_FILE, "%s: cannot be written to: %s", folder, strerror(errno));
+    return true;
+}
+
+static bool read_options(cpl_session *session, const cpl_options *options, cpl_error *error) {
+    if (options->threads < 0)
+        return cpl_fail(error, CPL_E_INPUT, "%d threads: 0 means all there are", options->threads);
+    session->ops = cpl_backend_find(options->device, error);
+    if (!session->ops || !read_precision(session, options->precision, error)) return false;
+    if (options->dump && !make_dump_folder(options->dump, error)) return false;
+    session->around.backend = session->ops->name;
+    session->config.threads = options->threads;
+    session->debounce_ms = options->debounce_ms ? options->debounce_ms : DEBOUNCE_MS;
+    session->preview_every = options->preview_every < 0 ? 0 : options->preview_every ? options->preview_every : 1;
+    session->log = options->log;
+    session->log_user = options->log_user;
+    strncpy(session->stats.backend, session->ops->name, sizeof session->stats.backend - 1);
+    strncpy(session->stats.precision, session->around.precision, sizeof session->stats.precision - 1);
+    session->working = session->stats;
+    return cpl_text_set(&session->tokenizer, options->tokenizer, error) &&
+           cpl_text_set(&session->dump, options->dump, error);
+}
+
+/* Waiting for edits to rest must not end early or late because somebody sets the clock. */
+static void init_locks(cpl_session *session) {
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&session->wake, &attributes);
+    pthread_condattr_destroy(&attributes);
+    pthread_mutex_init(&session->lock, NULL);
+    pthread_mutex_init(&session->stats_lock, NULL);
+}
+
+static void free_parts(cpl_session *session) {
+    cpl_snapshot_free(session->pending);
+    cpl_events_free(session->events);
+    cpl_lookup_clear(&session->lookup);
+    pthread_cond_destroy(&session->wake);
+    pthread_mutex_destroy(&session->lock);
+    pthread_mutex_destroy(&session->stats_lock);
+    free(session->tokenizer);
+    free(session->dump);
+    free(session);
+}
+
+/* Signals belong to the caller's threads; threads that the worker starts inherit its mask. */
+static bool start_worker(cpl_session *session, cpl_error *error) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failure = pthread_create(&session->thread, NULL, cpl_worker_main, session);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failure == 0 || cpl_fail(error, CPL_E_MEMORY, "the worker thread cannot be started: %s", strerror(failure));
+}
+
+cpl_session *cpl_session_new(const cpl_options *options, cpl_error *error) {
+    cpl_session *session = cpl_alloc(1, sizeof *session, error);
+    if (!session) return NULL;
+    init_locks(session);
+    atomic_init(&session->cancelled, false);
+    if (read_options(session, options, error)) {
+        session->events = cpl_events_new(error);
+        if (session->events && start_worker(session, error)) return session;
+    }
+    free_parts(session);
+    return NULL;
+}
+
+void cpl_session_free(cpl_session *session) {
+    if (!session) return;
+    pthread_mutex_lock(&session->lock);
+    session->quit = true;
+    atomic_store(&session->cancelled, true);
+    pthread_cond_signal(&session->wake);
+    pthread_mutex_unlock(&session->lock);
+    pthread_join(session->thread, NULL);
+    free_parts(session);
+}
+
+/* Under the lock. True if it is what was handed over last. */
+static bool is_known(cpl_session *session, uint64_t hash, cpl_sync when) {
+    if (session->revision == 0 || session->hash != hash) return false;
+    if (when == CPL_SYNC_NOW && session->pending) {
+        session->settle_ms = 0;
+        pthread_cond_signal(&session->wake);
+    }
+    return true;
+}
+
+/* Under the lock: the snapshot becomes the newest. Returns the one that nobody will look at any more. */
+static cpl_snapshot *put_pending(cpl_session *session, cpl_snapshot *snapshot, cpl_sync when) {
+    cpl_snapshot *unread = session->pending;
+    snapshot->revision = ++session->revision;
+    session->hash = snapshot->hash;
+    session->pending = snapshot;
+    session->settle_ms = when == CPL_SYNC_NOW ? 0 : cpl_now_ms() + session->debounce_ms;
+    /* In live mode a run of an older state has lost its purpose. */
+    if (session->live && session->running) atomic_store(&session->cancelled, true);
+    pthread_cond_signal(&session->wake);
+    return unread;
+}
+
+bool cpl_session_sync(cpl_session *session, const cpl_layout *layout, cpl_sync when, cpl_ticket *ticket,
+                      cpl_error *error) {
+    cpl_snapshot measured, *snapshot = NULL;
+    if (!cpl_snapshot_measure(&measured, layout, &session->lookup, &session->around, error)) return false;
+    pthread_mutex_lock(&session->lock);
+    bool known = is_known(session, measured.hash, when);
+    pthread_mutex_unlock(&session->lock);
+    if (!known) {
+        /* Copied without the lock: the worker may need it between two steps. */
+        snapshot = cpl_alloc(1, sizeof *snapshot, error);
+        if (!snapshot) return false;
+        *snapshot = measured;
+        snapshot->layout = cpl_layout_copy(layout, error);
+        if (!snapshot->layout) {
+            cpl_snapshot_free(snapshot);
+            return false;
+        }
+    }
+    pthread_mutex_lock(&session->lock);
+    cpl_snapshot *unread = snapshot ? put_pending(session, snapshot, when) : NULL;
+    if (ticket) *ticket = (cpl_ticket){session->revision, session->hash};
+    pthread_mutex_unlock(&session->lock);
+    cpl_snapshot_free(unread);
+    return true;
+}
+
+/* Under the lock. A run that was asked for and will not begin ends here. */
+static void withdraw(cpl_session *session) {
+    cpl_event event = {.type = CPL_EVENT_CANCELLED, .revision = session->revision, .hash = session->hash};
+    if (session->asked) cpl_events_post(session->events, &event, true);
+    session->asked = false;
+}
+
+void cpl_session_generate(cpl_session *session) {
+    pthread_mutex_lock(&session->lock);
+    withdraw(session);
+    if (session->running) atomic_store(&session->cancelled, true);
+    session->asked = true;
+    pthread_cond_signal(&session->wake);
+    pthread_mutex_unlock(&session->lock);
+}
+
+void cpl_session_live(cpl_session *session, bool on) {
+    pthread_mutex_lock(&session->lock);
+    session->live_due = on && session->revision > 0 && (session->live_due || !session->live);
+    session->live = on;
+    pthread_cond_signal(&session->wake);
+    pthread_mutex_unlock(&session->lock);
+}
+
+void cpl_session_cancel(cpl_session *session) {
+    pthread_mutex_lock(&session->lock);
+    withdraw(session);
+    session->live_due = false;
+    if (session->running) atomic_store(&session->cancelled, true);
+    pthread_mutex_unlock(&session->lock);
+}
+
+int cpl_session_fd(const cpl_session *session) { return cpl_events_fd(session->events); }
+
+bool cpl_session_wait(cpl_session *session, int timeout_ms) { return cpl_events_wait(session->events, timeout_ms); }
+
+bool cpl_session_next(cpl_session *session, cpl_event *event) { return cpl_events_next(session->events, event); }

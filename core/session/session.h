@@ -1,0 +1,61 @@
+/* session.h: what the files of this room share: one session, and who may touch which part of it.
+ *
+ * The calling thread hands snapshots over and asks for runs; the worker thread alone touches engine, caches and stream.
+ * Between them stand one mutex (`lock`, never held during work), the event queue and an atomic flag that everything on
+ * the stream asks. */
+#ifndef CPL_SESSION_SESSION_H
+#define CPL_SESSION_SESSION_H
+
+#include <pthread.h>
+
+#include "context.h"
+#include "events.h"
+#include "prepare.h"
+#include "snapshot.h"
+
+struct cpl_session {
+    /* Fixed once the worker runs. */
+    const cpl_backend_ops *ops;
+    cpl_backend_config config;
+    cpl_surroundings around;
+    char *tokenizer, *dump;         /* owned, may be NULL */
+    int debounce_ms, preview_every; /* preview_every 0: none */
+    cpl_log_fn *log;
+    void *log_user;
+    cpl_events *events; /* owned; has a lock of its own */
+    pthread_t thread;
+
+    /* The calling thread's. */
+    cpl_lookup lookup;
+
+    /* Under `lock`. */
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    cpl_snapshot *pending;   /* owned: newer than what the worker holds, or NULL */
+    double settle_ms;        /* when `pending` counts as settled */
+    uint64_t revision, hash; /* of the newest snapshot that was handed over; revision 0: none */
+    bool asked;              /* a run was asked for that has not begun */
+    bool live, live_due;     /* live_due: live mode was switched on and owes a picture */
+    bool running;            /* the worker is at a run: cancelling means something */
+    bool quit;
+
+    atomic_bool cancelled; /* written under `lock`, read by everything that runs on the stream */
+
+    pthread_mutex_t stats_lock;
+    cpl_stats stats; /* under stats_lock: as last published */
+
+    /* The worker's. */
+    cpl_context context;
+    cpl_snapshot *current; /* owned: the newest one that was picked up */
+    cpl_prepared prepared; /* of `prepared_revision`, the last good one */
+    uint64_t prepared_revision, finished_revision;
+    cpl_stats working; /* what will be published next */
+};
+
+void *cpl_worker_main(void *session);
+/* Says something through the caller's log. */
+void cpl_session_say(const cpl_session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Worker: reads the counters of stream and caches and shows them to callers. */
+void cpl_session_publish_stats(cpl_session *session);
+
+#endif

@@ -1,0 +1,84 @@
+/* snapshot.c: what a layout's picture depends on: resolved settings, the model that it names, and one hash over all. Whether
+ * the layout makes sense as a whole is checked by the worker. */
+#include "snapshot.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../layout/hash.h"
+#include "../memory/alloc.h"
+#include "../memory/hash.h"
+#include "../model/model.h"
+
+void cpl_lookup_clear(cpl_lookup *lookup) {
+    free(lookup->model);
+    free(lookup->directory);
+    *lookup = (cpl_lookup){0};
+}
+
+static bool same_text(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }
+
+static bool same_file(const struct stat *a, const struct stat *b) {
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+static bool still_holds(const cpl_lookup *lookup, const char *model, const char *directory) {
+    struct stat now;
+    if (!lookup->valid || !same_text(lookup->model, model) || !same_text(lookup->directory, directory)) return false;
+    return !*lookup->info.path || (stat(lookup->info.path, &now) == 0 && same_file(&now, &lookup->file));
+}
+
+/* A failure is not remembered: the file may come. */
+static bool look_up(cpl_lookup *lookup, const char *model, const char *directory, cpl_error *fault) {
+    if (still_holds(lookup, model, directory)) return true;
+    cpl_lookup_clear(lookup);
+    if (!cpl_text_set(&lookup->model, model, fault) || !cpl_text_set(&lookup->directory, directory, fault))
+        return false;
+    if (!cpl_model_peek(model, directory, &lookup->info, fault)) return false;
+    if (*lookup->info.path) {
+        /* What is remembered must not be older than the file's time, so the header is read again after that. */
+        if (stat(lookup->info.path, &lookup->file) != 0)
+            return cpl_fail(fault, CPL_E_FILE, "%s: the file went away", lookup->info.path);
+        if (!cpl_model_peek(model, directory, &lookup->info, fault)) return false;
+    }
+    lookup->valid = cpl_model_identity(model, directory, &lookup->identity, fault);
+    return lookup->valid;
+}
+
+static void name_the_key(cpl_error *fault) {
+    if (*fault->path) return;
+    fault->row = -1;
+    snprintf(fault->path, sizeof fault->path, "sampling.model");
+}
+
+bool cpl_snapshot_measure(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_lookup *lookup,
+                          const cpl_surroundings *around, cpl_error *error) {
+    cpl_error *fault = &snapshot->error;
+    *snapshot = (cpl_snapshot){0};
+    if (!look_up(lookup, layout->sampling.model, layout->directory, fault))
+        name_the_key(fault);
+    else if (!cpl_layout_resolve(layout, &lookup->info.defaults, &snapshot->settings, fault))
+        snapshot->settings = (cpl_settings){0};
+    if (fault->code == CPL_E_MEMORY) {
+        if (error) *error = *fault;
+        return false;
+    }
+    snapshot->model = lookup->info;
+    snapshot->identity = lookup->identity;
+    uint64_t hash = cpl_hash_u64(CPL_HASH_START, cpl_layout_hash(layout, &snapshot->settings));
+    hash = cpl_hash_u64(hash, snapshot->identity);
+    hash = cpl_hash_text(hash, around->precision);
+    hash = cpl_hash_text(hash, around->backend);
+    /* Two layouts that are wrong in different ways are different news. */
+    if (fault->code) hash = cpl_hash_text(hash, fault->message);
+    snapshot->hash = hash ? hash : 1;
+    return true;
+}
+
+void cpl_snapshot_free(cpl_snapshot *snapshot) {
+    if (!snapshot) return;
+    cpl_layout_free(snapshot->layout);
+    free(snapshot);
+}

@@ -1,0 +1,39 @@
+/* snapshot.h: a deep copy of what the user handed over, with all that says which picture it makes. */
+#ifndef CPL_SESSION_SNAPSHOT_H
+#define CPL_SESSION_SNAPSHOT_H
+
+#include <sys/stat.h>
+
+#include "../memory/error.h"
+
+/* What a model's header says, remembered until the file changes: handing over a layout must not read a file. */
+typedef struct cpl_lookup {
+    char *model, *directory; /* owned: what was looked up; NULL as in a layout */
+    bool valid;
+    cpl_model_info info;
+    uint64_t identity;
+    struct stat file; /* of info.path, if it has one */
+} cpl_lookup;
+void cpl_lookup_clear(cpl_lookup *lookup);
+
+/* What of a picture is decided outside of the layout and the model. */
+typedef struct cpl_surroundings {
+    const char *precision, *backend;
+} cpl_surroundings;
+
+typedef struct cpl_snapshot {
+    cpl_layout *layout; /* owned */
+    cpl_settings settings;
+    cpl_model_info model; /* from the header */
+    uint64_t identity;    /* of the model */
+    uint64_t revision, hash;
+    cpl_error error; /* code other than CPL_OK: it names a model that is not there, or a setting without meaning */
+} cpl_snapshot;
+
+/* Fills in everything but the copy of the layout and the revision. Fails only for want of memory: what is wrong with the
+ * layout stands in snapshot->error. A hash is never 0. */
+bool cpl_snapshot_measure(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_lookup *lookup,
+                          const cpl_surroundings *around, cpl_error *error);
+void cpl_snapshot_free(cpl_snapshot *snapshot);
+
+#endif

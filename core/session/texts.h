@@ -1,0 +1,28 @@
+/* texts.h: prompt lines as the network takes them, each text encoded once: conditionings and the keys and values of every
+ * cross-attention layer, in two caches that live as long as the stream whose pool they lie in. */
+#ifndef CPL_SESSION_TEXTS_H
+#define CPL_SESSION_TEXTS_H
+
+#include "../memory/cache.h"
+#include "../model/model.h"
+
+typedef struct cpl_texts {
+    const cpl_model *model; /* borrowed */
+    cpl_stream *stream;     /* borrowed */
+    cpl_cache *conditionings, *kvs;
+    uint64_t encoder_calls;
+} cpl_texts;
+bool cpl_texts_open(cpl_texts *texts, const cpl_model *model, cpl_stream *stream, cpl_error *error);
+void cpl_texts_close(cpl_texts *texts);
+
+/* The lines of one half of the batch, held in the caches. */
+typedef struct cpl_listener {
+    int lines;
+    const cpl_tensor **conditioning; /* owned array of borrowed values, as kv */
+    const cpl_text_kv **kv;
+} cpl_listener;
+/* Encodes what is not there yet. On failure nothing stays held. */
+bool cpl_listener_open(cpl_listener *listener, cpl_texts *texts, char *const *line, int lines, cpl_error *error);
+void cpl_listener_close(cpl_listener *listener, cpl_texts *texts);
+
+#endif

@@ -1,0 +1,215 @@
+/* worker.c: the worker thread: waits for a settled snapshot or a call for a run, keeps the engine that the snapshot names,
+ * prepares, generates, and ends each run with just one event. It takes the newest state only: what was handed over in
+ * between is never looked at. */
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../memory/alloc.h"
+#include "../sample/clock.h"
+#include "generate.h"
+#include "session.h"
+
+struct job {
+    cpl_snapshot *fresh; /* to be taken over, or NULL */
+    bool run;
+    bool answer;  /* the run was asked for, so its end must be told */
+    bool started; /* STARTED went out */
+};
+
+void cpl_session_say(const cpl_session *session, const char *format, ...) {
+    char message[640];
+    va_list args;
+    if (!session->log) return;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    session->log(session->log_user, message);
+}
+
+static cpl_event event_of(const cpl_snapshot *snapshot, cpl_event_type type) {
+    if (!snapshot) return (cpl_event){.type = type};
+    return (cpl_event){.type = type, .revision = snapshot->revision, .hash = snapshot->hash, .model = snapshot->model};
+}
+
+/* ---- Waiting ---- */
+
+static void wait_until(cpl_session *session, double until_ms) {
+    double seconds = floor(until_ms / 1e3);
+    struct timespec until = {.tv_sec = (time_t)seconds, .tv_nsec = (long)((until_ms - seconds * 1e3) * 1e6)};
+    pthread_cond_timedwait(&session->wake, &session->lock, &until);
+}
+
+static bool has_work(const cpl_session *session) {
+    if (session->asked) return true;
+    if (session->pending) return cpl_now_ms() >= session->settle_ms;
+    return session->live && session->live_due;
+}
+
+/* False: the session ends. */
+static bool next_job(cpl_session *session, struct job *job) {
+    pthread_mutex_lock(&session->lock);
+    while (!session->quit && !has_work(session)) {
+        if (session->pending)
+            wait_until(session, session->settle_ms);
+        else
+            pthread_cond_wait(&session->wake, &session->lock);
+    }
+    *job = (struct job){.fresh = session->pending, .answer = session->asked};
+    job->run = session->asked || session->live;
+    session->pending = NULL;
+    session->asked = session->live_due = false;
+    session->running = job->run;
+    if (!session->quit) atomic_store(&session->cancelled, false);
+    bool goes_on = !session->quit;
+    pthread_mutex_unlock(&session->lock);
+    return goes_on;
+}
+
+/* ---- Ending ---- */
+
+/* Posts what ends a job. Whoever cancelled before this moment gets no picture of the run any more; a live run that nobody
+ * saw start is not worth a word. */
+static void end_job(cpl_session *session, const struct job *job, cpl_event *end) {
+    pthread_mutex_lock(&session->lock);
+    if (job->run && end->type == CPL_EVENT_FINISHED && atomic_load(&session->cancelled)) {
+        cpl_event_clear(end);
+        *end = event_of(session->current, CPL_EVENT_CANCELLED);
+    }
+    session->running = false;
+    bool silent = end->type == CPL_EVENT_CANCELLED && !job->answer && !job->started;
+    if (end->type == CPL_EVENT_FINISHED) session->finished_revision = end->revision;
+    if (!silent) cpl_events_post(session->events, end, job->answer);
+    pthread_mutex_unlock(&session->lock);
+    cpl_event_clear(end);
+}
+
+static void end_quietly(cpl_session *session) {
+    pthread_mutex_lock(&session->lock);
+    session->running = false;
+    pthread_mutex_unlock(&session->lock);
+}
+
+static void end_with_error(cpl_session *session, const struct job *job, cpl_event_type type, const cpl_error *error) {
+    if (error->code == CPL_E_CANCELLED) type = CPL_EVENT_CANCELLED;
+    cpl_event end = event_of(session->current, type);
+    end.error = *error;
+    end_job(session, job, &end);
+}
+
+/* ---- Engine ---- */
+
+static void close_engine(cpl_session *session) {
+    cpl_prepared_clear(&session->prepared, &session->context);
+    session->prepared_revision = 0;
+    cpl_context_close(&session->context);
+}
+
+/* Weights may be larger than what is left beside another model's, so the old ones go first. */
+static bool load_engine(cpl_session *session, cpl_error *error) {
+    const cpl_snapshot *snapshot = session->current;
+    cpl_event event = event_of(snapshot, CPL_EVENT_LOADING);
+    double start_ms = cpl_now_ms();
+    close_engine(session);
+    cpl_events_post(session->events, &event, false);
+    const cpl_layout *layout = snapshot->layout;
+    cpl_engine *engine = cpl_engine_open(session->ops, &session->config, layout->sampling.model, layout->directory,
+                                         session->tokenizer, error);
+    if (!engine) return false;
+    if (engine->model->identity != snapshot->identity) {
+        cpl_engine_unref(engine);
+        return cpl_fail(error, CPL_E_FILE, "%s: the file changed while it was read; generate again",
+                        snapshot->model.name);
+    }
+    if (!cpl_context_open(&session->context, engine, &session->cancelled, error)) return false;
+    session->working.load_ms = cpl_now_ms() - start_ms;
+    snprintf(session->working.model, sizeof session->working.model, "%s", engine->model->info.name);
+    cpl_session_say(session, "%s loaded in %.0f ms", engine->model->info.name, session->working.load_ms);
+    event = event_of(snapshot, CPL_EVENT_READY);
+    event.model = engine->model->info;
+    cpl_events_post(session->events, &event, false);
+    return true;
+}
+
+static bool ensure_engine(cpl_session *session, cpl_error *error) {
+    const cpl_engine *engine = session->context.engine;
+    return (engine && engine->model->identity == session->current->identity) || load_engine(session, error);
+}
+
+/* ---- Jobs ---- */
+
+static void post_synced(cpl_session *session) {
+    cpl_event event = event_of(session->current, CPL_EVENT_SYNCED);
+    size_t bytes = (size_t)session->prepared.info_count * sizeof *event.lines;
+    /* Without memory the rows stay without their notes; the state is true all the same. */
+    event.lines = cpl_alloc((size_t)session->prepared.info_count, sizeof *event.lines, NULL);
+    if (event.lines) {
+        memcpy(event.lines, session->prepared.infos, bytes);
+        event.line_count = session->prepared.info_count;
+    }
+    cpl_events_post(session->events, &event, false);
+}
+
+/* The new state is made beside the old one, whose texts and plans so stay in the caches. */
+static bool prepare_current(cpl_session *session, cpl_error *error) {
+    cpl_prepared prepared;
+    double start_ms = cpl_now_ms();
+    if (!cpl_prepare(&prepared, &session->context, session->current, error)) return false;
+    cpl_prepared_clear(&session->prepared, &session->context);
+    session->prepared = prepared;
+    session->prepared_revision = session->current->revision;
+    session->working.text_ms = cpl_now_ms() - start_ms;
+    cpl_session_publish_stats(session);
+    post_synced(session);
+    return true;
+}
+
+/* False: the job has ended with an event. A snapshot that failed before is tried again when a run is asked for. */
+static bool make_ready(cpl_session *session, const struct job *job) {
+    cpl_error error = {0};
+    if (session->prepared.ready && session->prepared_revision == session->current->revision) return true;
+    if (!cpl_snapshot_check(session->current, &error)) {
+        end_with_error(session, job, CPL_EVENT_INVALID, &error);
+        return false;
+    }
+    if (ensure_engine(session, &error) && prepare_current(session, &error)) return true;
+    end_with_error(session, job, error.code == CPL_E_INPUT ? CPL_EVENT_INVALID : CPL_EVENT_FAILED, &error);
+    return false;
+}
+
+static void do_job(cpl_session *session, struct job *job) {
+    if (job->fresh) {
+        cpl_snapshot_free(session->current);
+        session->current = job->fresh;
+    }
+    if (!session->current) {
+        cpl_error error = {0};
+        cpl_fail(&error, CPL_E_INPUT, "there is nothing to generate: no layout was handed over yet");
+        end_with_error(session, job, CPL_EVENT_INVALID, &error);
+        return;
+    }
+    /* A failure of an earlier job is no failure of this one. */
+    if (session->context.stream) cpl_stream_settle(session->context.stream, NULL);
+    if (!make_ready(session, job)) return;
+    bool done_before = !job->answer && session->finished_revision == session->current->revision;
+    if (!job->run || done_before) {
+        end_quietly(session);
+        return;
+    }
+    cpl_event end = {0};
+    cpl_generate(session, &end, &job->started);
+    end_job(session, job, &end);
+}
+
+void *cpl_worker_main(void *user) {
+    cpl_session *session = user;
+    struct job job;
+    while (next_job(session, &job)) do_job(session, &job);
+    cpl_snapshot_free(job.fresh);
+    close_engine(session);
+    cpl_snapshot_free(session->current);
+    session->current = NULL;
+    return NULL;
+}
