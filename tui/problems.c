@@ -7,20 +7,56 @@
 
 #include "command.h"
 
-static bool add_warning(cpl_problems *problems, int row, const char *path, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-static bool add_warning(cpl_problems *problems, int row, const char *path, const char *format, ...) {
+/* Errors stand before warnings. */
+static bool add(cpl_problems *problems, bool warning, int row, const char *path, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+static bool add(cpl_problems *problems, bool warning, int row, const char *path, const char *format, ...) {
     cpl_problem *list = realloc(problems->list, ((size_t)problems->count + 1) * sizeof *list);
     if (!list) return false;
     problems->list = list;
-    cpl_problem *p = &list[problems->count++];
-    *p = (cpl_problem){.warning = true, .error = {.code = CPL_E_INPUT, .row = row}};
-    snprintf(p->error.path, sizeof p->error.path, "%s", path);
+    int at = problems->count++;
+    for (; !warning && at > 0 && list[at - 1].warning; at--) list[at] = list[at - 1];
+    list[at] = (cpl_problem){.warning = warning, .error = {.code = CPL_E_INPUT, .row = row}};
+    snprintf(list[at].error.path, sizeof list[at].error.path, "%s", path);
     va_list values;
     va_start(values, format);
-    vsnprintf(p->error.message, sizeof p->error.message, format, values);
+    vsnprintf(list[at].error.message, sizeof list[at].error.message, format, values);
     va_end(values);
     return true;
+}
+
+/* The first control character that no prompt needs (C0 but tab and line ends, DEL, C1), 0: none. */
+static unsigned control_in(const char *text) {
+    for (const unsigned char *s = (const unsigned char *)text; s && *s; s++) {
+        bool blank = *s == '\t' || *s == '\n' || *s == '\r';
+        if ((*s < 0x20 && !blank) || *s == 0x7f) return *s;
+        if (*s == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0) return s[1];
+    }
+    return 0;
+}
+
+static bool check_text(cpl_problems *problems, int row, const char *key, const char *text) {
+    char path[64];
+    unsigned control = control_in(text);
+    if (!control) return true;
+    if (row >= 0)
+        snprintf(path, sizeof path, "regions[%d].%s", row, key);
+    else
+        snprintf(path, sizeof path, "%s", key);
+    add(problems, false, row, path, "holds the control character U+%04X; remove it", control);
+    return false;
+}
+
+bool find_layout_problems(const cpl_layout *layout, const cpl_defaults *defaults, cpl_problems *problems) {
+    bool valid = cpl_layout_check(layout, defaults, problems);
+    valid &= check_text(problems, -1, "prompt", layout->prompt);
+    valid &= check_text(problems, -1, "negative", layout->negative);
+    valid &= check_text(problems, -1, "background.prompt", layout->background_prompt);
+    for (int i = 0; i < layout->region_count; i++) {
+        valid &= check_text(problems, i, "prompt", layout->regions[i].prompt);
+        valid &= check_text(problems, i, "negative", layout->regions[i].negative);
+    }
+    return valid;
 }
 
 /* A line is a row of the table, a piece of the one prompt, or the line that fills the hole. */
@@ -36,12 +72,12 @@ bool add_line_warnings(const cpl_layout *layout, const cpl_event *event, cpl_pro
         const cpl_line_info *line = &event->lines[i];
         char path[64];
         int row = line_path(layout, i, path, sizeof path);
-        if (*line->unknown) done &= add_warning(problems, row, path, "the model does not know: %s", line->unknown);
+        if (*line->unknown) done &= add(problems, true, row, path, "the model does not know: %s", line->unknown);
         if (line->cut)
-            done &= add_warning(problems, row, path, "the prompt has %d tokens, the model reads the first %d",
-                                line->tokens, line->room);
+            done &= add(problems, true, row, path, "the prompt has %d tokens, the model reads the first %d",
+                        line->tokens, line->room);
         if (line->vanishes)
-            done &= add_warning(problems, row, path, "too thin: it has no token on the coarsest attention grid");
+            done &= add(problems, true, row, path, "too thin: it has no token on the coarsest attention grid");
     }
     return done;
 }
@@ -55,7 +91,7 @@ void say_line_warnings(const char *file, const cpl_layout *layout, const cpl_eve
 
 bool say_layout_problems(const char *file, const cpl_layout *layout, const cpl_defaults *defaults, bool quiet) {
     cpl_problems problems = {0};
-    bool valid = cpl_layout_check(layout, defaults, &problems);
+    bool valid = find_layout_problems(layout, defaults, &problems);
     for (int i = 0; i < problems.count; i++) {
         const cpl_problem *p = &problems.list[i];
         if (valid ? quiet : p->warning) continue;

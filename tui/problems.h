@@ -5,6 +5,9 @@
 
 #include "../core/couplet.h"
 
+/* Everything that the layout itself shows, errors first: core's findings, and control characters in its texts, which core
+ * would pass on to whoever shows them. True: no error. */
+bool find_layout_problems(const cpl_layout *layout, const cpl_defaults *defaults, cpl_problems *problems);
 /* The warnings in a SYNCED event, added to `problems`. */
 bool add_line_warnings(const cpl_layout *layout, const cpl_event *event, cpl_problems *problems);
 void say_line_warnings(const char *file, const cpl_layout *layout, const cpl_event *event);
