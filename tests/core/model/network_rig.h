@@ -107,6 +107,7 @@ static inline char *forged_checkpoint(const char *from, const char *to, size_t *
 /* Operations that count, and set the cancel flag when the count has come: a cancel in any moment of a run. */
 static atomic_bool cancel_flag;
 static int operations_left;
+static int norms_1e5, norms_1e6, norms_other; /* group norms by epsilon, since hook_operations */
 static const cpl_backend_ops *real_ops;
 static cpl_backend_ops counting_ops;
 
@@ -126,6 +127,7 @@ static inline void count_conv2d(cpl_stream *s, const cpl_tensor *y, const cpl_te
 static inline void count_group_norm(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const cpl_tensor *shift,
                                     const cpl_weight *w, int groups, float eps, bool silu) {
     tick();
+    *(eps == 1e-5f ? &norms_1e5 : eps == 1e-6f ? &norms_1e6 : &norms_other) += 1;
     real_ops->group_norm(s, y, x, shift, w, groups, eps, silu);
 }
 static inline void count_attention(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *q, const cpl_tensor *k,
@@ -138,10 +140,7 @@ static inline void count_upsample(cpl_stream *s, const cpl_tensor *y, const cpl_
     real_ops->upsample(s, y, x);
 }
 
-/* Runs `run` once for each operation at which it may be cancelled; each time the stream must have failed as cancelled
- * and the pool must hold just what it held before. Returns how many operations there were. */
-static inline int cancel_everywhere(void (*run)(void *network), void *network) {
-    int cancelled = 0;
+static inline void hook_operations(void) {
     real_ops = stream->ops;
     counting_ops = *real_ops;
     counting_ops.linear = count_linear;
@@ -150,6 +149,16 @@ static inline int cancel_everywhere(void (*run)(void *network), void *network) {
     counting_ops.attention = count_attention;
     counting_ops.upsample = count_upsample;
     stream->ops = &counting_ops;
+    operations_left = -1;
+    norms_1e5 = norms_1e6 = norms_other = 0;
+}
+static inline void unhook_operations(void) { stream->ops = real_ops; }
+
+/* Runs `run` once for each operation at which it may be cancelled; each time the stream must have failed as cancelled
+ * and the pool must hold just what it held before. Returns how many operations there were. */
+static inline int cancel_everywhere(void (*run)(void *network), void *network) {
+    int cancelled = 0;
+    hook_operations();
     stream->cancelled = &cancel_flag;
     uint64_t blocks = pool_stats().used_blocks;
     for (bool done = false; !done; cancelled += !done) {
@@ -164,7 +173,7 @@ static inline int cancel_everywhere(void (*run)(void *network), void *network) {
         if (done) assert_true(fine);
         assert_int_equal(pool_stats().used_blocks, blocks);
     }
-    stream->ops = real_ops;
+    unhook_operations();
     stream->cancelled = NULL;
     return cancelled;
 }

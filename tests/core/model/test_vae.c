@@ -142,6 +142,22 @@ static void run_encode(void *image) {
     cpl_tensor_free(&moments);
 }
 
+static void all_norms_have_the_same_epsilon(void **state) {
+    (void)state;
+    cpl_tensor z = noise(1, 2, 2, spec.vae.z_channels, 1), image = noise(1, 16, 16, 3, 1);
+    hook_operations();
+    run_decode(&z);
+    run_encode(&image);
+    unhook_operations();
+    assert_stream_ok();
+    /* Two a ResBlock; two ResBlocks and the attention in the middle; one at the end. Decoder levels have one more block. */
+    int blocks = spec.vae.levels * spec.vae.num_res_blocks;
+    assert_int_equal(norms_1e6, 2 * (2 * blocks + 5 + 1) + 2 * spec.vae.levels);
+    assert_int_equal(norms_1e5 + norms_other, 0);
+    cpl_tensor_free(&z);
+    cpl_tensor_free(&image);
+}
+
 static void a_cancel_gives_all_memory_back(void **state) {
     (void)state;
     cpl_tensor z = noise(1, 2, 3, spec.vae.z_channels, 1), image = noise(1, 16, 24, 3, 1);
@@ -157,6 +173,7 @@ int main(void) {
         cmocka_unit_test(a_spec_that_lies_is_refused),
         cmocka_unit_test(sizes_are_the_latents_times_the_factor),
         cmocka_unit_test(a_second_decode_takes_no_memory_and_gives_the_same_bytes),
+        cmocka_unit_test(all_norms_have_the_same_epsilon),
         cmocka_unit_test(a_cancel_gives_all_memory_back),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
