@@ -18,9 +18,8 @@ bool cpl_noise_levels_init(cpl_noise_levels *levels, double beta_start, double b
     for (int i = 0; i < count; i++) {
         double root = first + (last - first) * i / (count - 1);
         product *= 1 - root * root;
-        float alpha = (float)product, ratio = (1.0f - alpha) / alpha;
-        float sigma = sqrtf(ratio);
-        levels->alpha_cumprod[i] = alpha;
+        float sigma = (float)sqrt((1 - product) / product);
+        levels->alpha_cumprod[i] = (float)product;
         levels->sigma[i] = sigma;
         levels->log_sigma[i] = (float)log(sigma);
     }
