@@ -29,6 +29,15 @@ static cpl_image *scaled(const cpl_image *image, int width, int height) {
     return out;
 }
 
+/* libsixel's histogram keeps 5 bits of a channel, and the palette their lower ends: white came out as 247. */
+static void widen_palette(sixel_dither_t *dither) {
+    unsigned char *palette = sixel_dither_get_palette(dither);
+    for (int i = 0; i < sixel_dither_get_num_of_palette_colors(dither) * 3; i++) {
+        int value = palette[i] + palette[i] / 32;
+        palette[i] = (unsigned char)(value > 255 ? 255 : value);
+    }
+}
+
 static SIXELSTATUS encode(cpl_image *pixels, int colors, bool diffuse, text_buffer *text) {
     sixel_dither_t *dither = NULL;
     sixel_output_t *output = NULL;
@@ -40,6 +49,7 @@ static SIXELSTATUS encode(cpl_image *pixels, int colors, bool diffuse, text_buff
                                     SIXEL_LARGE_AUTO, SIXEL_REP_AUTO, diffuse ? SIXEL_QUALITY_HIGH : SIXEL_QUALITY_LOW);
     }
     if (!SIXEL_FAILED(status)) {
+        widen_palette(dither);
         sixel_dither_set_diffusion_type(dither, diffuse ? SIXEL_DIFFUSE_FS : SIXEL_DIFFUSE_NONE);
         sixel_output_set_encode_policy(output, SIXEL_ENCODEPOLICY_FAST);
         status = sixel_encode(pixels->rgb, pixels->width, pixels->height, 3, dither, output);
