@@ -53,13 +53,13 @@ static void stepped(void *user, int step, double ms, const float *x, const float
     session->working.steps++;
     cpl_session_publish_stats(session);
     if (g->dump) cpl_dump_step(g->dump, step, x, denoised);
+    cpl_event preview = event;
+    cpl_events_post(session->events, &event, false);
     if (g->rgb && step % session->preview_every == 0) {
-        cpl_event preview = event;
         preview.type = CPL_EVENT_PREVIEW;
         cpl_preview(&g->model->spec.vae, denoised, (size_t)g->w * (size_t)g->h, g->rgb);
         cpl_events_post_preview(session->events, &preview, g->rgb, g->w, g->h);
     }
-    cpl_events_post(session->events, &event, false);
 }
 
 static bool open_generation(generation *g, cpl_session *session, cpl_error *error) {
