@@ -6,12 +6,17 @@
 #include "spec.h"
 
 typedef struct cpl_text_encoder cpl_text_encoder;
-cpl_text_encoder *cpl_text_encoder_new(cpl_backend *backend, const cpl_safetensors *st, const cpl_text_spec *spec, cpl_error *error);
+cpl_text_encoder *cpl_text_encoder_new(cpl_backend *backend, const cpl_safetensors *st, const cpl_text_spec *spec,
+                                       cpl_error *error);
 void cpl_text_encoder_free(cpl_text_encoder *encoder, cpl_backend *backend);
 /* ids: [chunks][context_length]. Result [chunks, 1, context_length, width] after `layers - (clip_skip - 1)` blocks and,
  * if `final_norm`, the last layer norm. `hidden` (may be NULL): a host array [layers + 1][chunks * length * width] that
  * gets the state after each block, 0 = embeddings. */
-cpl_tensor cpl_text_encoder_run(const cpl_text_encoder *encoder, cpl_stream *s, const int *ids, int chunks, int clip_skip,
-                                bool final_norm, float *hidden);
+cpl_tensor cpl_text_encoder_run(const cpl_text_encoder *encoder, cpl_stream *s, const int *ids, int chunks,
+                                int clip_skip, bool final_norm, float *hidden);
+/* OpenCLIP's summary of the first chunk: the final norm's output (`clip_skip` 1, `final_norm`) at the first largest id, which
+ * is the end marker, through the projection. Result [1, 1, 1, projection]; fails for an encoder that has none. */
+cpl_tensor cpl_text_encoder_pool(const cpl_text_encoder *encoder, cpl_stream *s, const cpl_tensor *last,
+                                 const int *ids);
 
 #endif

@@ -1,0 +1,110 @@
+/* model.c: puts a checkpoint together on a backend: text encoders, UNet, VAE, tokenizer. What a prompt becomes is
+ * model_encode.c's, which file is meant model_file.c's subject. */
+#include "model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../memory/alloc.h"
+#include "builtin.h"
+#include "model_file.h"
+
+void cpl_model_close(cpl_model *model) {
+    if (!model) return;
+    for (int i = 0; i < CPL_MAX_TEXTS; i++) cpl_text_encoder_free(model->text[i], model->backend);
+    cpl_unet_free(model->unet, model->backend);
+    cpl_vae_free(model->vae, model->backend);
+    cpl_tokenizer_free(model->tokenizer);
+    free(model);
+}
+
+static bool tokenizer_fits(const cpl_model *m, const cpl_safetensors *st, cpl_error *error) {
+    int has = m->tokenizer ? cpl_tokenizer_size(m->tokenizer) : 0, wants = m->spec.text[0].vocab_size;
+    return !m->tokenizer || has == wants ||
+           cpl_fail(error, CPL_E_INPUT,
+                    "%s: the tokenizer has %d entries, but the model was trained with %d; choose its own",
+                    cpl_safetensors_path(st), has, wants);
+}
+
+static bool load(cpl_model *m, const cpl_safetensors *st, cpl_error *error) {
+    if (!cpl_model_spec_read(st, &m->spec, error) || !tokenizer_fits(m, st, error)) return false;
+    cpl_model_describe(st, &m->spec, &m->info);
+    m->identity = cpl_safetensors_identity(st);
+    for (int i = 0; i < m->spec.texts; i++) {
+        m->text[i] = cpl_text_encoder_new(m->backend, st, &m->spec.text[i], error);
+        if (!m->text[i]) return false;
+    }
+    m->unet = cpl_unet_new(m->backend, st, &m->spec.unet, error);
+    m->vae = m->unet ? cpl_vae_new(m->backend, st, &m->spec.vae, error) : NULL;
+    return m->vae != NULL;
+}
+
+cpl_model *cpl_model_from(const cpl_safetensors *st, cpl_tokenizer *tokenizer, cpl_backend *backend, cpl_error *error) {
+    cpl_model *m = cpl_alloc(1, sizeof *m, error);
+    if (!m) {
+        cpl_tokenizer_free(tokenizer);
+        return NULL;
+    }
+    m->backend = backend;
+    m->tokenizer = tokenizer;
+    if (load(m, st, error)) return m;
+    cpl_model_close(m);
+    return NULL;
+}
+
+static bool has_vocabulary(const char *folder, cpl_error *error) {
+    char *path = cpl_format(error, "%s/vocab.json", folder);
+    bool there = path && access(path, F_OK) == 0;
+    free(path);
+    return there;
+}
+
+/* The tokenizer that lies beside a model, or in a folder `tokenizer` there. True with NULL: there is none. */
+static bool find_tokenizer(const char *model_path, cpl_tokenizer **tokenizer, cpl_error *error) {
+    static const char *const places[] = {"", "/tokenizer"};
+    const char *slash = strrchr(model_path, '/');
+    *tokenizer = NULL;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        char *folder =
+            cpl_format(error, "%.*s%s", slash ? (int)(slash - model_path) : 1, slash ? model_path : ".", places[i]);
+        bool there = folder && has_vocabulary(folder, error);
+        if (there) *tokenizer = cpl_tokenizer_open(folder, error);
+        free(folder);
+        if (there) return *tokenizer != NULL;
+    }
+    return true;
+}
+
+static cpl_model *open_builtin(cpl_backend *backend, cpl_error *error) {
+    cpl_safetensors *st = cpl_builtin_open(error);
+    cpl_tokenizer *tokenizer = st ? cpl_builtin_tokenizer(error) : NULL;
+    cpl_model *m = tokenizer ? cpl_model_from(st, tokenizer, backend, error) : NULL;
+    if (m) m->identity = cpl_builtin_identity();
+    cpl_safetensors_close(st);
+    return m;
+}
+
+cpl_model *cpl_model_open(const char *model, const char *directory, const char *tokenizer, cpl_backend *backend,
+                          cpl_error *error) {
+    /* The built-in model brings its own vocabulary; no other would fit it. */
+    if (cpl_model_is_builtin(model)) return open_builtin(backend, error);
+    cpl_safetensors *st = cpl_model_file_open(model, directory, error);
+    cpl_model_spec spec;
+    cpl_tokenizer *found = NULL;
+    cpl_model *m = NULL;
+    bool ok = st && cpl_model_spec_read(st, &spec, error);
+    if (ok && spec.unet.adm_in_channels)
+        ok = cpl_fail(error, CPL_E_UNSUPPORTED,
+                      "%s: models of the SDXL family cannot be run yet; choose an SD 1.x checkpoint",
+                      cpl_safetensors_path(st));
+    if (ok && tokenizer && *tokenizer)
+        ok = (found = cpl_tokenizer_open(tokenizer, error)) != NULL;
+    else if (ok)
+        ok = find_tokenizer(cpl_safetensors_path(st), &found, error);
+    if (ok) m = cpl_model_from(st, found, backend, error);
+    if (m) snprintf(m->info.path, sizeof m->info.path, "%s", cpl_safetensors_path(st));
+    cpl_safetensors_close(st);
+    return m;
+}

@@ -1,0 +1,90 @@
+/* model_file.c: from the name of a model to its file, and what a look at the header tells. Loads no weights. */
+#include "model_file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../memory/alloc.h"
+#include "builtin.h"
+#include "model.h"
+#include "unicode.h"
+
+/* CLIP's own vocabulary has 49408 entries. One that is so much smaller was made for the few words that its model was
+ * trained on, and everything else falls into pieces that mean nothing to it. */
+#define CLOSED_BELOW 10000
+
+bool cpl_model_is_builtin(const char *model) { return !model || !*model || !strcmp(model, CPL_BUILTIN_NAME); }
+
+char *cpl_model_path(const char *model, const char *directory, cpl_error *error) {
+    if (directory && *directory && *model != '/') {
+        char *beside = cpl_format(error, "%s/%s", directory, model);
+        if (!beside || access(beside, F_OK) == 0) return beside;
+        free(beside);
+    }
+    return cpl_strdup(model, error);
+}
+
+cpl_safetensors *cpl_model_file_open(const char *model, const char *directory, cpl_error *error) {
+    if (cpl_model_is_builtin(model)) return cpl_builtin_open(error);
+    char *path = cpl_model_path(model, directory, error);
+    cpl_safetensors *st = path ? cpl_safetensors_open(path, error) : NULL;
+    free(path);
+    return st;
+}
+
+/* A file's name for the screen: without folder and ending, cut between characters, free of control characters. */
+static void show_name(const char *path, char *name, size_t size) {
+    const char *slash = strrchr(path, '/'), *at = slash ? slash + 1 : path, *dot = strrchr(at, '.');
+    size_t used = 0;
+    if (!dot || dot == at) dot = at + strlen(at);
+    while (at < dot && used + 5 < size) {
+        uint32_t code = cpl_utf8_next(&at);
+        used += cpl_utf8_put(name + used, code < 0x20 || (code >= 0x7F && code < 0xA0) ? '?' : code);
+    }
+    name[used] = 0;
+}
+
+void cpl_model_describe(const cpl_safetensors *st, const cpl_model_spec *spec, cpl_model_info *info) {
+    uint64_t most = 0, bytes[8] = {0};
+    const char *types[8] = {0};
+    *info = (cpl_model_info){.context_length = spec->text[0].context_length,
+                             .closed_vocabulary = spec->text[0].vocab_size < CLOSED_BELOW,
+                             .defaults = spec->defaults};
+    show_name(cpl_safetensors_path(st), info->name, sizeof info->name);
+    snprintf(info->family, sizeof info->family, "%s", spec->family);
+    for (int i = 0; i < cpl_safetensors_count(st); i++) {
+        const cpl_st_entry *e = cpl_safetensors_at(st, i);
+        int k = 0;
+        if (!strchr(e->dtype, 'F') || !e->rank) continue; /* counters and flags are no parameters */
+        info->parameters += e->count;
+        while (k < 7 && types[k] && strcmp(types[k], e->dtype) != 0) k++;
+        types[k] = e->dtype;
+        bytes[k] += e->bytes;
+        if (bytes[k] <= most) continue;
+        most = bytes[k];
+        snprintf(info->weights, sizeof info->weights, "%s", e->dtype);
+    }
+}
+
+bool cpl_model_peek(const char *model, const char *directory, cpl_model_info *info, cpl_error *error) {
+    cpl_model_spec spec;
+    cpl_safetensors *st = cpl_model_file_open(model, directory, error);
+    bool ok = st && cpl_model_spec_read(st, &spec, error);
+    if (ok) cpl_model_describe(st, &spec, info);
+    if (ok && !cpl_model_is_builtin(model)) snprintf(info->path, sizeof info->path, "%s", cpl_safetensors_path(st));
+    cpl_safetensors_close(st);
+    return ok;
+}
+
+bool cpl_model_identity(const char *model, const char *directory, uint64_t *identity, cpl_error *error) {
+    if (cpl_model_is_builtin(model)) {
+        *identity = cpl_builtin_identity();
+        return true;
+    }
+    cpl_safetensors *st = cpl_model_file_open(model, directory, error);
+    if (st) *identity = cpl_safetensors_identity(st);
+    cpl_safetensors_close(st);
+    return st != NULL;
+}
