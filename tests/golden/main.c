@@ -13,8 +13,13 @@
 #include "../../core/model/safetensors.h"
 #include "golden.h"
 
-static const golden_group *const arrays[] = {golden_layout_groups,  golden_couple_groups, golden_prompt_groups,
-                                             golden_network_groups, golden_sample_groups, golden_builtin_groups};
+static const golden_group *const arrays[] = {golden_layout_groups,
+                                             golden_couple_groups,
+                                             golden_prompt_groups,
+                                             golden_network_groups,
+                                             golden_sample_groups,
+                                             golden_builtin_groups,
+                                             NULL};
 
 /* The data of all rooms may lie in one folder, or as in this repository in one folder for each. */
 static const char *const folders[] = {"", "/couple", "/engine", "/builtin"};
@@ -168,8 +173,8 @@ int main(int argc, char **argv) {
     golden g = {.directory = directory};
     counts total = {0};
     int groups = 0;
-    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
-        for (const golden_group *group = arrays[i]; group->name; group++)
+    for (const golden_group *const *array = arrays; *array; array++)
+        for (const golden_group *group = *array; group->name; group++)
             if (strstr(group->name, wanted)) groups += run_group(&g, group, &total);
     if (groups == 0) fprintf(stderr, "%s: no golden data%s%s\n", directory, *wanted ? " for " : "", wanted);
     printf("%d passed, %d failed, %d skipped\n", total.passed, total.failed, total.skipped);

@@ -229,7 +229,7 @@ static void run_coupled_case(rig *r, void *network, const char *name) {
     float *t = rig_values(r, rig_find(r, name, "timesteps")), *twice = calloc((size_t)x.n + 1, sizeof *twice);
     cpl_tensor y = vectors(r, name, x.n, half);
     if (x.n > MOST_TEXTS) verdict_add(&v, "a batch of %d is more than this test takes", x.n);
-    if (t && twice && !v.text[0]) {
+    if (t && twice && half > 0 && !v.text[0]) {
         for (int i = 0; i < x.n; i++) {
             twice[i] = t[i % half];
             texts[i] = i < half ? (cpl_unet_text){.lines = 1, .kv = &g.uncond_line}
