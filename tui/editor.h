@@ -6,11 +6,11 @@
 #include "term.h"
 
 typedef struct editor_options {
-    const char *path;          /* the layout's file, NULL: a new one without a name */
-    cpl_layout *layout;        /* taken over */
-    cpl_options session;       /* device, threads, ... */
+    const char *path;    /* the layout's file, NULL: a new one without a name */
+    cpl_layout *layout;  /* taken over */
+    cpl_options session; /* device, threads, ... */
     color_choice color;
-    bool generate;             /* press `g` once at the start (what `make run` does) */
+    bool generate; /* press `g` once at the start (what `make run` does) */
 } editor_options;
 
 /* Runs until the user quits. Returns the exit status; messages go to stderr after the terminal is given back. */

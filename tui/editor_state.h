@@ -6,7 +6,7 @@
 
 #include "canvas.h"
 
-typedef enum cell { CELL_X1, CELL_X2, CELL_Y1, CELL_Y2, CELL_WEIGHT, CELL_PROMPT, CELLS } cell;
+typedef enum table_cell { CELL_X1, CELL_X2, CELL_Y1, CELL_Y2, CELL_WEIGHT, CELL_PROMPT, CELLS } table_cell;
 
 typedef enum setting {
     SETTING_SIZE,
@@ -37,7 +37,7 @@ typedef struct editor_state {
     cpl_layout *saved;    /* owned: what the file holds; NULL: no file yet */
     cpl_history *history; /* owned */
     int selected;         /* row, -1 where there is none */
-    cell cell;            /* the table's selected column */
+    table_cell cell;      /* the table's selected column */
     setting setting;      /* the settings line's selected field */
     int step;             /* grid steps a side */
     /* Derived after every edit. */
@@ -85,9 +85,9 @@ bool state_drag_end(editor_state *s, cpl_error *error);
 
 /* Cells and settings as text. `size` of the buffers: STATE_TEXT; prompts are cut there, so read them by state_prompt. */
 #define STATE_TEXT 96
-void state_cell_text(const editor_state *s, int row, cell c, char text[STATE_TEXT]);
-bool state_cell_editable(const editor_state *s, int row, cell c, cpl_error *error);
-bool state_set_cell(editor_state *s, int row, cell c, const char *text, cpl_error *error);
+void state_cell_text(const editor_state *s, int row, table_cell c, char text[STATE_TEXT]);
+bool state_cell_editable(const editor_state *s, int row, table_cell c, cpl_error *error);
+bool state_set_cell(editor_state *s, int row, table_cell c, const char *text, cpl_error *error);
 const char *state_setting_name(setting which);
 void state_setting_text(const editor_state *s, setting which, char text[STATE_TEXT]); /* resolved, as shown */
 char *state_setting_typed(const editor_state *s, setting which); /* as in the layout, "" where absent; caller frees */

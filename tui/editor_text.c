@@ -48,7 +48,7 @@ static bool whole_number(const char *text, int64_t *value) {
 
 static const char *const cell_names[CELLS] = {"x1", "x2", "y1", "y2", "weight", "prompt"};
 
-void state_cell_text(const editor_state *s, int row, cell c, char text[STATE_TEXT]) {
+void state_cell_text(const editor_state *s, int row, table_cell c, char text[STATE_TEXT]) {
     canvas_view view = state_view(s, 1, 1);
     canvas_rect rect = {0, 1, 0, 1};
     bool shape = canvas_shape(&view, row, &rect);
@@ -65,7 +65,7 @@ void state_cell_text(const editor_state *s, int row, cell c, char text[STATE_TEX
         snprintf(text, STATE_TEXT, "%.3f", value[c]);
 }
 
-bool state_cell_editable(const editor_state *s, int row, cell c, cpl_error *error) {
+bool state_cell_editable(const editor_state *s, int row, table_cell c, cpl_error *error) {
     if (row < 0 || row >= s->count) return state_refuse(error, "there is no region yet: n makes one");
     bool background = row == cpl_layout_background_row(s->layout);
     if (c == CELL_PROMPT) return true;
@@ -82,7 +82,7 @@ bool state_cell_editable(const editor_state *s, int row, cell c, cpl_error *erro
     return true;
 }
 
-static bool set_corner(cpl_region *r, cell c, double value, cpl_error *error) {
+static bool set_corner(cpl_region *r, table_cell c, double value, cpl_error *error) {
     if (value < 0 || value > 1)
         return state_refuse(error, "%s must lie between 0 and 1, the edges of the canvas", cell_names[c]);
     if (c == CELL_X1 && value >= r->x2) return state_refuse(error, "x1 must be less than x2, which is %.3f", r->x2);
@@ -93,7 +93,7 @@ static bool set_corner(cpl_region *r, cell c, double value, cpl_error *error) {
     return true;
 }
 
-static bool set_number(cpl_region *region, cell c, const char *text, cpl_error *error) {
+static bool set_number(cpl_region *region, table_cell c, const char *text, cpl_error *error) {
     double value;
     if (!state_number(text, &value))
         return state_refuse(error, "%s must be a number such as 0.25 or 1/4%s", cell_names[c],
@@ -118,13 +118,13 @@ static bool set_prompt(cpl_layout *next, const cpl_lines *lines, int row, const 
 }
 
 /* A number that was only looked at keeps all its digits, of which the table shows three. */
-static bool unchanged(const editor_state *s, int row, cell c, const char *text) {
+static bool unchanged(const editor_state *s, int row, table_cell c, const char *text) {
     char shown[STATE_TEXT];
     state_cell_text(s, row, c, shown);
     return c != CELL_PROMPT && !strcmp(shown, text);
 }
 
-bool state_set_cell(editor_state *s, int row, cell c, const char *text, cpl_error *error) {
+bool state_set_cell(editor_state *s, int row, table_cell c, const char *text, cpl_error *error) {
     if (!state_cell_editable(s, row, c, error)) return false;
     if (unchanged(s, row, c, text)) return true;
     cpl_layout *next = state_change(s, error);

@@ -88,7 +88,7 @@ typedef enum key_action {
 typedef struct key_binding {
     const char *keys;        /* alternatives separated by blanks: "h Left", "x dd Delete"; "1-9" is a range */
     const char *name;        /* "move left" */
-    const char *hint;        /* the word of the hint line, or NULL */
+    const char *hint;        /* "hjkl move" for the hint line, or NULL */
     const char *description; /* one line for the help screen and the manual, no full stop */
     const char *group;       /* heading of the help screen */
     key_context context;

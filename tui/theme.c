@@ -2,6 +2,7 @@
  * is the user's. Knows no layout. */
 #include "theme.h"
 #include "line_edit.h"
+#include "picture.h"
 
 #include <curses.h>
 #include <stdarg.h>
@@ -67,7 +68,7 @@ static ink pair_of(int foreground, int background, attr_t attributes) {
 
 static int direct(const unsigned char rgb[3]) { return rgb[0] << 16 | rgb[1] << 8 | rgb[2]; }
 
-/* The 6x6x6 cube and the greys of 256-colour terminals: the nearer of the two. */
+/* An entry of the 6x6x6 cube or the greys of 256-colour terminals. */
 static void xterm_rgb(int index, unsigned char rgb[3]) {
     static const unsigned char level[6] = {0, 95, 135, 175, 215, 255};
     if (index >= 232) {
@@ -80,33 +81,16 @@ static void xterm_rgb(int index, unsigned char rgb[3]) {
     rgb[2] = level[index % 6];
 }
 
-static long distance(const unsigned char a[3], const unsigned char b[3]) {
-    long r = a[0] - b[0], g = a[1] - b[1], u = a[2] - b[2];
-    return 2 * r * r + 4 * g * g + 3 * u * u;
-}
-
-static int nearest256(const unsigned char rgb[3]) {
-    int cube = 16, grey = (rgb[0] + rgb[1] + rgb[2]) / 3, best;
-    for (int c = 0, scale = 36; c < 3; c++, scale /= 6)
-        cube += scale * (rgb[c] < 48 ? 0 : rgb[c] < 115 ? 1 : (rgb[c] - 35) / 40);
-    best = grey < 4 ? 16 : grey > 243 ? 231 : 232 + (grey - 4) / 10;
-    if (best > 255) best = 255;
-    unsigned char a[3], b[3];
-    xterm_rgb(cube, a);
-    xterm_rgb(best, b);
-    return distance(rgb, a) <= distance(rgb, b) ? cube : best;
-}
-
-static int nearest8(const unsigned char rgb[3]) {
+static int nearest_ansi(const unsigned char rgb[3], int colors) {
     for (int i = 0; i < 16; i++)
         if (!memcmp(rgb, theme_palette[i], 3)) return palette8[i];
-    return (rgb[0] > 127 ? 1 : 0) | (rgb[1] > 127 ? 2 : 0) | (rgb[2] > 127 ? 4 : 0);
+    return picture_ansi(rgb, colors);
 }
 
 static int number_of(const theme *t, const unsigned char *rgb) {
     if (!rgb) return -1;
     if (t->colors > 256) return direct(rgb);
-    return t->colors == 256 ? nearest256(rgb) : nearest8(rgb);
+    return t->colors == 256 ? picture_xterm256(rgb) : nearest_ansi(rgb, t->colors);
 }
 
 static int from256(const theme *t, short index) {
@@ -122,8 +106,9 @@ void theme_start(theme *t, const term_caps *caps) {
         start_color();
         use_default_colors();
         /* A terminal may promise 24 bits while its terminfo entry has 256: ncurses can only send what the entry has. */
-        t->colors = COLORS > 256 ? 1 << 24 : COLORS >= 256 ? 256 : COLORS >= 8 ? 8 : 0;
-        if (t->colors > caps->colors) t->colors = caps->colors >= 256 ? 256 : caps->colors >= 8 ? 8 : 0;
+        t->colors = COLORS > 256 ? 1 << 24 : COLORS >= 256 ? 256 : COLORS >= 16 ? 16 : COLORS >= 8 ? 8 : 0;
+        if (t->colors > caps->colors)
+            t->colors = caps->colors >= 256 ? 256 : caps->colors >= 16 ? 16 : caps->colors >= 8 ? 8 : 0;
     }
     for (int s = 0; s < STYLES; s++) {
         const look *l = &looks[s];

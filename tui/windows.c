@@ -8,7 +8,7 @@
 static int clamp(int value, int low, int high) { return value < low ? low : value > high ? high : value; }
 
 /* The table shows every region where that leaves the panes two thirds of the screen; it never shrinks below two. */
-static int table_rows(int body, view shown, int regions) {
+static int table_rows(int body, screen_view shown, int regions) {
     int most = body / 3 - TABLE_CHROME;
     if (shown == VIEW_PICTURE) most = TABLE_MIN_LINES;
     if (most > body - PANE_MIN_ROWS - TABLE_CHROME) most = body - PANE_MIN_ROWS - TABLE_CHROME;
@@ -17,7 +17,7 @@ static int table_rows(int body, view shown, int regions) {
     return TABLE_CHROME + clamp(regions + 1, most < 4 ? most : 4, most);
 }
 
-windows windows_arrange(int rows, int columns, view wanted, int regions) {
+windows windows_arrange(int rows, int columns, screen_view wanted, int regions) {
     windows w = {.rows = rows, .columns = columns};
     if (rows < WINDOWS_MIN_ROWS || columns < WINDOWS_MIN_COLUMNS) {
         w.card = true;

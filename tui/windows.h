@@ -12,12 +12,12 @@ typedef struct window {
     int row, column, rows, columns;
 } window; /* cells from 0; rows 0: not shown */
 
-typedef enum view { VIEW_BOTH, VIEW_CANVAS, VIEW_PICTURE } view;
+typedef enum screen_view { VIEW_BOTH, VIEW_CANVAS, VIEW_PICTURE } screen_view;
 
 typedef struct windows {
     int rows, columns;      /* of the terminal */
     bool card;              /* too small: nothing else is shown */
-    view view;              /* what is really shown: VIEW_BOTH may have become VIEW_CANVAS */
+    screen_view view;       /* what is really shown: VIEW_BOTH may have become VIEW_CANVAS */
     window top;             /* program, file, mode, model, revision */
     window canvas, picture; /* with their frames */
     window table;           /* with its frame and header */
@@ -25,7 +25,7 @@ typedef struct windows {
     window status;          /* the last line: message or key hints; no picture ever touches it */
 } windows;
 
-windows windows_arrange(int rows, int columns, view wanted, int regions);
+windows windows_arrange(int rows, int columns, screen_view wanted, int regions);
 window windows_inside(window framed); /* without the frame */
 bool windows_contain(window w, int row, int column);
 

@@ -23,7 +23,7 @@ static bool overlap(window a, window b) {
            b.column < a.column + a.columns;
 }
 
-static void check(int rows, int columns, view wanted, int regions) {
+static void check(int rows, int columns, screen_view wanted, int regions) {
     windows w = windows_arrange(rows, columns, wanted, regions);
     window list[MOST];
     int count = shown(&w, list), area = 0;
@@ -58,7 +58,7 @@ static void every_size(void **state) {
     static const int regions[] = {0, 1, 3, 8, 256};
     for (int rows = 1; rows <= 100; rows++)
         for (int columns = 1; columns <= 300; columns++)
-            for (view wanted = VIEW_BOTH; wanted <= VIEW_PICTURE; wanted++)
+            for (screen_view wanted = VIEW_BOTH; wanted <= VIEW_PICTURE; wanted++)
                 for (size_t r = 0; r < sizeof regions / sizeof regions[0]; r++)
                     check(rows, columns, wanted, regions[r]);
 }

@@ -1,0 +1,183 @@
+/* editor_draw.c: one frame: the windows, the picture pane, the help screen, the card of a terminal that is too small. */
+#include "editor_ui.h"
+
+#include <curses.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void editor_arrange(editor *e) {
+    e->windows = windows_arrange(LINES, COLS, e->view, e->state.count);
+    window in = windows_inside(e->windows.canvas);
+    int columns, rows;
+    canvas_fit(e->state.settings.width, e->state.settings.height, e->caps->cell_width, e->caps->cell_height, in.columns,
+               in.rows, &columns, &rows);
+    e->canvas_cells = (window){in.row + (in.rows - rows) / 2, in.column + (in.columns - columns) / 2, rows, columns};
+    preview_place(&e->preview, e->caps, windows_inside(e->windows.picture));
+}
+
+/* ---- Picture pane ---- */
+
+/* As much as fits, the most important first. */
+static int title_part(const editor *e, int at, style with, const char *text) {
+    window w = e->windows.picture;
+    int room = w.column + w.columns - 2 - at;
+    if (text_columns(text) + 1 > room) return at;
+    at += draw_text(&e->theme, w.row, at, room, theme_ink(&e->theme, with), text);
+    return at + draw_text(&e->theme, w.row, at, 1, theme_ink(&e->theme, STYLE_TITLE), " ");
+}
+
+static void picture_title(const editor *e) {
+    window w = e->windows.picture;
+    const cpl_event *made = &e->picture.event;
+    char text[64];
+    int at = w.column + 1;
+    at += draw_text(&e->theme, w.row, at, 1, theme_ink(&e->theme, STYLE_TITLE), " ");
+    at = title_part(e, at, STYLE_TITLE, "picture");
+    if (e->core.running) {
+        snprintf(text, sizeof text, "step %d of %d", e->core.step, e->core.steps);
+        title_part(e, at, STYLE_TITLE_FOCUS, text);
+        return;
+    }
+    if (!e->picture.there) return;
+    bool current = editor_picture_current(e);
+    at = title_part(e, at, current ? STYLE_GOOD : STYLE_WARNING, current ? "current" : "of an earlier layout");
+    snprintf(text, sizeof text, " seed %lld", (long long)made->seed);
+    at = title_part(e, at, STYLE_TITLE, text);
+    snprintf(text, sizeof text, " %d steps", made->steps);
+    at = title_part(e, at, STYLE_TITLE, text);
+    snprintf(text, sizeof text, " %.1f s", made->ms / 1000);
+    title_part(e, at, STYLE_TITLE, text);
+}
+
+static void picture_hint(const editor *e, const char *text, int below) {
+    window in = windows_inside(e->windows.picture);
+    int columns = text_columns(text);
+    if (columns > in.columns) columns = in.columns;
+    draw_text(&e->theme, in.row + in.rows / 2 + below, in.column + (in.columns - columns) / 2, columns,
+              theme_ink(&e->theme, STYLE_DIM), text);
+}
+
+static void draw_picture(editor *e) {
+    window w = e->windows.picture;
+    if (!w.rows) return;
+    draw_frame(&e->theme, w.row, w.column, w.rows, w.columns, false);
+    picture_title(e);
+    if (!e->preview.image) {
+        picture_hint(e,
+                     e->core.loading[0] ? "loading the model"
+                     : e->core.running  ? "the first step is on its way"
+                                        : "no picture yet: g makes one",
+                     0);
+        return;
+    }
+    preview_draw(&e->preview, &e->theme, e->caps);
+}
+
+/* ---- Help ---- */
+
+#define HELP_KEYS 20
+
+static int help_width(const editor *e) { return e->windows.columns < 84 ? e->windows.columns - 4 : 80; }
+int editor_help_page(const editor *e) { return e->windows.rows - 6; }
+
+typedef struct help_line {
+    const char *group;
+    const key_binding *binding;
+} help_line;
+
+/* A heading for each group, a blank line between groups. NULL: counts only. */
+static int help_list(help_line *lines) {
+    int count, n = 0;
+    const key_binding *table = keys_table(&count);
+    for (int i = 0; i < count; i++) {
+        if (!i || strcmp(table[i].group, table[i - 1].group) != 0) {
+            if (lines && i) lines[n] = (help_line){NULL, NULL};
+            n += i > 0;
+            if (lines) lines[n] = (help_line){table[i].group, NULL};
+            n++;
+        }
+        if (lines) lines[n] = (help_line){NULL, &table[i]};
+        n++;
+    }
+    return n;
+}
+
+int editor_help_lines(const editor *e) {
+    (void)e;
+    return help_list(NULL);
+}
+
+static void draw_help_line(const editor *e, const help_line *line, int row, int column, int columns) {
+    if (line->group) draw_text(&e->theme, row, column, columns, theme_ink(&e->theme, STYLE_TITLE_FOCUS), line->group);
+    if (!line->binding) return;
+    draw_text(&e->theme, row, column + 2, HELP_KEYS, theme_ink(&e->theme, STYLE_KEY), line->binding->keys);
+    draw_text(&e->theme, row, column + 3 + HELP_KEYS, columns - 3 - HELP_KEYS, theme_ink(&e->theme, STYLE_TEXT),
+              line->binding->description);
+}
+
+void editor_draw_help(editor *e) {
+    int width = help_width(e), page = editor_help_page(e), count = help_list(NULL);
+    int top = 2, left = (e->windows.columns - width) / 2, rows = page + 2;
+    help_line *lines = calloc((size_t)count, sizeof *lines);
+    if (!lines) return;
+    help_list(lines);
+    if (e->help_scroll > count - page) e->help_scroll = count - page;
+    if (e->help_scroll < 0) e->help_scroll = 0;
+    draw_fill(top, left - 1, rows, width + 2, theme_ink(&e->theme, STYLE_TEXT));
+    draw_frame(&e->theme, top, left, rows, width, true);
+    draw_text(&e->theme, top, left + 2, width - 4, theme_ink(&e->theme, STYLE_TITLE_FOCUS), " Keys of couplet ");
+    if (count > page) {
+        char where[48];
+        snprintf(where, sizeof where, " %d-%d of %d ", e->help_scroll + 1, e->help_scroll + page, count);
+        draw_text(&e->theme, top + rows - 1, left + width - 2 - text_columns(where), width,
+                  theme_ink(&e->theme, STYLE_TITLE), where);
+    }
+    for (int i = 0; i < page && e->help_scroll + i < count; i++)
+        draw_help_line(e, &lines[e->help_scroll + i], top + 1 + i, left + 2, width - 4);
+    free(lines);
+}
+
+/* ---- Frame ---- */
+
+static void draw_card(const editor *e) {
+    char lines[3][80];
+    int rows = e->windows.rows, columns = e->windows.columns;
+    snprintf(lines[0], sizeof lines[0], "couplet needs %d x %d cells", WINDOWS_MIN_COLUMNS, WINDOWS_MIN_ROWS);
+    snprintf(lines[1], sizeof lines[1], "this terminal has %d x %d", columns, rows);
+    snprintf(lines[2], sizeof lines[2], "make it larger, or press q to quit");
+    for (int i = 0; i < 3; i++) {
+        int row = rows / 2 - 1 + i, width = text_columns(lines[i]), column = (columns - width) / 2;
+        if (row < 0 || row >= rows) continue;
+        draw_text(&e->theme, row, column > 0 ? column : 0, columns, theme_ink(&e->theme, i ? STYLE_TEXT : STYLE_STRONG),
+                  lines[i]);
+    }
+}
+
+static void draw_panes(editor *e) {
+    editor_draw_top(e);
+    editor_draw_canvas(e);
+    draw_picture(e);
+    editor_draw_table(e);
+    editor_draw_settings(e);
+    editor_draw_status(e);
+    if (e->help) editor_draw_help(e);
+}
+
+void editor_draw(editor *e) {
+    editor_arrange(e);
+    e->cursor_row = -1;
+    erase();
+    if (e->windows.card)
+        draw_card(e);
+    else
+        draw_panes(e);
+    /* The help screen cut holes into the picture below it. */
+    if (e->overlay_drawn && !e->help) preview_touched(&e->preview);
+    e->overlay_drawn = e->help;
+    preview_erase(&e->preview, e->term);
+    curs_set(e->cursor_row >= 0 ? 1 : 0);
+    if (e->cursor_row >= 0) move(e->cursor_row, e->cursor_column);
+    refresh();
+    e->changed = false;
+}

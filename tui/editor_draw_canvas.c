@@ -1,0 +1,166 @@
+/* editor_draw_canvas.c: the canvas pane: regions as coloured, numbered boxes with their prompts. */
+#include "editor_ui.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DIM 0.34 /* of a region's colour, as its area's background */
+#define DIM_SELECTED 0.58
+
+static void scale(const unsigned char rgb[3], double by, unsigned char out[3]) {
+    for (int c = 0; c < 3; c++) out[c] = (unsigned char)(rgb[c] * by + 0.5);
+}
+
+/* Towards white, for lines and text on a dark area of the same colour. */
+static void lighten(const unsigned char rgb[3], double by, unsigned char out[3]) {
+    for (int c = 0; c < 3; c++) out[c] = (unsigned char)(rgb[c] + (255 - rgb[c]) * by + 0.5);
+}
+
+static bool filled(const editor *e) { return e->theme.colors >= 256; }
+
+static void area_color(const canvas_cell *cell, unsigned char out[3]) {
+    scale(cell->rgb, cell->selected ? DIM_SELECTED : DIM, out);
+}
+
+static void draw_hole(const editor *e, int row, int column) {
+    /* With "fill" a hole is no fault any more, only something that another line will paint. */
+    bool fault = e->state.layout->uncovered == CPL_UNCOVERED_ERROR;
+    const char *mark = theme_glyph(&e->theme, fault ? GLYPH_HOLE : GLYPH_GRID);
+    draw_glyph(&e->theme, row, column, theme_ink(&e->theme, fault ? STYLE_HOLE : STYLE_DIM), mark);
+}
+
+static void draw_border(const editor *e, const canvas_cell *cell, int row, int column) {
+    const unsigned char *color = theme_palette[canvas_color(e->state.layout, cell->border)];
+    bool selected = cell->border == e->state.selected;
+    unsigned char line[3], area[3];
+    lighten(color, selected ? 0.55 : 0.0, line);
+    area_color(cell, area);
+    bool background = filled(e) && (cell->covers || cell->background);
+    ink with = theme_rgb(&e->theme, filled(e) ? line : color, background ? area : NULL, selected);
+    draw_glyph(&e->theme, row, column, with, theme_line(&e->theme, cell->lines, selected));
+}
+
+static void draw_area(const editor *e, const canvas_cell *cell, int row, int column) {
+    unsigned char area[3], dot[3];
+    const char *mark = cell->grid ? theme_glyph(&e->theme, GLYPH_GRID) : " ";
+    area_color(cell, area);
+    if (filled(e)) {
+        lighten(area, 0.3, dot);
+        draw_glyph(&e->theme, row, column, theme_rgb(&e->theme, dot, area, false), mark);
+        return;
+    }
+    /* Without colours to mix, two regions over each other are shown by a pattern. */
+    if (cell->covers > 1) mark = theme_glyph(&e->theme, GLYPH_OVERLAP);
+    draw_glyph(&e->theme, row, column, theme_ink(&e->theme, STYLE_DIM), mark);
+}
+
+static void draw_cells(const editor *e, const canvas_cell *cells) {
+    window w = e->canvas_cells;
+    for (int r = 0; r < w.rows; r++)
+        for (int c = 0; c < w.columns; c++) {
+            const canvas_cell *cell = &cells[r * w.columns + c];
+            if (cell->border >= 0)
+                draw_border(e, cell, w.row + r, w.column + c);
+            else if (cell->covers || cell->background)
+                draw_area(e, cell, w.row + r, w.column + c);
+            else
+                draw_hole(e, w.row + r, w.column + c);
+        }
+}
+
+/* Text over cells of different colours: each character keeps the area's colour under it. */
+static void draw_over(const editor *e, const canvas_cell *cells, int row, int column, const char *text, size_t size,
+                      bool bold) {
+    static const unsigned char light[3] = {240, 240, 240};
+    window w = e->canvas_cells;
+    int width;
+    for (size_t step; size && (step = text_next(text, &width)); column += width) {
+        char one[32];
+        if (step > size || step >= sizeof one || column + width > w.columns) return;
+        memcpy(one, text, step);
+        one[step] = '\0';
+        unsigned char area[3];
+        area_color(&cells[row * w.columns + column], area);
+        ink with = filled(e) ? theme_rgb(&e->theme, light, area, bold)
+                             : theme_ink(&e->theme, bold ? STYLE_STRONG : STYLE_TEXT);
+        draw_text(&e->theme, w.row + row, w.column + column, width, with, one);
+        text += step;
+        size -= step;
+    }
+}
+
+/* How much of `text` goes on a line of `columns`: whole words, unless one is longer than the line. */
+static size_t line_of(const char *text, int columns) {
+    size_t fits = text_fit(text, columns, NULL);
+    if (!text[fits] || text[fits] == ' ') return fits;
+    size_t word = fits;
+    while (word > 0 && text[word] != ' ') word--;
+    return word ? word : fits;
+}
+
+static void draw_label(const editor *e, const canvas_cell *cells, const canvas_label *label) {
+    static const unsigned char black[3] = {0, 0, 0};
+    window w = e->canvas_cells;
+    const unsigned char *color = theme_palette[canvas_color(e->state.layout, label->region)];
+    bool selected = label->region == e->state.selected;
+    char number[16];
+    snprintf(number, sizeof number, label->columns >= 3 + (label->region >= 9) ? " %d " : "%d", label->region + 1);
+    unsigned char chip[3];
+    lighten(color, selected ? 0.35 : 0, chip);
+    ink with = filled(e) ? theme_rgb(&e->theme, black, chip, true) : theme_rgb(&e->theme, color, NULL, true);
+    if (!filled(e) && selected) with = theme_ink(&e->theme, STYLE_CURSOR);
+    int used = draw_text(&e->theme, w.row + label->row, w.column + label->column, label->columns, with, number);
+    const char *text = state_prompt(&e->state, label->region);
+    for (int r = 0; r < label->rows && *text; r++) {
+        int at = r ? 0 : used + 1, room = label->columns - at;
+        bool last = r == label->rows - 1;
+        size_t size = last ? text_fit(text, room, NULL) : line_of(text, room);
+        if (room < 3 || !size) continue;
+        draw_over(e, cells, label->row + r, label->column + at, text, size, selected);
+        if (last && text[size])
+            draw_over(e, cells, label->row + r, label->column + label->columns - 1, theme_glyph(&e->theme, GLYPH_MORE),
+                      strlen(theme_glyph(&e->theme, GLYPH_MORE)), selected);
+        text += size;
+        text += strspn(text, " ");
+    }
+}
+
+static void draw_title(const editor *e) {
+    window w = e->windows.canvas;
+    char title[96], hole[48] = "";
+    snprintf(title, sizeof title, " canvas %dx%d  grid 1/%d ", e->state.settings.width, e->state.settings.height,
+             e->state.step);
+    bool focused = e->focus == PANE_CANVAS;
+    int used = draw_text(&e->theme, w.row, w.column + 1, w.columns - 2,
+                         theme_ink(&e->theme, focused ? STYLE_TITLE_FOCUS : STYLE_TITLE), title);
+    bool fill = e->state.layout->uncovered == CPL_UNCOVERED_FILL;
+    double open = 100 * (1 - e->state.coverage);
+    const char *what = fill ? "filled" : "uncovered";
+    if (open > 0 && e->state.count) snprintf(hole, sizeof hole, " %s %.*f %% ", what, open < 1 ? 1 : 0, open);
+    int room = w.columns - 3 - used;
+    if (hole[0] && text_columns(hole) <= room)
+        draw_text(&e->theme, w.row, w.column + w.columns - 1 - text_columns(hole), room,
+                  theme_ink(&e->theme, fill ? STYLE_TITLE : STYLE_WARNING), hole);
+}
+
+void editor_draw_canvas(editor *e) {
+    window w = e->windows.canvas, in = windows_inside(w);
+    if (!w.rows) return;
+    draw_frame(&e->theme, w.row, w.column, w.rows, w.columns, e->focus == PANE_CANVAS);
+    draw_title(e);
+    window area = e->canvas_cells;
+    canvas_view view = state_view(&e->state, area.columns, area.rows);
+    canvas_cell *cells = calloc((size_t)area.columns * (size_t)area.rows, sizeof *cells);
+    canvas_label *labels = calloc((size_t)view.count + 1, sizeof *labels);
+    if (cells && labels) {
+        int count = canvas_raster(&view, theme_palette, cells, labels);
+        draw_cells(e, cells);
+        for (int i = count - 1; i >= 0; i--) draw_label(e, cells, &labels[i]);
+    }
+    free(cells);
+    free(labels);
+    if (!view.count)
+        draw_text(&e->theme, in.row + in.rows / 2, in.column + 2, in.columns - 4, theme_ink(&e->theme, STYLE_STRONG),
+                  " no regions: n makes one ");
+}

@@ -1,0 +1,135 @@
+/* editor_draw_table.c: the regions table, its warnings and the cell that is being typed. */
+#include "editor_ui.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *editor_row_warning(const editor *e, int row, bool *bad, char *text, size_t size) {
+    const cpl_problem *problem = state_problem(&e->state, row);
+    *bad = problem && !problem->warning;
+    if (*bad) return problem->error.message;
+    const cpl_line_info *line = row < e->core.line_count ? &e->core.lines[row] : NULL;
+    if (line && line->unknown[0])
+        snprintf(text, size, "the model does not know: %s", line->unknown);
+    else if (line && line->cut)
+        snprintf(text, size, "too long: %d tokens, the model reads only the first %d", line->tokens, line->room);
+    else if (line && line->vanishes)
+        snprintf(text, size, "too thin: on some attention grid no token lies inside");
+    else
+        return problem ? problem->error.message : NULL;
+    return text;
+}
+
+void editor_draw_typing(editor *e, int row, int column, int columns) {
+    const char *visible;
+    int lead;
+    int cursor = line_edit_view(&e->line, columns, &visible, &lead);
+    ink with = theme_ink(&e->theme, STYLE_TYPING);
+    draw_fill(row, column, 1, columns, with);
+    /* No ellipsis here: the field scrolls with the cursor. */
+    size_t fits = text_fit(visible, columns - lead, NULL);
+    char part[1200];
+    if (fits >= sizeof part) fits = sizeof part - 1;
+    memcpy(part, visible, fits);
+    part[fits] = '\0';
+    draw_text(&e->theme, row, column + lead, columns - lead, with, part);
+    e->cursor_row = row;
+    e->cursor_column = column + cursor;
+}
+
+static void draw_header(const editor *e, const table_columns *t, window in) {
+    static const char *const names[CELLS] = {"x1", "x2", "y1", "y2", "weight", "prompt"};
+    ink with = theme_ink(&e->theme, STYLE_DIM);
+    draw_text(&e->theme, in.row, in.column + t->number.at, t->number.width, with, "  #");
+    for (int c = 0; c < CELLS; c++) {
+        table_column column = t->cell[c];
+        /* Numbers stand right, so their names do. */
+        int shift = c == CELL_PROMPT ? 0 : column.width - (int)strlen(names[c]);
+        draw_text(&e->theme, in.row, in.column + column.at + shift, column.width - shift, with, names[c]);
+    }
+    if (t->tokens.width) draw_text(&e->theme, in.row, in.column + t->tokens.at, t->tokens.width, with, "tokens");
+}
+
+static void draw_number(const editor *e, const table_columns *t, int screen_row, int left, int row) {
+    static const unsigned char black[3] = {0, 0, 0};
+    const unsigned char *color = theme_palette[canvas_color(e->state.layout, row)];
+    ink with =
+        e->theme.colors >= 256 ? theme_rgb(&e->theme, black, color, true) : theme_rgb(&e->theme, color, NULL, true);
+    draw_format(&e->theme, screen_row, left + t->number.at, t->number.width, with, row < 99 ? "%2d " : "%3d", row + 1);
+}
+
+static void draw_cell(editor *e, const table_columns *t, int screen_row, int left, int row, table_cell c) {
+    table_column column = t->cell[c];
+    bool selected = row == e->state.selected;
+    bool typed = e->typing == TYPING_CELL && row == e->typing_row && c == e->state.cell;
+    if (typed) {
+        editor_draw_typing(e, screen_row, left + column.at, column.width);
+        return;
+    }
+    char text[STATE_TEXT];
+    state_cell_text(&e->state, row, c, text);
+    bool cursor = selected && e->focus == PANE_TABLE && c == e->state.cell;
+    bool fixed = !state_cell_editable(&e->state, row, c, NULL);
+    ink with = theme_ink(&e->theme, cursor               ? STYLE_CURSOR
+                                    : selected && !fixed ? STYLE_ROW
+                                    : fixed              ? STYLE_DIM
+                                                         : STYLE_TEXT);
+    if (cursor) draw_fill(screen_row, left + column.at, 1, column.width, with);
+    if (c == CELL_PROMPT) {
+        draw_text(&e->theme, screen_row, left + column.at, column.width, with, state_prompt(&e->state, row));
+        return;
+    }
+    int shift = column.width - text_columns(text);
+    draw_text(&e->theme, screen_row, left + column.at + (shift > 0 ? shift : 0), column.width, with, text);
+}
+
+static void draw_tokens(const editor *e, const table_columns *t, int screen_row, int left, int row) {
+    if (!t->tokens.width || row >= e->core.line_count) return;
+    const cpl_line_info *line = &e->core.lines[row];
+    char text[32];
+    snprintf(text, sizeof text, "%d/%d", line->tokens, line->room);
+    int shift = t->tokens.width - text_columns(text);
+    draw_text(&e->theme, screen_row, left + t->tokens.at + (shift > 0 ? shift : 0), t->tokens.width,
+              theme_ink(&e->theme, line->cut                  ? STYLE_WARNING
+                                   : row == e->state.selected ? STYLE_ROW
+                                                              : STYLE_TEXT),
+              text);
+}
+
+static void draw_row(editor *e, const table_columns *t, int screen_row, int left, int row) {
+    char text[256];
+    bool bad;
+    if (row == e->state.selected)
+        draw_text(&e->theme, screen_row, left + t->pointer.at, 1, theme_ink(&e->theme, STYLE_KEY),
+                  theme_glyph(&e->theme, GLYPH_POINTER));
+    draw_number(e, t, screen_row, left, row);
+    if (editor_row_warning(e, row, &bad, text, sizeof text))
+        draw_text(&e->theme, screen_row, left + t->mark.at, 1, theme_ink(&e->theme, bad ? STYLE_ERROR : STYLE_WARNING),
+                  theme_glyph(&e->theme, GLYPH_WARNING));
+    for (int c = 0; c < CELLS; c++) draw_cell(e, t, screen_row, left, row, (table_cell)c);
+    draw_tokens(e, t, screen_row, left, row);
+}
+
+/* Says in the frame that there is more above or below. */
+static void draw_more(const editor *e, window w, int lines) {
+    char text[48];
+    if (e->state.count <= lines) return;
+    snprintf(text, sizeof text, " %d-%d of %d ", e->table_top + 1, e->table_top + lines, e->state.count);
+    draw_text(&e->theme, w.row, w.column + w.columns - 1 - text_columns(text), text_columns(text),
+              theme_ink(&e->theme, STYLE_TITLE), text);
+}
+
+void editor_draw_table(editor *e) {
+    window w = e->windows.table, in = windows_inside(w);
+    bool focused = e->focus == PANE_TABLE;
+    draw_frame(&e->theme, w.row, w.column, w.rows, w.columns, focused);
+    draw_text(&e->theme, w.row, w.column + 1, w.columns - 2,
+              theme_ink(&e->theme, focused ? STYLE_TITLE_FOCUS : STYLE_TITLE), " regions ");
+    table_columns t = table_arrange(in.columns);
+    int lines = in.rows - 1;
+    draw_header(e, &t, in);
+    e->table_top = table_scroll(e->table_top, e->state.selected, e->state.count, lines);
+    draw_more(e, w, lines);
+    for (int i = 0; i < lines && e->table_top + i < e->state.count; i++)
+        draw_row(e, &t, in.row + 1 + i, in.column, e->table_top + i);
+}

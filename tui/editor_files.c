@@ -1,0 +1,220 @@
+/* editor_files.c: what the editor reads and writes: layouts, pictures, the autosave when a signal ends it, statistics. */
+#include "editor_ui.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char *join(const char *a, const char *b, const char *c) {
+    char *text = NULL;
+    return asprintf(&text, "%s%s%s", a, b, c) < 0 ? NULL : text;
+}
+
+static bool is_there(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0;
+}
+
+static bool same_file(const char *a, const char *b) {
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+/* A file that is there and not ours is only replaced when its name is given twice. */
+static bool may_replace(editor *e, const char *path) {
+    if (!is_there(path) || (e->path && same_file(path, e->path))) return true;
+    if (e->overwrite && !strcmp(e->overwrite, path)) return true;
+    free(e->overwrite);
+    e->overwrite = strdup(path);
+    editor_say(e, TONE_ERROR, "%s is there already: the same again replaces it", path);
+    return false;
+}
+
+static char *folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (!slash) return NULL;
+    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+/* "~/" as in a shell: file names are typed by hand here. */
+static char *expand(const char *path) {
+    const char *home = getenv("HOME");
+    path += strspn(path, " ");
+    return path[0] == '~' && path[1] == '/' && home ? join(home, path + 1, "") : strdup(path);
+}
+
+/* Relative mask and model files are looked for beside the layout, so a layout that moves to another folder tells where
+ * they were only if it stays in its own. */
+static bool adopt_path(editor *e, const char *path) {
+    char *copy = strdup(path), *folder = folder_of(path);
+    bool done = copy && cpl_text_set(&e->state.layout->directory, folder, NULL);
+    free(folder);
+    if (!done) {
+        free(copy);
+        return false;
+    }
+    free(e->path);
+    e->path = copy;
+    return true;
+}
+
+static bool has_relative_files(const cpl_layout *layout) {
+    for (int i = 0; i < layout->region_count; i++) {
+        const char *source = layout->regions[i].mask_source;
+        if (source && source[0] != '/' && strncmp(source, "data:", 5) != 0) return true;
+    }
+    return false;
+}
+
+static bool same_folder(const editor *e, const char *path) {
+    char *folder = folder_of(path);
+    const char *here = e->state.layout->directory;
+    bool same = same_file(folder ? folder : ".", here ? here : ".");
+    free(folder);
+    return same;
+}
+
+bool editor_save(editor *e, const char *wanted) {
+    cpl_error error = {0};
+    char *path = expand(wanted ? wanted : e->path ? e->path : "");
+    bool done = false;
+    if (!path || !*path) {
+        editor_say(e, TONE_ERROR, "a file needs a name: type one, or Esc");
+    } else if (wanted && has_relative_files(e->state.layout) && !same_folder(e, path)) {
+        editor_say(e, TONE_ERROR, "the mask files of this layout lie beside it: save it in the same folder");
+    } else if (!wanted || may_replace(e, path)) {
+        done = cpl_layout_save(e->state.layout, path, &error);
+        if (!done) editor_say_error(e, &error);
+    }
+    if (done) {
+        if (wanted) adopt_path(e, path);
+        state_saved(&e->state);
+        editor_sync(e, CPL_SYNC_NOW);
+        editor_say(e, TONE_INFO, "saved %s", path);
+    }
+    free(path);
+    return done;
+}
+
+bool editor_open(editor *e, const char *wanted) {
+    cpl_error error = {0};
+    char *path = expand(wanted);
+    cpl_layout *layout = path ? cpl_layout_load(path, &error) : NULL;
+    editor_state fresh;
+    if (!layout || !state_start(&fresh, layout, &error)) {
+        editor_say_error(e, &error);
+        free(path);
+        return false;
+    }
+    fresh.step = e->state.step;
+    state_clear(&e->state);
+    e->state = fresh;
+    e->table_top = 0;
+    free(e->path);
+    e->path = path;
+    editor_edited(e);
+    editor_say(e, TONE_INFO, "opened %s", path);
+    return true;
+}
+
+char *editor_picture_path(const editor *e) {
+    if (!e->path) return strdup("couplet.png");
+    size_t length = strlen(e->path);
+    if (length > 5 && !strcmp(e->path + length - 5, ".json")) length -= 5;
+    char *path = NULL;
+    return asprintf(&path, "%.*s.png", (int)length, e->path) < 0 ? NULL : path;
+}
+
+bool editor_write_picture(editor *e, const char *wanted) {
+    if (!e->picture.there) {
+        editor_say(e, TONE_ERROR, "there is no picture to write yet: g makes one");
+        return false;
+    }
+    const cpl_event *made = &e->picture.event;
+    cpl_error error = {0};
+    char *path = expand(wanted);
+    bool done = path && *path && may_replace(e, path);
+    if (done) {
+        done = cpl_image_write_png(made->image, path, made->texts, made->text_count, &error);
+        if (done)
+            editor_say(e, TONE_INFO, "wrote %s, %dx%d pixels", path, made->image->width, made->image->height);
+        else
+            editor_say_error(e, &error);
+    } else if (!path || !*path) {
+        editor_say(e, TONE_ERROR, "a file needs a name: type one, or Esc");
+    }
+    free(path);
+    return done;
+}
+
+/* ---- State folder ---- */
+
+static bool make_folders(char *path) {
+    for (char *slash = path + 1; (slash = strchr(slash, '/')); slash++) {
+        *slash = '\0';
+        bool fine = mkdir(path, 0700) == 0 || errno == EEXIST;
+        *slash = '/';
+        if (!fine) return false;
+    }
+    return mkdir(path, 0700) == 0 || errno == EEXIST;
+}
+
+/* $XDG_STATE_HOME/couplet, made if it is not there; caller frees. */
+static char *state_folder(void) {
+    const char *base = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    /* The XDG rules: a relative path there does not count. */
+    char *folder = base && base[0] == '/'   ? join(base, "/couplet", "")
+                   : home && home[0] == '/' ? join(home, "/.local/state", "/couplet")
+                                            : NULL;
+    if (folder && !make_folders(folder)) {
+        free(folder);
+        return NULL;
+    }
+    return folder;
+}
+
+static bool autosave_to(editor *e, char *path, cpl_error *error) {
+    bool done = path && cpl_layout_save(e->state.layout, path, error);
+    if (done)
+        snprintf(e->farewell + strlen(e->farewell), sizeof e->farewell - strlen(e->farewell),
+                 "couplet: unsaved changes are kept in %.400s\n", path);
+    free(path);
+    return done;
+}
+
+void editor_autosave(editor *e) {
+    if (!e->state.dirty) return;
+    cpl_error error = {0};
+    if (e->path && autosave_to(e, join(e->path, ".autosave", ""), &error)) return;
+    char name[64], *folder = state_folder();
+    snprintf(name, sizeof name, "/couplet-%ld.autosave.json", (long)getpid());
+    char *path = folder ? join(folder, name, "") : NULL;
+    free(folder);
+    if (path && autosave_to(e, path, &error)) return;
+    snprintf(e->farewell, sizeof e->farewell, "couplet: unsaved changes could not be kept: %.500s\n",
+             error.message[0] ? error.message : "there is no folder for them");
+}
+
+void editor_write_stats(editor *e, int64_t now_ms) {
+    if (e->stats_ms && now_ms - e->stats_ms < 1000) return;
+    e->stats_ms = now_ms;
+    cpl_stats stats = {0};
+    cpl_session_stats(e->session, &stats);
+    char *text = cpl_stats_print(&stats, NULL), *folder = text ? state_folder() : NULL;
+    char *path = folder ? join(folder, "/stats.json", "") : NULL, *part = NULL;
+    if (path && asprintf(&part, "%s.%ld", path, (long)getpid()) < 0) part = NULL;
+    FILE *file = part ? fopen(part, "we") : NULL;
+    if (file) {
+        /* Renamed, so that `couplet stats` never reads half a file. */
+        bool whole = fputs(text, file) >= 0;
+        whole = fclose(file) == 0 && whole;
+        if (!whole || rename(part, path) != 0) unlink(part);
+    }
+    free(part);
+    free(path);
+    free(folder);
+    free(text);
+}

@@ -1,0 +1,119 @@
+/* editor_mouse.c: clicks select, a second click edits, drags move and resize. */
+#include "editor_ui.h"
+
+#define DOUBLE_CLICK_MS 400
+
+static void point_of(const editor *e, const input_event *event, double *x, double *y) {
+    window w = e->canvas_cells;
+    *x = (event->column - w.column + 0.5) / w.columns;
+    *y = (event->row - w.row + 0.5) / w.rows;
+}
+
+static bool again(editor *e, const input_event *event) {
+    int64_t now = editor_clock_ms();
+    bool same = now - e->last_click_ms < DOUBLE_CLICK_MS && e->last_click_row == event->row &&
+                e->last_click_column == event->column;
+    e->last_click_ms = same ? 0 : now;
+    e->last_click_row = event->row;
+    e->last_click_column = event->column;
+    return same;
+}
+
+static void press_canvas(editor *e, const input_event *event) {
+    e->focus = PANE_CANVAS;
+    window w = e->canvas_cells;
+    if (!windows_contain(w, event->row, event->column)) return;
+    bool twice = again(e, event);
+    canvas_view view = state_view(&e->state, w.columns, w.rows);
+    canvas_hit hit = canvas_at(&view, event->column - w.column, event->row - w.row);
+    if (hit.region < 0) return;
+    state_select(&e->state, hit.region);
+    if (twice) {
+        editor_type_cell(e, hit.region, CELL_PROMPT);
+        return;
+    }
+    if (e->state.layout->mode != CPL_MODE_ADVANCED) return;
+    const cpl_region *r = &e->state.layout->regions[hit.region];
+    e->drag =
+        (drag_status){.active = true, .region = hit.region, .edges = hit.edges, .start = {r->x1, r->x2, r->y1, r->y2}};
+    point_of(e, event, &e->drag.x, &e->drag.y);
+}
+
+static void press_table(editor *e, const input_event *event) {
+    window in = windows_inside(e->windows.table);
+    int row = e->table_top + event->row - in.row - 1;
+    e->focus = PANE_TABLE;
+    if (event->row <= in.row || row >= e->state.count || event->row >= in.row + in.rows) return;
+    table_columns columns = table_arrange(in.columns);
+    int at = table_cell_at(&columns, event->column - in.column);
+    bool twice = again(e, event);
+    state_select(&e->state, row);
+    if (at >= 0) e->state.cell = (table_cell)at;
+    if (at >= 0 && twice) editor_type_cell(e, row, (table_cell)at);
+}
+
+static void press_settings(editor *e, const input_event *event) {
+    field fields[SETTINGS_SHOWN];
+    editor_settings_fields(e, fields);
+    e->focus = PANE_SETTINGS;
+    bool twice = again(e, event);
+    for (int i = 0; i < SETTINGS_SHOWN; i++) {
+        if (!fields[i].width || event->column < fields[i].at || event->column >= fields[i].at + fields[i].width)
+            continue;
+        e->state.setting = (setting)i;
+        if (twice) editor_type_setting(e, (setting)i);
+    }
+}
+
+static void on_press(editor *e, const input_event *event) {
+    e->tone = TONE_NONE;
+    /* A click elsewhere takes what was typed, unless it is not good. */
+    if ((e->typing == TYPING_CELL || e->typing == TYPING_SETTING) && !editor_take(e)) return;
+    if (e->typing) editor_stop_typing(e);
+    if (windows_contain(e->windows.canvas, event->row, event->column))
+        press_canvas(e, event);
+    else if (windows_contain(e->windows.table, event->row, event->column))
+        press_table(e, event);
+    else if (windows_contain(e->windows.settings, event->row, event->column))
+        press_settings(e, event);
+}
+
+static void on_drag(editor *e, const input_event *event) {
+    if (!e->drag.active) return;
+    double x, y;
+    cpl_error error = {0};
+    point_of(e, event, &x, &y);
+    canvas_rect rect = canvas_drag(e->drag.start, e->drag.edges, x - e->drag.x, y - e->drag.y, e->state.step);
+    const cpl_region *r = &e->state.layout->regions[e->drag.region];
+    if (rect.x1 == r->x1 && rect.x2 == r->x2 && rect.y1 == r->y1 && rect.y2 == r->y2) return;
+    if (!state_drag(&e->state, e->drag.region, rect, &error)) {
+        editor_say_error(e, &error);
+        return;
+    }
+    e->drag.changed = true;
+    editor_edited(e);
+}
+
+static void on_release(editor *e) {
+    cpl_error error = {0};
+    if (e->drag.changed && !state_drag_end(&e->state, &error)) editor_say_error(e, &error);
+    e->drag = (drag_status){0};
+}
+
+void editor_mouse(editor *e, const input_event *event) {
+    e->changed = true;
+    if (e->windows.card || e->asking) return;
+    int turn = event->action == MOUSE_WHEEL_DOWN ? 1 : event->action == MOUSE_WHEEL_UP ? -1 : 0;
+    if (e->help) {
+        e->help_scroll += 3 * turn; /* drawing keeps it inside */
+        return;
+    }
+    if (turn && !e->typing)
+        state_select(&e->state, e->state.selected + turn);
+    else if (event->action == MOUSE_PRESS && event->button == 1)
+        on_press(e, event);
+    else if (event->action == MOUSE_DRAG)
+        on_drag(e, event);
+    else if (event->action == MOUSE_RELEASE)
+        on_release(e);
+}

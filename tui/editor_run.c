@@ -1,0 +1,166 @@
+/* editor_run.c: start, the event loop and leaving. The loop sleeps in one poll over terminal, core and encoder; nothing
+ * in it waits for work. */
+#include "editor_ui.h"
+
+#include <curses.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define TICK_MS 100 /* the clock of a run under way */
+#define STATS_MS 1000
+
+int64_t editor_clock_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void editor_say(editor *e, tone tone_of_it, const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    vsnprintf(e->message, sizeof e->message, format, list);
+    va_end(list);
+    e->tone = tone_of_it;
+    e->changed = true;
+}
+
+void editor_say_error(editor *e, const cpl_error *error) {
+    editor_say(e, TONE_ERROR, "%s", error->message[0] ? error->message : "that did not work");
+}
+
+/* ---- The loop ---- */
+
+static int sooner(int a, int b) { return a < 0 ? b : b < 0 ? a : a < b ? a : b; }
+
+static int timeout_of(const editor *e, int64_t now) {
+    int64_t stats = e->stats_ms + STATS_MS - now;
+    int timeout = stats > 0 ? (int)stats : 0;
+    if (e->core.running || e->core.requested) timeout = sooner(timeout, TICK_MS);
+    if (!e->help) timeout = sooner(timeout, preview_timeout(&e->preview, e->term, now - e->last_key_ms));
+    return timeout;
+}
+
+static void on_input(editor *e, input_event *event) {
+    if (event->type == INPUT_KEY || event->type == INPUT_MOUSE) e->last_key_ms = editor_clock_ms();
+    if (event->type == INPUT_KEY) editor_key(e, event->key, event->modifiers);
+    if (event->type == INPUT_MOUSE) editor_mouse(e, event);
+    if (event->type == INPUT_PASTE && event->text) editor_paste(e, event->text);
+}
+
+static void on_resize(editor *e) {
+    /* Sixel support may have been told late. */
+    if (e->caps->sixel && !e->preview.encoder) e->preview.encoder = picture_encoder_new(NULL);
+    /* ncurses clears the screen for its full repaint, and every image with it. */
+    clearok(stdscr, TRUE);
+    preview_lost(&e->preview);
+    e->changed = true;
+}
+
+static void wait_and_handle(editor *e) {
+    int64_t now = editor_clock_ms();
+    term_wait wait[2] = {{cpl_session_fd(e->session), false}, {-1, false}};
+    if (e->preview.encoder) wait[1].fd = picture_encoder_fd(e->preview.encoder);
+    term_poll(e->term, wait, e->preview.encoder ? 2 : 1, timeout_of(e, now));
+    if (term_resized(e->term)) on_resize(e);
+    if (wait[0].readable) editor_events(e);
+    if (wait[1].readable) preview_collect(&e->preview, e->term);
+    input_event event = {0};
+    while (!e->quit && term_next(e->term, &event)) {
+        on_input(e, &event);
+        input_event_clear(&event);
+        /* The next key may belong to a pane that only this one has opened. */
+        editor_arrange(e);
+    }
+    if (e->core.running) e->changed = true;
+    editor_write_stats(e, editor_clock_ms());
+}
+
+static void loop(editor *e) {
+    while (!e->quit) {
+        if (e->changed) editor_draw(e);
+        if (!e->help && !e->windows.card) preview_paint(&e->preview, e->term, editor_clock_ms() - e->last_key_ms);
+        wait_and_handle(e);
+        int signal = term_quit_signal(e->term);
+        if (signal) {
+            editor_autosave(e);
+            e->exit_status = 128 + signal;
+            e->quit = true;
+        }
+    }
+}
+
+/* ---- Start and end ---- */
+
+/* Work that an earlier session could not save is pointed at, never opened by itself. */
+static void mention_autosave(editor *e) {
+    char path[4096];
+    struct stat kept, file;
+    if (!e->path || snprintf(path, sizeof path, "%s.autosave", e->path) >= (int)sizeof path) return;
+    if (stat(path, &kept) != 0) return;
+    if (stat(e->path, &file) == 0 && kept.st_mtime < file.st_mtime) return;
+    editor_say(e, TONE_INFO, "unsaved work of an earlier session is in %s: \":e\" opens it", path);
+}
+
+static bool start(editor *e, const editor_options *options) {
+    cpl_error error = {0};
+    char why[300] = "";
+    e->options = options;
+    e->path = options->path ? strdup(options->path) : NULL;
+    if (!state_start(&e->state, options->layout, &error) ||
+        !(e->session = cpl_session_new(&options->session, &error))) {
+        fprintf(stderr, "couplet: %s\n", error.message);
+        return false;
+    }
+    e->term = term_open(options->color, why, sizeof why);
+    if (!e->term) {
+        fprintf(stderr, "couplet: %s\n", why);
+        return false;
+    }
+    e->caps = term_capabilities(e->term);
+    theme_start(&e->theme, e->caps);
+    if (!preview_start(&e->preview, e->caps, &error)) editor_say_error(e, &error);
+    e->state.cell = CELL_PROMPT;
+    e->cursor_row = -1;
+    e->changed = true;
+    e->last_key_ms = editor_clock_ms() - 1000;
+    mention_autosave(e);
+    editor_sync(e, CPL_SYNC_NOW);
+    if (options->generate) editor_generate(e);
+    return true;
+}
+
+static void end(editor *e) {
+    /* The terminal first: whatever takes long or goes wrong after this does so in a sane terminal. */
+    preview_clear(&e->preview);
+    term_close(e->term);
+    if (e->farewell[0]) fputs(e->farewell, stderr);
+    cpl_session_free(e->session);
+    cpl_event_clear(&e->picture.event);
+    state_clear(&e->state);
+    line_edit_clear(&e->line);
+    for (int i = 0; i < e->past_count; i++) free(e->past[i]);
+    free(e->core.lines);
+    free(e->overwrite);
+    free(e->path);
+}
+
+int editor_run(const editor_options *options) {
+    editor *e = calloc(1, sizeof *e);
+    if (!e) {
+        cpl_layout_free(options->layout);
+        fputs("couplet: out of memory\n", stderr);
+        return 1;
+    }
+    int status = 1;
+    if (start(e, options)) {
+        loop(e);
+        status = e->exit_status;
+    }
+    end(e);
+    free(e);
+    return status;
+}

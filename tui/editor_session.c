@@ -1,0 +1,157 @@
+/* editor_session.c: the editor's side of the core: hands the layout over after every edit, and turns the core's events
+ * into what the screen shows. */
+#include "editor_ui.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void editor_sync(editor *e, cpl_sync when) {
+    cpl_ticket ticket = {0};
+    cpl_error error = {0};
+    if (!cpl_session_sync(e->session, e->state.layout, when, &ticket, &error)) {
+        e->core.invalid = true;
+        editor_say_error(e, &error);
+        return;
+    }
+    if (ticket.revision != e->core.revision) e->core.invalid = false;
+    e->core.revision = ticket.revision;
+    e->core.hash = ticket.hash;
+}
+
+void editor_edited(editor *e) {
+    editor_sync(e, CPL_SYNC_SETTLE);
+    e->changed = true;
+}
+
+void editor_generate(editor *e) {
+    /* The run takes just what is on screen, however short ago it was edited. */
+    editor_sync(e, CPL_SYNC_NOW);
+    e->core.requested = true;
+    e->core.done = e->core.cancelled = e->core.failed = false;
+    cpl_session_generate(e->session);
+}
+
+void editor_cancel(editor *e) {
+    if (!e->core.running && !e->core.requested) {
+        editor_say(e, TONE_INFO, "nothing is running");
+        return;
+    }
+    cpl_session_cancel(e->session);
+}
+
+void editor_set_live(editor *e, bool on) {
+    e->live = on;
+    cpl_session_live(e->session, on);
+    if (on) editor_sync(e, CPL_SYNC_NOW);
+}
+
+bool editor_picture_current(const editor *e) { return e->picture.there && e->picture.event.hash == e->core.hash; }
+
+static void read_backend(editor *e) {
+    cpl_stats stats = {0};
+    cpl_session_stats(e->session, &stats);
+    snprintf(e->core.backend, sizeof e->core.backend, "%s %s", stats.backend, stats.precision);
+    if (!stats.backend[0]) e->core.backend[0] = '\0';
+}
+
+void editor_show_saved_picture(editor *e) {
+    if (!e->picture.there || !e->preview.rough) return;
+    cpl_image *copy = cpl_image_copy(e->picture.event.image, NULL);
+    if (copy) preview_show(&e->preview, e->term, copy, false, copy->width, copy->height);
+}
+
+/* ---- Events ---- */
+
+static void on_loading(editor *e, cpl_event *event) {
+    snprintf(e->core.loading, sizeof e->core.loading, "%s", event->model.name[0] ? event->model.name : "the model");
+}
+
+static void on_ready(editor *e, cpl_event *event) {
+    snprintf(e->core.model, sizeof e->core.model, "%s", event->model.name);
+    e->core.loading[0] = '\0';
+    read_backend(e);
+}
+
+static void on_synced(editor *e, cpl_event *event) {
+    core_status *core = &e->core;
+    core->loading[0] = '\0';
+    core->synced = event->revision;
+    if (event->revision == core->revision) core->invalid = false;
+    free(core->lines);
+    core->lines = event->lines;
+    core->line_count = event->line_count;
+    event->lines = NULL;
+    event->line_count = 0;
+    read_backend(e);
+}
+
+static void on_started(editor *e, cpl_event *event) {
+    core_status *core = &e->core;
+    core->running = true;
+    core->requested = core->done = core->cancelled = core->failed = false;
+    core->step = 0;
+    core->steps = event->steps;
+    core->started_ms = editor_clock_ms();
+}
+
+static void on_progress(editor *e, cpl_event *event) {
+    e->core.step = event->step;
+    if (event->steps) e->core.steps = event->steps;
+}
+
+static void on_preview(editor *e, cpl_event *event) {
+    if (!event->image) return;
+    preview_show(&e->preview, e->term, event->image, true, e->state.settings.width, e->state.settings.height);
+    event->image = NULL;
+}
+
+static void on_finished(editor *e, cpl_event *event) {
+    core_status *core = &e->core;
+    core->running = core->requested = false;
+    core->done = true;
+    core->ms = event->ms;
+    if (!event->steps) event->steps = core->steps;
+    cpl_event_clear(&e->picture.event);
+    e->picture = (picture_info){.there = true, .event = *event};
+    cpl_image *copy = cpl_image_copy(event->image, NULL);
+    *event = (cpl_event){0}; /* the picture has it now */
+    if (copy) preview_show(&e->preview, e->term, copy, false, copy->width, copy->height);
+    if (!e->caps->sixel && !e->theme.colors)
+        editor_say(e, TONE_INFO, "this terminal shows no colours: P writes the picture to a PNG file");
+}
+
+static void on_ended(editor *e, cpl_event *event) {
+    core_status *core = &e->core;
+    bool was_run = core->running || core->requested;
+    core->running = core->requested = false;
+    if (event->type == CPL_EVENT_CANCELLED) {
+        core->cancelled = was_run;
+    } else if (event->type == CPL_EVENT_INVALID) {
+        core->invalid = event->revision >= core->revision;
+        core->loading[0] = '\0';
+        editor_say_error(e, &event->error);
+    } else {
+        core->failed = true;
+        core->loading[0] = '\0';
+        editor_say_error(e, &event->error);
+    }
+    editor_show_saved_picture(e);
+}
+
+void editor_events(editor *e) {
+    typedef void handler(editor *, cpl_event *);
+    static handler *const handle[] = {
+        [CPL_EVENT_LOADING] = on_loading,   [CPL_EVENT_READY] = on_ready,       [CPL_EVENT_SYNCED] = on_synced,
+        [CPL_EVENT_STARTED] = on_started,   [CPL_EVENT_PROGRESS] = on_progress, [CPL_EVENT_PREVIEW] = on_preview,
+        [CPL_EVENT_FINISHED] = on_finished, [CPL_EVENT_CANCELLED] = on_ended,   [CPL_EVENT_INVALID] = on_ended,
+        [CPL_EVENT_FAILED] = on_ended,
+    };
+    cpl_event event = {0};
+    while (cpl_session_next(e->session, &event)) {
+        if ((size_t)event.type < sizeof handle / sizeof handle[0]) handle[event.type](e, &event);
+        cpl_event_clear(&event);
+        event = (cpl_event){0};
+        e->changed = true;
+    }
+}

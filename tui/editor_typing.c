@@ -1,0 +1,223 @@
+/* editor_typing.c: cells, settings, commands and file names while they are typed. A value that is not good stays in its
+ * field with the reason in words; the layout never sees it. */
+#include "editor_ui.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void begin(editor *e, typing what, const char *text) {
+    if (!line_edit_start(&e->line, text)) return;
+    e->typing = what;
+    e->past_at = e->past_count;
+}
+
+void editor_type_cell(editor *e, int row, table_cell c) {
+    cpl_error error = {0};
+    if (!state_cell_editable(&e->state, row, c, &error)) {
+        editor_say_error(e, &error);
+        return;
+    }
+    char text[STATE_TEXT];
+    state_select(&e->state, row);
+    e->state.cell = c;
+    e->focus = PANE_TABLE;
+    e->typing_row = row;
+    state_cell_text(&e->state, row, c, text);
+    begin(e, TYPING_CELL, c == CELL_PROMPT ? state_prompt(&e->state, row) : text);
+}
+
+void editor_type_setting(editor *e, setting which) {
+    char *text = state_setting_typed(&e->state, which);
+    e->focus = PANE_SETTINGS;
+    e->state.setting = which;
+    begin(e, TYPING_SETTING, text ? text : "");
+    free(text);
+}
+
+void editor_type_line(editor *e, typing what, const char *text) { begin(e, what, text); }
+
+void editor_stop_typing(editor *e) {
+    e->typing = TYPING_NONE;
+    e->quit_after_save = false;
+    line_edit_clear(&e->line);
+}
+
+/* ---- Taking what was typed ---- */
+
+static void remember(editor *e, const char *line) {
+    int room = (int)(sizeof e->past / sizeof e->past[0]);
+    if (!*line || (e->past_count && !strcmp(e->past[e->past_count - 1], line))) return;
+    if (e->past_count == room) {
+        free(e->past[0]);
+        memmove(e->past, e->past + 1, sizeof e->past[0] * (size_t)(room - 1));
+        e->past_count--;
+    }
+    e->past[e->past_count] = strdup(line);
+    if (e->past[e->past_count]) e->past_count++;
+}
+
+static bool take_command(editor *e) {
+    char *line = strdup(e->line.text);
+    editor_stop_typing(e);
+    if (!line) return true;
+    remember(e, line);
+    editor_command(e, line);
+    free(line);
+    return true;
+}
+
+static bool take_save_as(editor *e) {
+    bool quit = e->quit_after_save;
+    char *path = strdup(e->line.text);
+    bool done = path && editor_save(e, path);
+    free(path);
+    if (!done) return false;
+    editor_stop_typing(e);
+    e->quit = quit;
+    return true;
+}
+
+static bool take_picture(editor *e) {
+    if (!editor_write_picture(e, e->line.text)) return false;
+    editor_stop_typing(e);
+    return true;
+}
+
+static bool take_value(editor *e) {
+    cpl_error error = {0};
+    bool done = e->typing == TYPING_CELL ? state_set_cell(&e->state, e->typing_row, e->state.cell, e->line.text, &error)
+                                         : state_set_setting(&e->state, e->state.setting, e->line.text, &error);
+    if (!done) {
+        editor_say_error(e, &error);
+        return false;
+    }
+    editor_stop_typing(e);
+    editor_edited(e);
+    return true;
+}
+
+bool editor_take(editor *e) {
+    switch (e->typing) {
+    case TYPING_COMMAND:
+        return take_command(e);
+    case TYPING_SAVE_AS:
+        return take_save_as(e);
+    case TYPING_PNG:
+        return take_picture(e);
+    case TYPING_CELL:
+    case TYPING_SETTING:
+        return take_value(e);
+    case TYPING_NONE:
+        break;
+    }
+    return true;
+}
+
+/* ---- Keys ---- */
+
+/* Tab goes on through the cells that can be edited, and around at the end. */
+static void next_cell(editor *e, int direction) {
+    int row = e->typing_row, at = (int)e->state.cell;
+    for (int tries = 0; tries < CELLS; tries++) {
+        at += direction;
+        if (at >= CELLS) at = 0, row = row + 1 < e->state.count ? row + 1 : 0;
+        if (at < 0) at = CELLS - 1, row = row > 0 ? row - 1 : e->state.count - 1;
+        if (!state_cell_editable(&e->state, row, (table_cell)at, NULL)) continue;
+        editor_type_cell(e, row, (table_cell)at);
+        return;
+    }
+}
+
+static void go_on(editor *e, int direction) {
+    typing was = e->typing;
+    if (was == TYPING_COMMAND) {
+        editor_complete(e);
+        return;
+    }
+    if (was != TYPING_CELL && was != TYPING_SETTING) return;
+    if (!editor_take(e)) return;
+    if (was == TYPING_CELL)
+        next_cell(e, direction);
+    else
+        editor_type_setting(e, (setting)(((int)e->state.setting + direction + SETTINGS_SHOWN) % SETTINGS_SHOWN));
+}
+
+static void recall(editor *e, int direction) {
+    int to = e->past_at + direction;
+    if (to < 0 || to > e->past_count) return;
+    if (line_edit_start(&e->line, to < e->past_count ? e->past[to] : "")) e->past_at = to;
+}
+
+static void other_row(editor *e, int direction) {
+    if (e->typing == TYPING_COMMAND) {
+        recall(e, direction);
+        return;
+    }
+    if (e->typing != TYPING_CELL) return;
+    int row = e->typing_row + direction;
+    table_cell c = e->state.cell;
+    if (row < 0 || row >= e->state.count) return;
+    if (editor_take(e)) editor_type_cell(e, row, c);
+}
+
+static void perform(editor *e, const key_binding *b) {
+    line_edit *line = &e->line;
+    switch (b->action) {
+    case ACTION_ACCEPT:
+        editor_take(e);
+        break;
+    case ACTION_ACCEPT_NEXT:
+        go_on(e, b->x);
+        break;
+    case ACTION_ACCEPT_ROW:
+        other_row(e, b->x);
+        break;
+    case ACTION_ABANDON:
+        editor_stop_typing(e);
+        break;
+    case ACTION_CURSOR:
+        line_edit_move(line, b->x);
+        break;
+    case ACTION_CURSOR_WORD:
+        line_edit_move_word(line, b->x);
+        break;
+    case ACTION_CURSOR_END:
+        line_edit_move_end(line, b->x);
+        break;
+    case ACTION_ERASE:
+        /* As in vi: erasing before an empty command leaves the command line. */
+        if (b->x < 0 && !line->length && e->typing == TYPING_COMMAND)
+            editor_stop_typing(e);
+        else
+            line_edit_erase(line, b->x);
+        break;
+    case ACTION_ERASE_WORD:
+        line_edit_erase_word(line);
+        break;
+    case ACTION_ERASE_LINE:
+        line_edit_erase_line(line, b->x);
+        break;
+    default:
+        break;
+    }
+}
+
+void editor_typing_key(editor *e, key_press press) {
+    const key_binding *binding = NULL;
+    if (keys_find(KEYS_TYPING, &press, 1, &binding) == KEY_MATCH) {
+        perform(e, binding);
+        return;
+    }
+    bool printable = press.key >= ' ' && press.key != 127 && press.key < KEY_BASE_;
+    if (printable && !(press.modifiers & (INPUT_ALT | INPUT_CTRL))) line_edit_insert_key(&e->line, press.key);
+}
+
+void editor_paste(editor *e, const char *text) {
+    e->changed = true;
+    if (e->typing)
+        line_edit_insert(&e->line, text);
+    else
+        editor_say(e, TONE_INFO, "paste into a field: Enter edits one");
+}

@@ -1,0 +1,161 @@
+/* editor_ui.h: the running editor as one struct, and what its files do for each other:
+ *   editor_run.c      start, the loop, leaving             editor_keys.c     what each key does
+ *   editor_session.c  sync, events from the core           editor_typing.c   cells, settings, command line being typed
+ *   editor_draw.c     the screen; _canvas, _table, _bars   editor_command.c  the commands behind ":"
+ *   editor_mouse.c    clicks and drags                     editor_files.c    saving, opening, autosave, statistics */
+#ifndef TUI_EDITOR_UI_H
+#define TUI_EDITOR_UI_H
+
+#include "editor.h"
+#include "editor_state.h"
+#include "keys.h"
+#include "line_edit.h"
+#include "preview.h"
+#include "table.h"
+#include "theme.h"
+#include "windows.h"
+
+typedef enum pane { PANE_CANVAS, PANE_TABLE, PANE_SETTINGS, PANES } pane;
+typedef enum typing { TYPING_NONE, TYPING_CELL, TYPING_SETTING, TYPING_COMMAND, TYPING_SAVE_AS, TYPING_PNG } typing;
+typedef enum tone { TONE_NONE, TONE_INFO, TONE_ERROR } tone;
+
+/* What the core is doing, by its events. */
+typedef struct core_status {
+    char model[64];               /* ready, "" until then */
+    char loading[64];             /* being loaded, "" when not */
+    char backend[40];             /* "cpu f32" */
+    uint64_t revision, hash;      /* of the layout on screen */
+    uint64_t synced;              /* newest revision that the core holds */
+    bool invalid;                 /* it cannot use the newest one */
+    bool running, requested;      /* requested: g was pressed, the run has not begun */
+    bool done, cancelled, failed; /* how the last run ended */
+    int step, steps;
+    double ms;
+    int64_t started_ms;   /* by our clock, for a run under way */
+    cpl_line_info *lines; /* owned */
+    int line_count;
+} core_status;
+
+/* The picture of the last finished run. */
+typedef struct picture_info {
+    bool there;
+    cpl_event event; /* owned: texts, seed, ms, hash; its image is the full picture */
+} picture_info;
+
+typedef struct drag_status {
+    bool active, changed;
+    int region;
+    unsigned edges;
+    canvas_rect start;
+    double x, y; /* where it began, 0..1 of the canvas */
+} drag_status;
+
+typedef struct editor {
+    const editor_options *options; /* borrowed */
+    char *path;                    /* owned; NULL: no name yet */
+    term *term;                    /* owned */
+    const term_caps *caps;
+    theme theme;
+    cpl_session *session; /* owned */
+    editor_state state;
+    core_status core;
+    picture_info picture;
+    preview preview;
+    bool live;
+
+    pane focus;
+    screen_view view;
+    windows windows;
+    window canvas_cells; /* where the drawing stands inside the canvas pane */
+    int table_top;
+
+    typing typing;
+    line_edit line;
+    int typing_row; /* of TYPING_CELL */
+    char *past[32]; /* owned: earlier commands, the newest last */
+    int past_count, past_at;
+    bool asking; /* quit with unsaved work? */
+    bool quit_after_save;
+    bool help;
+    int help_scroll;
+    key_press pending; /* the first half of a two-key sequence */
+    bool has_pending;
+    int count; /* typed before a key, 0: none */
+    drag_status drag;
+    int64_t last_click_ms;
+    int last_click_row, last_click_column;
+
+    char message[600];
+    tone tone;
+    int64_t last_key_ms, stats_ms;
+    bool changed;                  /* something to draw */
+    bool overlay_drawn;            /* what was drawn last had the help screen over the panes */
+    int cursor_row, cursor_column; /* of the text cursor while typing; row -1: hidden */
+    char *overwrite;               /* owned: a file that was there already; the same name again writes it */
+    bool quit;
+    int exit_status;
+    char farewell[700]; /* printed when the terminal has been given back */
+} editor;
+
+int64_t editor_clock_ms(void);
+void editor_say(editor *e, tone tone, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void editor_say_error(editor *e, const cpl_error *error);
+
+/* editor_session.c */
+void editor_sync(editor *e, cpl_sync when);
+void editor_generate(editor *e);
+void editor_cancel(editor *e);
+void editor_set_live(editor *e, bool on);
+void editor_events(editor *e); /* all that wait */
+bool editor_picture_current(const editor *e);
+void editor_show_saved_picture(editor *e); /* the last finished picture again, after a run that was cancelled */
+
+/* editor_keys.c, editor_mouse.c */
+void editor_key(editor *e, uint32_t key, unsigned modifiers);
+void editor_mouse(editor *e, const input_event *event);
+key_context editor_context(const editor *e);
+
+/* editor_typing.c */
+void editor_type_cell(editor *e, int row, table_cell c);
+void editor_type_setting(editor *e, setting which);
+void editor_type_line(editor *e, typing what, const char *text); /* command, file names */
+void editor_typing_key(editor *e, key_press press);
+void editor_paste(editor *e, const char *text);
+bool editor_take(editor *e); /* takes what is typed; false: refused, still typing */
+void editor_stop_typing(editor *e);
+
+/* editor_command.c */
+void editor_command(editor *e, const char *line);
+/* Completes the last word; true if something was added. */
+bool editor_complete(editor *e);
+
+/* editor_files.c */
+bool editor_save(editor *e, const char *path); /* NULL: under its name */
+bool editor_open(editor *e, const char *path);
+bool editor_write_picture(editor *e, const char *path);
+char *editor_picture_path(const editor *e); /* the layout's name with .png; caller frees */
+void editor_autosave(editor *e);            /* fills the farewell */
+void editor_write_stats(editor *e, int64_t now_ms);
+void editor_edited(editor *e); /* after every change of the layout: sync and redraw */
+
+/* editor_draw.c and its parts */
+void editor_arrange(editor *e);
+void editor_draw(editor *e);
+void editor_draw_canvas(editor *e);
+void editor_draw_table(editor *e);
+void editor_draw_top(editor *e);
+void editor_draw_settings(editor *e);
+void editor_draw_status(editor *e);
+void editor_draw_help(editor *e);
+int editor_help_lines(const editor *e); /* for scrolling */
+int editor_help_page(const editor *e);
+/* Draws the field that is being typed and notes the cursor's place. */
+void editor_draw_typing(editor *e, int row, int column, int columns);
+/* Where the fields of the settings line stand; width 0: not shown. */
+typedef struct field {
+    int at, width, value_at;
+} field;
+void editor_settings_fields(const editor *e, field fields[SETTINGS_SHOWN]);
+const char *editor_row_warning(const editor *e, int row, bool *bad, char *text, size_t size); /* NULL: none */
+
+#endif

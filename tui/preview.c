@@ -1,0 +1,206 @@
+/* preview.c: keeps one image on the screen. It paints over and never clears first, paints only what changed or was drawn
+ * on, and removes old copies with spaces, because a terminal brings images back that were erased in any other way.
+ * It does not know what a layout is, and whether the picture is a current one. */
+#include "preview.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REST_MS 300 /* a large final picture waits for this long without keys */
+#define LARGE_BYTES (48 * 1024)
+#define ROUGH_MS 30 /* what a step preview may cost the line */
+#define ROUGH_SIDE 512
+#define LEVELS 3
+
+bool preview_start(preview *p, const term_caps *caps, cpl_error *error) {
+    *p = (preview){0};
+    if (!caps->sixel) return true;
+    p->encoder = picture_encoder_new(error);
+    return p->encoder != NULL;
+}
+
+void preview_clear(preview *p) {
+    picture_encoder_free(p->encoder);
+    cpl_image_free(p->image);
+    picture_sixel_clear(&p->sixel);
+    free(p->cells);
+    *p = (preview){0};
+}
+
+static void forget_cells(preview *p) {
+    free(p->cells);
+    p->cells = NULL;
+}
+
+/* The pixels of the pane that this picture takes, and with few pixels how many whole cells. */
+static window target(const preview *p, const term_caps *caps) {
+    int columns = (p->width_px + caps->cell_width - 1) / caps->cell_width;
+    int rows = (p->height_px + caps->cell_height - 1) / caps->cell_height;
+    if (columns > p->area.columns) columns = p->area.columns;
+    if (rows > p->area.rows) rows = p->area.rows;
+    return (window){p->area.row + (p->area.rows - rows) / 2, p->area.column + (p->area.columns - columns) / 2, rows,
+                    columns};
+}
+
+static void request(preview *p, const term_caps *caps) {
+    if (!p->encoder || !p->image || !p->area.rows) return;
+    int width, height;
+    picture_fit(p->image, caps, p->area.columns, p->area.rows, &width, &height);
+    int colors = p->rough ? 32 : 256;
+    for (int i = 0;
+         p->rough && (i < p->level || width > ROUGH_SIDE || height > ROUGH_SIDE) && width > 48 && height > 48; i++)
+        width /= 2, height = height / 12 * 6, colors = 16;
+    if (colors > caps->sixel_registers) colors = caps->sixel_registers;
+    if (width < 1 || height < 1) return;
+    p->width_px = width;
+    p->height_px = height;
+    p->ready = false;
+    picture_encoder_put(p->encoder, p->image, width, height, colors < 16 ? 16 : colors, !p->rough, ++p->wanted);
+}
+
+void preview_show(preview *p, term *t, cpl_image *image, bool rough, int width, int height) {
+    /* A frame that the line cannot take in time is left out; the next step brings another. */
+    if (rough && p->encoder && (!term_drained(t) || p->level >= LEVELS)) {
+        cpl_image_free(image);
+        return;
+    }
+    if (rough && width > 0 && height > 0 && (image->width != width || image->height != height)) {
+        /* Enlarged to the size of the picture that is coming, so that it takes just the same place on the screen. */
+        double shrink = width > height ? (double)ROUGH_SIDE / width : (double)ROUGH_SIDE / height;
+        if (shrink > 1) shrink = 1;
+        cpl_image *large = picture_scale(image, (int)(width * shrink + 0.5), (int)(height * shrink + 0.5));
+        cpl_image_free(image);
+        image = large;
+    }
+    if (!image) return;
+    cpl_image_free(p->image);
+    p->image = image;
+    p->rough = rough;
+    if (!rough) p->level = 0;
+    forget_cells(p);
+    request(p, term_capabilities(t));
+}
+
+static bool same_window(window a, window b) {
+    return a.row == b.row && a.column == b.column && a.rows == b.rows && a.columns == b.columns;
+}
+
+void preview_place(preview *p, const term_caps *caps, window area) {
+    if (same_window(p->area, area)) return;
+    bool shown_before = p->area.rows > 0;
+    bool moved_only = shown_before && area.rows == p->area.rows && area.columns == p->area.columns;
+    p->area = area;
+    if (!moved_only) {
+        forget_cells(p);
+        request(p, caps);
+    }
+    p->stale = true;
+}
+
+void preview_touched(preview *p) { p->stale = true; }
+
+void preview_lost(preview *p) {
+    p->painted = (window){0};
+    p->area = (window){0}; /* the cells may have another size now: fit and encode anew */
+    p->stale = true;
+}
+
+void preview_collect(preview *p, const term *t) {
+    picture_sixel sixel = {0};
+    uint64_t tag;
+    while (p->encoder && picture_encoder_take(p->encoder, &sixel, &tag)) {
+        bool heavy = p->rough && sixel.size > term_link_bytes(t, ROUGH_MS);
+        if (tag != p->wanted || !sixel.size || heavy) {
+            if (heavy && tag == p->wanted) p->level++;
+            picture_sixel_clear(&sixel);
+            continue;
+        }
+        picture_sixel_clear(&p->sixel);
+        p->sixel = sixel;
+        p->ready = true;
+        p->rough_sixel = p->rough;
+        p->stale = true;
+    }
+}
+
+static bool within(window inner, window outer) {
+    return inner.row >= outer.row && inner.column >= outer.column && inner.row + inner.rows <= outer.row + outer.rows &&
+           inner.column + inner.columns <= outer.column + outer.columns;
+}
+
+void preview_erase(preview *p, term *t) {
+    if (!p->painted.rows) return;
+    window now = p->area.rows && p->image ? target(p, term_capabilities(t)) : (window){0};
+    /* Inside the pane an old picture stays until the new one is ready to cover it. */
+    bool will_be_covered = p->area.rows && within(p->painted, p->area) && (!p->ready || within(p->painted, now));
+    if (will_be_covered) return;
+    /* ncurses takes these cells for blank, so real spaces change nothing for it. */
+    char spaces[512], place[64];
+    memset(spaces, ' ', sizeof spaces);
+    term_write(t, "\0337\033[m", 5);
+    for (int r = 0; r < p->painted.rows; r++) {
+        int left = p->painted.columns;
+        snprintf(place, sizeof place, "\033[%d;%dH", p->painted.row + r + 1, p->painted.column + 1);
+        term_write(t, place, strlen(place));
+        for (; left > 0; left -= (int)sizeof spaces) term_write(t, spaces, left < 512 ? (size_t)left : sizeof spaces);
+    }
+    term_write(t, "\0338", 2);
+    p->painted = (window){0};
+    p->stale = true;
+}
+
+/* Milliseconds that the picture still has to wait for keys to rest. */
+static int64_t wait_ms(const preview *p, int64_t rest_ms) {
+    bool large = !p->rough_sixel && p->sixel.size > LARGE_BYTES;
+    return large && rest_ms < REST_MS ? REST_MS - rest_ms : 0;
+}
+
+void preview_paint(preview *p, term *t, int64_t rest_ms) {
+    if (!p->stale || !p->ready || !p->area.rows || !term_drained(t) || wait_ms(p, rest_ms) > 0) return;
+    window where = target(p, term_capabilities(t));
+    p->painted = where; /* also when a key cuts it short: something of it is there */
+    if (!picture_paint(t, &p->sixel, where.row, where.column)) return;
+    term_mark(t);
+    p->stale = false;
+}
+
+int preview_timeout(const preview *p, const term *t, int64_t rest_ms) {
+    if (!p->stale || !p->ready || !p->area.rows) return -1;
+    if (!term_drained(t)) return 20;
+    int64_t wait = wait_ms(p, rest_ms);
+    return wait > 0 ? (int)wait : 10;
+}
+
+/* ---- The fallback ---- */
+
+static bool make_cells(preview *p, const term_caps *caps) {
+    if (p->cells && p->cells_columns == p->area.columns && p->cells_rows == p->area.rows) return true;
+    forget_cells(p);
+    p->cells = calloc((size_t)p->area.columns * (size_t)p->area.rows, sizeof *p->cells);
+    p->cells_columns = p->area.columns;
+    p->cells_rows = p->area.rows;
+    if (p->cells &&
+        picture_cells(p->image, caps, p->area.columns, p->area.rows, p->cells, &p->used_columns, &p->used_rows))
+        return true;
+    forget_cells(p);
+    return false;
+}
+
+static void draw_cell(const theme *t, int row, int column, const picture_cell *cell) {
+    char shade[2] = {cell->shade, '\0'};
+    if (!t->colors)
+        draw_glyph(t, row, column, theme_ink(t, STYLE_TEXT), shade);
+    else if (t->utf8)
+        draw_glyph(t, row, column, theme_rgb(t, cell->top, cell->bottom, false), theme_glyph(t, GLYPH_HALF));
+    else
+        draw_glyph(t, row, column, theme_rgb(t, NULL, cell->top, false), " ");
+}
+
+void preview_draw(preview *p, const theme *t, const term_caps *caps) {
+    if (p->encoder || !p->image || !p->area.rows || !make_cells(p, caps)) return;
+    int top = p->area.row + (p->area.rows - p->used_rows) / 2,
+        left = p->area.column + (p->area.columns - p->used_columns) / 2;
+    for (int r = 0; r < p->used_rows; r++)
+        for (int c = 0; c < p->used_columns; c++) draw_cell(t, top + r, left + c, &p->cells[r * p->cells_columns + c]);
+}

@@ -1,0 +1,44 @@
+/* preview.h: the picture on the screen: which image is shown, its sixel (encoded off the UI thread), where it was painted
+ * last, and when to paint it again. Also the fallback in half blocks or shades, drawn by ncurses. */
+#ifndef TUI_PREVIEW_H
+#define TUI_PREVIEW_H
+
+#include "picture.h"
+#include "theme.h"
+#include "windows.h"
+
+typedef struct preview {
+    picture_encoder *encoder; /* owned; NULL: the terminal has no sixel */
+    cpl_image *image;         /* owned: what is shown now, NULL: nothing yet */
+    bool rough;               /* it is a preview of a run under way */
+    uint64_t wanted;          /* tag of the newest request to the encoder */
+    int width_px, height_px;  /* of that request */
+    picture_sixel sixel;      /* owned: ready to paint, if `ready` */
+    bool ready, rough_sixel;
+    bool stale;          /* what is on the screen is not `sixel`, or has holes */
+    window area;         /* the pane's inside now; no rows: hidden */
+    window painted;      /* cells that hold an image now; no rows: none */
+    int level;           /* how much previews were made smaller for a slow link: 0..2 */
+    picture_cell *cells; /* owned: the fallback, computed for cells_area */
+    int cells_columns, cells_rows, used_columns, used_rows;
+} preview;
+
+bool preview_start(preview *p, const term_caps *caps, cpl_error *error);
+void preview_clear(preview *p);
+/* Takes the image over. A rough one is left out (and freed) where the terminal has not kept up. width, height: of the
+ * picture that it is a preview of. */
+void preview_show(preview *p, term *t, cpl_image *image, bool rough, int width, int height);
+/* Tells where the picture belongs; a change of place or of the terminal's cells asks for a new encoding. */
+void preview_place(preview *p, const term_caps *caps, window area);
+void preview_touched(preview *p); /* cells under the picture were drawn on: paint again */
+void preview_lost(preview *p);    /* the screen was cleared: nothing is painted any more */
+/* Before ncurses' refresh: removes what stands where no picture belongs now. */
+void preview_erase(preview *p, term *t);
+/* After it: paints when it is time. `rest_ms`: since the last key. */
+void preview_paint(preview *p, term *t, int64_t rest_ms);
+int preview_timeout(const preview *p, const term *t,
+                    int64_t rest_ms);            /* ms until there is something to paint; -1: nothing */
+void preview_collect(preview *p, const term *t); /* the encoder's descriptor is readable */
+void preview_draw(preview *p, const theme *t, const term_caps *caps); /* the fallback, by ncurses */
+
+#endif
