@@ -24,7 +24,7 @@ int cpl_sample_pixel(int i, int n, int size) {
     return pixel < size - 1 ? pixel : size - 1;
 }
 
-/* The product is taken in double and truncated: 0.575 * 40 is 22.999..., pixel 22. */
+/* The product is taken in double and truncated: 0.145 * 200 is 28.999..., pixel 28. */
 static int edge(double fraction, int size) {
     if (!(fraction > 0)) return 0;
     return fraction < 1 ? (int)((double)size * fraction) : size;
