@@ -103,9 +103,9 @@ static bool find_symbols(cpl_tokenizer *t, const word_map *map) {
         size_t n = cpl_utf8_put(text, byte_letter(b));
         text[n] = 0;
         t->byte[b] = word_id(map, text);
-        memcpy(text + n, "</w>", 5);
+        if (t->byte[b] >= 0) memcpy(text + n, "</w>", 5); /* so that a message names the one that is missing */
         t->last_byte[b] = word_id(map, text);
-        if (t->byte[b] < 0 || t->last_byte[b] < 0)
+        if (t->last_byte[b] < 0)
             return cpl_fail(map->error, CPL_E_FILE, "%s: vocab.json lacks '%s', so it is not CLIP's kind of vocabulary",
                             map->name, text);
     }
