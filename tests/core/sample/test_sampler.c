@@ -1,0 +1,151 @@
+/* Samplers on a denoiser that is known exactly, and what they do when the stream fails under way. */
+#include "../../test.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "../../../core/sample/sampler.h"
+
+enum { CELLS = 12, CHANNELS = 4, COUNT = CELLS * CHANNELS };
+
+static cpl_backend *backend;
+static cpl_stream *stream;
+static atomic_bool cancelled;
+
+static int set_up(void **state) {
+    (void)state;
+    cpl_error error = {0};
+    backend = cpl_cpu_backend.open(&(cpl_backend_config){.threads = 1, .precision = CPL_F32}, &error);
+    stream = backend ? cpl_cpu_backend.stream_open(backend, &error) : NULL;
+    if (!stream) return -1;
+    stream->cancelled = &cancelled;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    stream->ops->stream_close(stream);
+    backend->ops->close(backend);
+    return 0;
+}
+
+/* A denoiser that always sees the same clean latent: every solver must arrive at it, whatever the steps. */
+typedef struct target {
+    float value;
+    int denoise_calls, noise_calls, steps_told, cancel_after, fail_after;
+} target;
+
+static void fill(cpl_stream *s, const cpl_tensor *t, float value) {
+    float host[COUNT];
+    for (int i = 0; i < COUNT; i++) host[i] = value + (float)i;
+    s->ops->upload(s, t, host);
+}
+
+static void denoise(void *user, cpl_stream *s, const cpl_tensor *denoised, const cpl_tensor *x, float sigma) {
+    target *t = user;
+    (void)x, (void)sigma;
+    if (++t->denoise_calls == t->cancel_after) atomic_store(&cancelled, true);
+    if (t->denoise_calls == t->fail_after) cpl_stream_fail(s, CPL_E_DEVICE, "the device went away");
+    fill(s, denoised, t->value);
+}
+
+static void noise(void *user, cpl_stream *s, const cpl_tensor *out, float sigma, float sigma_next) {
+    target *t = user;
+    assert_true(sigma_next > 0 && sigma_next < sigma);
+    t->noise_calls++;
+    fill(s, out, 0);
+}
+
+static void stepped(void *user, cpl_stream *s, int step, const cpl_tensor *x, const cpl_tensor *denoised) {
+    target *t = user;
+    float host[COUNT];
+    assert_int_equal(step, ++t->steps_told);
+    s->ops->download(s, host, denoised);
+    assert_true(host[0] == t->value);
+    s->ops->download(s, host, x);
+    assert_true(isfinite(host[0]));
+}
+
+static bool walk(const char *sampler, target *t, int steps, float *end, cpl_error *error) {
+    float sigmas[32];
+    cpl_sampler_host host = {.user = t, .denoise = denoise, .noise = noise, .stepped = stepped};
+    for (int i = 0; i < steps; i++) sigmas[i] = 10.0f * (float)(steps - i) / (float)steps;
+    sigmas[steps] = 0;
+    cpl_tensor x = cpl_make(stream, 1, 3, CELLS / 3, CHANNELS);
+    fill(stream, &x, 100);
+    bool done = cpl_sampler_run(sampler, stream, &x, sigmas, steps, &host, error);
+    if (done) stream->ops->download(stream, end, &x);
+    cpl_tensor_free(&x);
+    return done;
+}
+
+static uint64_t tensors_in_use(void) {
+    cpl_stats stats = {0};
+    stream->ops->stats(stream, &stats);
+    return stats.active_tensors;
+}
+
+static void every_sampler_arrives_at_a_constant_estimate(void **state) {
+    (void)state;
+    for (const char *const *name = cpl_sampler_names(); *name; name++)
+        for (int steps = 1; steps <= 8; steps++) {
+            target t = {.value = 3.5f};
+            float end[COUNT];
+            assert_true(walk(*name, &t, steps, end, NULL));
+            for (int i = 0; i < COUNT; i++)
+                if (fabsf(end[i] - (t.value + (float)i)) > 1e-3f)
+                    fail_msg("%s, %d steps: value %d is %g", *name, steps, i, end[i]);
+            assert_int_equal(t.steps_told, steps);
+            assert_int_equal(t.denoise_calls, steps);
+            assert_int_equal(t.noise_calls, strcmp(*name, "euler_a") == 0 ? steps - 1 : 0);
+            assert_int_equal(tensors_in_use(), 0);
+        }
+}
+
+static void cancelling_ends_the_walk_and_the_stream_lives_on(void **state) {
+    (void)state;
+    for (const char *const *name = cpl_sampler_names(); *name; name++) {
+        target t = {.cancel_after = 3}, again = {.value = 1};
+        float end[COUNT];
+        cpl_error error = {0};
+        assert_false(walk(*name, &t, 8, end, &error));
+        assert_int_equal(error.code, CPL_E_CANCELLED);
+        assert_int_equal(t.denoise_calls, 3);
+        assert_int_equal(t.steps_told, 2); /* half a step is not told */
+        assert_int_equal(tensors_in_use(), 0);
+        atomic_store(&cancelled, false);
+        assert_true(walk(*name, &again, 4, end, &error));
+    }
+}
+
+static void a_failure_is_the_first_one(void **state) {
+    (void)state;
+    target t = {.fail_after = 2};
+    float end[COUNT];
+    cpl_error error = {0};
+    assert_false(walk("dpmpp_2m", &t, 8, end, &error));
+    assert_int_equal(error.code, CPL_E_DEVICE);
+    assert_non_null(strstr(error.message, "went away"));
+    assert_int_equal(t.denoise_calls, 2);
+}
+
+static void unknown_names_are_refused(void **state) {
+    (void)state;
+    target t = {0};
+    float end[COUNT];
+    cpl_error error = {0};
+    assert_false(walk("runge", &t, 4, end, &error));
+    assert_int_equal(error.code, CPL_E_UNSUPPORTED);
+    assert_int_equal(t.denoise_calls, 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_sampler_arrives_at_a_constant_estimate),
+        cmocka_unit_test(cancelling_ends_the_walk_and_the_stream_lives_on),
+        cmocka_unit_test(a_failure_is_the_first_one),
+        cmocka_unit_test(unknown_names_are_refused),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,62 @@
+/* Schedules for every number of steps: shape, ends, and the way between time steps and noise levels. */
+#include "../../test.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "../../../core/sample/schedule.h"
+
+static cpl_noise_levels levels;
+
+static int set_up(void **state) {
+    (void)state;
+    return cpl_noise_levels_init(&levels, 0.00085, 0.012, 1000, NULL) ? 0 : -1;
+}
+
+static void every_schedule_falls_from_the_largest_level_to_zero(void **state) {
+    (void)state;
+    float sigmas[1001];
+    for (const char *const *name = cpl_schedule_names(); *name; name++)
+        for (int steps = 1; steps <= 1000; steps += steps < 60 ? 1 : 47) {
+            assert_true(cpl_schedule_make(*name, &levels, steps, sigmas, NULL));
+            assert_true(fabs(sigmas[0] / levels.sigma[999] - 1) < 2e-6);
+            for (int i = 0; i < steps; i++)
+                if (!(sigmas[i + 1] < sigmas[i])) fail_msg("%s, %d steps: sigma %d does not fall", *name, steps, i + 1);
+            assert_true(sigmas[steps] == 0);
+            if (steps > 1) assert_true(fabs(sigmas[steps - 1] / levels.sigma[0] - 1) < 2e-5);
+        }
+}
+
+static void whole_time_steps_come_back(void **state) {
+    (void)state;
+    for (int t = 0; t < levels.count; t++) assert_int_equal(cpl_sigma_to_t(&levels, cpl_t_to_sigma(&levels, t)), t);
+}
+
+/* The reference feeds step 500 for 499.5, as float32 rounding has it; half the step counts meet this place. */
+static void the_tie_in_the_middle_goes_up(void **state) {
+    (void)state;
+    assert_int_equal(cpl_sigma_to_t(&levels, cpl_t_to_sigma(&levels, 499.5)), 500);
+}
+
+static void what_cannot_be_is_refused(void **state) {
+    (void)state;
+    float sigmas[8];
+    cpl_noise_levels bad;
+    cpl_error error = {0};
+    assert_false(cpl_schedule_make("triangular", &levels, 4, sigmas, &error));
+    assert_non_null(strstr(error.message, "triangular"));
+    assert_false(cpl_schedule_make("karras", &levels, 0, sigmas, &error));
+    assert_false(cpl_noise_levels_init(&bad, 0.00085, 0.012, CPL_MAX_TRAIN_STEPS + 1, &error));
+    assert_false(cpl_noise_levels_init(&bad, NAN, 0.012, 1000, &error));
+    assert_false(cpl_noise_levels_init(&bad, 0.012, 0.00085, 1000, &error));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_schedule_falls_from_the_largest_level_to_zero),
+        cmocka_unit_test(whole_time_steps_come_back),
+        cmocka_unit_test(the_tie_in_the_middle_goes_up),
+        cmocka_unit_test(what_cannot_be_is_refused),
+    };
+    return cmocka_run_group_tests(tests, set_up, NULL);
+}
