@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "term.h"
@@ -31,10 +32,16 @@ int say(const char *format, ...) {
     return 1;
 }
 
+/* Core has put a '?' for every control character of a name. */
+static bool stands_for(char shown, char byte) {
+    bool control = (unsigned char)byte < 0x20 || (unsigned char)byte >= 0x7f;
+    return shown == byte || (shown == '?' && control);
+}
+
 static const char *skip(const char *text, const char *prefix) {
-    size_t length = strlen(prefix);
-    return length && strncmp(text, prefix, length) == 0 && strncmp(text + length, ": ", 2) == 0 ? text + length + 2
-                                                                                                : text;
+    size_t length = 0;
+    while (prefix[length] && stands_for(text[length], prefix[length])) length++;
+    return length && !prefix[length] && strncmp(text + length, ": ", 2) == 0 ? text + length + 2 : text;
 }
 
 const char *bare_message(const char *file, const cpl_error *error) {
@@ -106,6 +113,13 @@ bool open_defaults(const arguments *a, const cpl_layout *layout, cpl_model_info 
     return say_problem(a->operand[0], &error, false), false;
 }
 
+/* A model that brings its own would never look. */
+static bool tokenizer_is_there(const char *folder) {
+    struct stat found;
+    if (!folder || (stat(folder, &found) == 0 && S_ISDIR(found.st_mode))) return true;
+    return say("--tokenizer: there is no folder %s", folder), false;
+}
+
 int program_run(int argc, char **argv) {
     arguments asked;
     char why[400];
@@ -120,6 +134,8 @@ int program_run(int argc, char **argv) {
         options_help(stdout, asked.command);
     else if (asked.version)
         puts("couplet " CPL_VERSION);
+    else if (!tokenizer_is_there(asked.tokenizer))
+        status = 1;
     else
         status = run_command[asked.command](&asked);
     /* A full disk shows when the last buffer is written, and a script must hear of it. */

@@ -1,6 +1,7 @@
 /* command_stats.c: `couplet stats`: a statistics file in readable form. Knows no key by name: whatever a run of this or a
  * newer program wrote is printed, one number a line. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,9 +9,8 @@
 #include <cjson/cJSON.h>
 
 #include "command.h"
-#include "json_out.h"
 
-enum { MOST_BYTES = 1 << 20, DEEPEST = 8 };
+enum { MOST_BYTES = 1 << 20, DEEPEST = 8, NAME_COLUMN = 20 };
 
 static char *read_all(const char *path) {
     FILE *file = fopen(path, "rb");
@@ -27,25 +27,37 @@ static char *read_all(const char *path) {
     return text;
 }
 
-static void print_item(const cJSON *item, int depth) {
-    char indent[2 * DEEPEST + 1];
-    snprintf(indent, sizeof indent, "%*s", 2 * depth, "");
-    printf("%s", indent);
-    if (item->string) {
-        print_safe(item->string);
-        int pad = 24 - 2 * depth - (int)strlen(item->string);
-        printf(" %*s", pad > 0 ? pad : 0, "");
-    }
+static void print_number(double value) {
+    if (value == floor(value) && fabs(value) < 1e15)
+        printf("%.0f", value);
+    else
+        printf("%.3f", value);
+}
+
+/* What stands inside another value goes on one line: "hits 12, misses 3". */
+static void print_value(const cJSON *item, int depth) {
     if (cJSON_IsNumber(item)) {
-        json_double(stdout, item->valuedouble);
+        print_number(item->valuedouble);
     } else if (cJSON_IsString(item)) {
         print_safe(item->valuestring);
     } else if (cJSON_IsBool(item)) {
         fputs(cJSON_IsTrue(item) ? "yes" : "no", stdout);
+    } else if (depth < DEEPEST) {
+        const cJSON *child;
+        cJSON_ArrayForEach(child, item) {
+            if (child != item->child) fputs(", ", stdout);
+            if (child->string) print_safe(child->string);
+            if (child->string) putchar(' ');
+            print_value(child, depth + 1);
+        }
     }
+}
+
+static void print_row(const cJSON *item) {
+    print_safe(item->string);
+    printf("%*s", (int)strlen(item->string) < NAME_COLUMN ? NAME_COLUMN - (int)strlen(item->string) : 1, "");
+    print_value(item, 0);
     putchar('\n');
-    const cJSON *child;
-    if (depth < DEEPEST) cJSON_ArrayForEach(child, item) print_item(child, depth + 1);
 }
 
 int command_stats(const arguments *a) {
@@ -56,7 +68,7 @@ int command_stats(const arguments *a) {
     bool is_object = cJSON_IsObject(root);
     if (is_object && a->json) fputs(text, stdout);
     const cJSON *item;
-    if (is_object && !a->json) cJSON_ArrayForEach(item, root) print_item(item, 0);
+    if (is_object && !a->json) cJSON_ArrayForEach(item, root) print_row(item);
     cJSON_Delete(root);
     free(text);
     return is_object ? 0 : say("%s is not a statistics file: not a JSON object", file);

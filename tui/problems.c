@@ -77,7 +77,7 @@ bool add_line_warnings(const cpl_layout *layout, const cpl_event *event, cpl_pro
             done &= add(problems, true, row, path, "the prompt has %d tokens, the model reads the first %d",
                         line->tokens, line->room);
         if (line->vanishes)
-            done &= add(problems, true, row, path, "too thin: it has no token on the coarsest attention grid");
+            done &= add(problems, true, row, path, "too thin: some attention layers have no token of it");
     }
     return done;
 }

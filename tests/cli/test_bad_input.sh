@@ -127,7 +127,9 @@ check 'check --json escape' json_finding escape '"path": "regions[0].prompt", "r
 # Escape sequences in the names of files.
 evil=$'evil\e]0;x\a.json'
 cp reversed.json "$evil"
-name_is_safe() { run "$1" "$COUPLET" "${@:2}" && harmless "$err" && has "$err" 'evil?]0;x?.json'; }
+name_is_safe() {
+    run "$1" "$COUPLET" "${@:2}" && harmless "$err" && has "$err" 'evil?]0;x?.json' && lacks "$err" '.json: evil'
+}
 check 'a name: check' name_is_safe 1 check "$evil"
 check 'a name: render' name_is_safe 1 render "$evil" -o out.png
 check 'a name: lines' name_is_safe 1 lines "$evil"

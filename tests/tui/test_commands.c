@@ -118,6 +118,9 @@ static void messages_lose_what_is_said_before(void **state) {
     assert_string_equal(bare_message("b.json", &error), "a.json: regions[2].weight: must be 0 or more");
     cpl_error plain = {.message = "a.json: cannot be read"};
     assert_string_equal(bare_message("a.json", &plain), "cannot be read");
+    cpl_error safe = {.message = "b?[1m: cannot be read"};
+    assert_string_equal(bare_message("b\033[1m", &safe), "cannot be read");
+    assert_string_equal(bare_message("b", &safe), "b?[1m: cannot be read");
 }
 
 static void lines_become_warnings(void **state) {

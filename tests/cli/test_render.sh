@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# `couplet render` with the built-in model: the same bytes each time, options that override, what stands in the PNG, and
+# that nothing is written when it fails or is interrupted.
+# shellcheck source=tests/cli/lib.sh
+. "$(dirname "$0")/lib.sh"
+pngdiff=$BUILD/tests/e2e/pngdiff
+
+cat >two.json <<'END'
+{"couplet": 1, "regions": [
+  {"rect": [0, 0.5, 0, 1], "prompt": "a cat, night sky"},
+  {"rect": [0.5, 1, 0, 1], "prompt": "a sun, sunset"}],
+ "sampling": {"steps": 4, "seed": 42}}
+END
+sed 's/"steps": 4, "seed": 42/"steps": 3, "seed": 7, "cfg": 2.5, "sampler": "dpmpp_2m", "schedule": "normal"/' two.json |
+    sed 's/"couplet": 1,/"couplet": 1, "canvas": {"width": 64, "height": 96},/' >other.json
+sed 's/"seed": 42/"seed": -1/' two.json >drawn.json
+sed 's/"steps": 4/"steps": 1000/' two.json >long.json
+sed 's/a sun, sunset/a zeppelin/' two.json >unknown.json
+
+renders() { # renders OUT ARGUMENT...: the path on stdout
+    run 0 "$COUPLET" render -o "$@" && [ "$(cat "$out")" = "$1" ] && [ -s "$1" ]
+}
+check 'render prints the path' renders a.png two.json
+no_bar() { lacks "$err" 'step ' && harmless "$err"; }
+check 'no progress bar where stderr is no terminal' no_bar
+again() { renders b.png two.json && cmp a.png b.png; }
+check 'twice: the same bytes' again
+quiet() { run 0 "$COUPLET" render --quiet two.json -o q.png && empty "$out" && empty "$err" && cmp a.png q.png; }
+check '--quiet: nothing is printed' quiet
+threads() {
+    renders t1.png two.json --threads 1 && renders t2.png two.json --threads 2 && run 0 "$pngdiff" --most 1 t1.png t2.png
+}
+check 'threads 1 and 2: at most 1 of 255 apart' threads
+not_the_same() { renders c.png "$@" && ! cmp -s a.png c.png && ! "$pngdiff" --most 1 a.png c.png >/dev/null 2>&1; }
+check 'another seed: another picture' not_the_same two.json --seed 43
+check 'another layout: another picture' not_the_same unknown.json
+overridden() {
+    renders o1.png other.json && renders o2.png two.json --steps 3 --seed 7 --cfg 2.5 --sampler dpmpp_2m --schedule normal \
+        --size 64x96 && run 0 "$pngdiff" --most 0 o1.png o2.png
+}
+check 'options override the layout' overridden
+sized() { run 0 "$COUPLET" show o1.png && has "$out" 'o1.png: 64x96 pixels, made by couplet'; }
+check 'the size is the canvas' sized
+
+infotext() {
+    run 0 "$COUPLET" show a.png && has "$out" 'a cat, night sky' && has "$out" 'Steps: 4' && has "$out" 'Seed: 42' &&
+        has "$out" 'Sampler: Euler' && has "$out" 'Size: 128x128'
+}
+check 'the infotext is inside' infotext
+inside() { renders d.png a.png && cmp a.png d.png; }
+check 'a picture is rendered again from the layout inside' inside
+override_inside() { renders o3.png o2.png && cmp o2.png o3.png; }
+check 'the layout inside has the overridden values' override_inside
+
+drawn() {
+    run 0 "$COUPLET" render drawn.json -o r.png && seed=$(sed -n 's/^couplet: seed //p' "$err") && [ -n "$seed" ] &&
+        "$COUPLET" show r.png | grep -q "Seed: $seed," && renders r2.png two.json --seed "$seed" &&
+        run 0 "$pngdiff" --most 0 r.png r2.png
+}
+check 'seed -1 draws one, tells it and records it' drawn
+warned() { renders u.png unknown.json && has "$err" 'unknown.json: regions[1]: warning: the model does not know: zeppelin'; }
+check 'an unknown word is a warning' warned
+
+stats_out() {
+    run 0 "$COUPLET" render two.json -o s.png --stats - && has "$out" '"step_allocations": 0' && lacks "$out" s.png &&
+        cp "$out" s.json && run 0 "$COUPLET" stats s.json && has "$out" 'step_allocations'
+}
+check '--stats -: steps after the first allocate nothing' stats_out
+stats_file() { renders s.png two.json --stats st.json && has st.json '"steps": 4'; }
+check '--stats FILE' stats_file
+dump() { mkdir dump && renders s.png two.json --dump dump && [ -n "$(ls dump)" ]; }
+check '--dump DIR' dump
+
+cuda() { run 1 "$COUPLET" render two.json -o x.png --device cuda && lines_in "$err" 1 && has "$err" cuda && absent x.png; }
+if "$COUPLET" info | grep -q 'cuda: not usable'; then check '--device cuda without one: an error' cuda; fi
+tokenizer() { run 1 "$COUPLET" render two.json -o x.png --tokenizer nowhere && has "$err" nowhere && lines_in "$err" 1 && absent x.png; }
+check 'a tokenizer that is not there' tokenizer
+
+# The old picture stays when the new one does not come.
+kept() {
+    cp a.png old.png
+    run 1 "$COUPLET" render two.json -o old.png --model nowhere && cmp a.png old.png
+}
+check 'a failed run leaves the old picture' kept
+interrupted() { # interrupted SIGNAL STATUS
+    local pid status
+    # A shell without job control starts what runs behind it with SIGINT ignored.
+    set -m
+    "$COUPLET" render long.json -o never.png >"$out" 2>"$err" </dev/null &
+    pid=$!
+    set +m
+    sleep 1
+    kill -"$1" $pid
+    wait $pid 2>/dev/null
+    status=$?
+    [ $status = "$2" ] || { echo "      status $status, not $2" && return 1; }
+    absent never.png && has "$err" 'cancelled' && [ -z "$(find . -name '*never*')" ]
+}
+check 'SIGINT: cancelled, no file, 130' interrupted INT 130
+check 'SIGTERM: cancelled, no file, 143' interrupted TERM 143
+
+if localedef -i de_DE -f UTF-8 "$work/de_DE.UTF-8" 2>/dev/null; then
+    german() {
+        env LOCPATH="$work" LC_ALL=de_DE.UTF-8 "$COUPLET" render other.json -o g.png --cfg 2.5 --stats g.json >/dev/null 2>&1 &&
+            renders p.png other.json --cfg 2.5 && cmp g.png p.png && run 0 "$COUPLET" stats g.json
+    }
+    check 'German: the same file' german
+fi
+if command -v script >/dev/null; then
+    bar() { run 0 script -qec "$COUPLET render two.json -o bar.png" /dev/null && has "$out" 'step 4/4' && has "$out" bar.png; }
+    check 'a progress bar on a terminal' bar
+fi
+finish
