@@ -14,6 +14,7 @@ typedef struct run {
     float *packed;     /* [sources][heads]: keys in blocks, values in rows */
     float *scratch;    /* [threads]: queries, scores, result, mix */
     size_t scratch_floats;
+    double products; /* about how many multiply-adds the run takes */
 } run;
 
 static size_t packed_keys(const run *r, const cpu_source *source) {
@@ -120,7 +121,7 @@ int cpu_cut_tiles(cpu_queries *tile, int tiles, int element, int group, int quer
 
 static void run_all(const run *r) {
     int heads = r->job->heads, packs = r->job->sources * heads, tiles = r->job->tiles * heads;
-#pragma omp parallel
+#pragma omp parallel if (r->products > CPU_SMALL_PRODUCTS)
     {
 #pragma omp for schedule(dynamic)
         for (int i = 0; i < packs; i++) pack(r, &r->job->source[i / heads], i % heads);
@@ -135,6 +136,7 @@ void cpu_attention_run(cpl_stream *s, cpu_attention_job *job) {
     size_t packed = 0;
     for (int i = 0; i < job->sources; i++) {
         cpu_source *source = &job->source[i];
+        r.products += 2.0 * source->keys * job->q->c * job->q->h * job->q->w;
         source->packed_k = packed;
         source->packed_v = packed += (size_t)job->heads * packed_keys(&r, source);
         packed += (size_t)job->heads * packed_values(&r, source);

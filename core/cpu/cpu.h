@@ -11,6 +11,10 @@
 #include "../memory/cache.h"
 #include "kernels.h"
 
+/* Below this many multiply-adds one thread is done before a second has woken. Either one thread works or all: OpenMP
+ * ends and starts threads when the size of its team changes, but not for a team of one. */
+#define CPU_SMALL_PRODUCTS 500e3
+
 typedef struct cpu_backend {
     cpl_backend base;
     int threads;

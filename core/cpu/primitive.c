@@ -6,6 +6,7 @@
 #include "../memory/alloc.h"
 #include "onednn.h"
 
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -288,8 +289,11 @@ static bool execute(cpu_stream *s, const primitive *p, dnnl_memory_t weights, co
     return !failed(error, status, "run a convolution");
 }
 
-void cpu_conv_run(cpl_stream *stream, const cpu_conv_key *key, const cpl_weight *w, const float *x, float *y) {
+void cpu_conv_run(cpl_stream *stream, cpu_conv_key *key, const cpl_weight *w, const float *x, float *y) {
     cpu_stream *s = (cpu_stream *)stream;
+    double products = (double)key->n * key->out_h * key->out_w * key->out * key->in * key->kh * key->kw;
+    key->threads = products < CPU_SMALL_PRODUCTS ? 1 : cpu_of(stream)->threads;
+    omp_set_num_threads(key->threads);
     cpl_error error;
     error.message[0] = '\0';
     primitive *p = primitive_get(s, key, &error);

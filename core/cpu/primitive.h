@@ -11,10 +11,11 @@ typedef struct cpu_conv_key {
     int kh, kw, stride;
     int pad_top, pad_left, pad_bottom, pad_right;
     int activation, add, bias; /* add: y holds what is added */
+    int threads;               /* filled in by cpu_conv_run: a primitive is cut for the threads it is made with */
 } cpu_conv_key;
 
 /* y = act(conv(x) + bias) (+ y). Shapes have been checked. */
-void cpu_conv_run(cpl_stream *s, const cpu_conv_key *key, const cpl_weight *w, const float *x, float *y);
+void cpu_conv_run(cpl_stream *s, cpu_conv_key *key, const cpl_weight *w, const float *x, float *y);
 
 bool cpu_engine_open(cpu_backend *b, cpl_error *error);
 void cpu_engine_close(cpu_backend *b);
