@@ -7,15 +7,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum input_type {
-    INPUT_NONE, INPUT_KEY, INPUT_MOUSE, INPUT_PASTE, INPUT_FOCUS, INPUT_REPLY
-} input_type;
+typedef enum input_type { INPUT_NONE, INPUT_KEY, INPUT_MOUSE, INPUT_PASTE, INPUT_FOCUS, INPUT_REPLY } input_type;
 
 /* Keys are Unicode code points; what has none stands above them. Ctrl-R is 0x12, Enter 13, Tab 9, Esc 27, Backspace 127. */
 enum {
     KEY_BASE_ = 0x110000,
-    K_UP, K_DOWN, K_LEFT, K_RIGHT, K_HOME, K_END, K_PAGE_UP, K_PAGE_DOWN, K_INSERT, K_DELETE, K_BACKTAB,
-    K_F1, K_F2, K_F3, K_F4, K_F5, K_F6, K_F7, K_F8, K_F9, K_F10, K_F11, K_F12
+    K_UP,
+    K_DOWN,
+    K_LEFT,
+    K_RIGHT,
+    K_HOME,
+    K_END,
+    K_PAGE_UP,
+    K_PAGE_DOWN,
+    K_INSERT,
+    K_DELETE,
+    K_BACKTAB,
+    K_F1,
+    K_F2,
+    K_F3,
+    K_F4,
+    K_F5,
+    K_F6,
+    K_F7,
+    K_F8,
+    K_F9,
+    K_F10,
+    K_F11,
+    K_F12
 };
 enum { INPUT_SHIFT = 1, INPUT_ALT = 2, INPUT_CTRL = 4 };
 
@@ -26,12 +45,12 @@ typedef struct input_event {
     uint32_t key;
     unsigned modifiers;
     mouse_action action;
-    int button;          /* 1 left, 2 middle, 3 right */
-    int column, row;     /* cells from 0 */
+    int button;      /* 1 left, 2 middle, 3 right */
+    int column, row; /* cells from 0 */
     bool focused;
-    char *text;          /* PASTE: UTF-8, owned; control characters other than newline and tab are gone */
-    char reply_kind;     /* REPLY: final byte: 'c' DA1, 't' window, 'S' graphics, 'y' mode, 'R' cursor */
-    char reply_prefix;   /* '?' or 0 */
+    char *text;            /* PASTE: UTF-8, owned; control characters other than newline and tab are gone */
+    char reply_kind;       /* REPLY: final byte: 'c' DA1, 't' window, 'S' graphics, 'y' mode, 'R' cursor */
+    char reply_prefix;     /* '?' or 0 */
     int value[16], values; /* REPLY: its numbers, missing ones -1 */
 } input_event;
 

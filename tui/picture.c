@@ -47,16 +47,16 @@ void picture_fit(const cpl_image *image, const term_caps *caps, int columns, int
 /* The source pixels under one destination pixel, along one axis, with weights in units of 1/count of a pixel. */
 typedef struct span {
     int first, last;
-    int64_t first_weight, last_weight, weight;
+    int64_t first_weight, last_weight, weight, total;
 } span;
 
 static span span_at(int at, int count, int source) {
     if (count >= source) { /* enlarging: the nearest one */
         int nearest = (int)(((int64_t)2 * at + 1) * source / ((int64_t)2 * count));
-        return (span){nearest, nearest, 1, 1, 1};
+        return (span){nearest, nearest, 1, 1, 1, 1};
     }
     int64_t from = (int64_t)at * source, to = from + source;
-    span s = {.first = (int)(from / count), .last = (int)((to - 1) / count), .weight = count};
+    span s = {.first = (int)(from / count), .last = (int)((to - 1) / count), .weight = count, .total = source};
     s.first_weight = (int64_t)(s.first + 1) * count - from;
     s.last_weight = to - (int64_t)s.last * count;
     return s;
@@ -67,14 +67,13 @@ static int64_t weight_at(const span *s, int i) {
 }
 
 static void average(const cpl_image *image, const span *x, const span *y, unsigned char *out) {
-    int64_t sum[3] = {0}, total = 0;
+    int64_t sum[3] = {0}, total = x->total * y->total;
     for (int row = y->first; row <= y->last; row++) {
         const unsigned char *in = image->rgb + ((size_t)row * (size_t)image->width + (size_t)x->first) * 3;
         int64_t row_weight = weight_at(y, row);
         for (int column = x->first; column <= x->last; column++, in += 3) {
             int64_t weight = row_weight * weight_at(x, column);
             for (int c = 0; c < 3; c++) sum[c] += weight * in[c];
-            total += weight;
         }
     }
     for (int c = 0; c < 3; c++) out[c] = (unsigned char)((sum[c] + total / 2) / total);
@@ -114,7 +113,7 @@ bool text_add(text_buffer *text, const char *format, ...) {
 
 bool text_add_bytes(text_buffer *text, const char *bytes, size_t count) {
     if (text->failed) return false;
-    if (text->size + count + 1 > text->room) {
+    if (!text->bytes || text->size + count + 1 > text->room) {
         size_t room = (text->size + count + 1) * 2;
         char *grown = realloc(text->bytes, room);
         text->failed = !grown;

@@ -12,7 +12,11 @@
 void picture_fit(const cpl_image *image, const term_caps *caps, int columns, int rows, int *width_px, int *height_px);
 cpl_image *picture_scale(const cpl_image *image, int width, int height); /* area average down, nearest up */
 
-typedef struct picture_sixel { char *bytes; size_t size; int width, height; } picture_sixel; /* ESC P ... ESC \ */
+typedef struct picture_sixel {
+    char *bytes;
+    size_t size;
+    int width, height;
+} picture_sixel; /* ESC P ... ESC \ */
 /* Scales and encodes. colors: 16..256; diffuse: Floyd-Steinberg. */
 bool picture_encode(const cpl_image *image, int width_px, int height_px, int colors, bool diffuse, picture_sixel *out,
                     cpl_error *error);
@@ -23,7 +27,10 @@ bool picture_paint(term *t, const picture_sixel *sixel, int row, int column);
 
 /* One cell of the fallback: two pixels a cell (upper half block), or a shade of gray as a character. With colours but
  * without UTF-8 both halves are equal: a blank on that background. */
-typedef struct picture_cell { unsigned char top[3], bottom[3]; char shade; } picture_cell;
+typedef struct picture_cell {
+    unsigned char top[3], bottom[3];
+    char shade;
+} picture_cell;
 /* cells: rows * columns, owned by the caller; *used_columns, *used_rows: the part that the picture takes. */
 bool picture_cells(const cpl_image *image, const term_caps *caps, int columns, int rows, picture_cell *cells,
                    int *used_columns, int *used_rows);

@@ -11,14 +11,16 @@ static const unsigned char ANSI[16][3] = {
     {0, 205, 205}, {229, 229, 229}, {127, 127, 127}, {255, 0, 0},     {0, 255, 0}, {255, 255, 0},
     {92, 92, 255}, {255, 0, 255},   {0, 255, 255},   {255, 255, 255},
 };
-static const int CUBE[6] = {0, 95, 135, 175, 215, 255};
+static const unsigned char CUBE[6] = {0, 95, 135, 175, 215, 255};
 static const char SHADES[] = " .:-=+*#%@";
 static const int BAYER[4][4] = {{0, 8, 2, 10}, {12, 4, 14, 6}, {3, 11, 1, 9}, {15, 7, 13, 5}};
 
-/* The eye sees differences of green best and of blue least. */
-static int distance(const unsigned char a[3], int r, int g, int b) {
-    int dr = a[0] - r, dg = a[1] - g, db = a[2] - b;
-    return 2 * dr * dr + 4 * dg * dg + db * db;
+/* By plain distance the nearest of few colours is nearly always a grey, and a picture loses what it shows: hue counts for
+ * more than lightness here. */
+static int distance(const unsigned char a[3], const unsigned char b[3]) {
+    int dr = a[0] - b[0], dg = a[1] - b[1], db = a[2] - b[2];
+    int light = (2 * dr + 5 * dg + db) / 8, red = dr - light, blue = db - light;
+    return light * light + 2 * red * red + blue * blue;
 }
 
 static int cube_step(int value) {
@@ -31,15 +33,16 @@ static int cube_step(int value) {
 int picture_xterm256(const unsigned char rgb[3]) {
     int r = cube_step(rgb[0]), g = cube_step(rgb[1]), b = cube_step(rgb[2]);
     int mean = (rgb[0] + rgb[1] + rgb[2]) / 3, grey = mean < 8 ? 0 : mean > 238 ? 23 : (mean - 3) / 10;
-    int level = 8 + 10 * grey;
-    bool use_grey = distance(rgb, level, level, level) < distance(rgb, CUBE[r], CUBE[g], CUBE[b]);
+    unsigned char level = (unsigned char)(8 + 10 * grey), greys[3] = {level, level, level};
+    unsigned char cube[3] = {CUBE[r], CUBE[g], CUBE[b]};
+    bool use_grey = distance(rgb, greys) < distance(rgb, cube);
     return use_grey ? 232 + grey : 16 + 36 * r + 6 * g + b;
 }
 
 int picture_ansi(const unsigned char rgb[3], int colors) {
-    int best = 0, best_distance = distance(rgb, 0, 0, 0);
+    int best = 0, best_distance = distance(rgb, ANSI[0]);
     for (int i = 1; i < (colors >= 16 ? 16 : 8); i++) {
-        int d = distance(rgb, ANSI[i][0], ANSI[i][1], ANSI[i][2]);
+        int d = distance(rgb, ANSI[i]);
         if (d >= best_distance) continue;
         best = i;
         best_distance = d;
@@ -49,7 +52,7 @@ int picture_ansi(const unsigned char rgb[3], int colors) {
 
 /* Ordered dithering: stable from frame to frame, where error diffusion would crawl. */
 static void dither(unsigned char *rgb, int x, int y, int colors) {
-    int offset = (BAYER[y & 3][x & 3] * 2 - 15) * 5;
+    int offset = (BAYER[y & 3][x & 3] * 2 - 15) * (colors >= 16 ? 2 : 4);
     unsigned char moved[3];
     for (int c = 0; c < 3; c++) {
         int value = rgb[c] + offset;

@@ -46,9 +46,8 @@ static bool await_fence(term *t, int limit_ms) {
 }
 
 static bool start_screen(term *t, char *why, size_t why_size) {
-    t->out = fopen("/dev/tty", "we");
-    t->in = fopen("/dev/tty", "re");
-    if (t->out && t->in) t->screen = newterm(NULL, t->out, t->in);
+    t->file = fopen("/dev/tty", "r+e");
+    if (t->file) t->screen = newterm(NULL, t->file, t->file);
     if (!t->screen) {
         snprintf(why, why_size, "cannot draw on this terminal (TERM=%s)", t->caps.name);
         return false;
@@ -134,8 +133,7 @@ void term_close(term *t) {
         endwin();
         delscreen(t->screen);
     }
-    if (t->out) fclose(t->out);
-    if (t->in) fclose(t->in);
+    if (t->file) fclose(t->file);
     tty_restore(&t->tty);
     term_crash_disarm();
     term_signals_give_back();
@@ -274,7 +272,8 @@ void term_poll(term *t, term_wait *others, int count, int timeout_ms) {
         int64_t left = t->tty.last_byte_ms + TERM_ESCAPE_MS - term_clock_ms();
         if (timeout_ms < 0 || left < timeout_ms) timeout_ms = left > 0 ? (int)left : 0;
     }
-    int ready = poll(fds, (nfds_t)(OWN + count), timeout_ms);
+    nfds_t watched = OWN + (nfds_t)count;
+    int ready = poll(fds, watched, timeout_ms);
     for (int i = 0; i < count; i++) others[i].readable = ready > 0 && fds[OWN + i].revents != 0;
     if (ready > 0 && fds[1].revents) term_signals_drain();
     take_signals(t);

@@ -6,15 +6,15 @@
 #include "input.h"
 
 typedef struct term_caps {
-    bool sixel;            /* DA1 says so */
-    bool sync_updates;     /* mode 2026 */
+    bool sixel;                  /* DA1 says so */
+    bool sync_updates;           /* mode 2026 */
     int cell_width, cell_height; /* pixels; 10x20 where nothing told */
     bool cell_known;
-    int sixel_registers;   /* 256 unless told otherwise, at most 256 */
+    int sixel_registers;                   /* 256 unless told otherwise, at most 256 */
     int sixel_max_width, sixel_max_height; /* 1000 x 1000 unless told otherwise */
-    int colors;            /* of text: 0 (NO_COLOR, --color never, monochrome), 8, 16, 256, or 1 << 24 */
+    int colors; /* of text: 0 (NO_COLOR, --color never, monochrome), 8, 16, 256, or 1 << 24 */
     bool utf8;
-    char name[64];         /* TERM */
+    char name[64]; /* TERM */
 } term_caps;
 
 typedef enum color_choice { COLOR_AUTO, COLOR_ALWAYS, COLOR_NEVER } color_choice;
@@ -28,13 +28,16 @@ const term_caps *term_capabilities(const term *t);
 /* The same questions without ncurses, for `couplet show|map|info`; false: no tty, caps hold safe values. */
 bool term_query(color_choice color, term_caps *caps);
 
-typedef struct term_wait { int fd; bool readable; } term_wait; /* other descriptors to wait for */
+typedef struct term_wait {
+    int fd;
+    bool readable;
+} term_wait; /* other descriptors to wait for */
 /* Waits for input, signals or the descriptors, at most timeout_ms (-1: for ever). */
 void term_poll(term *t, term_wait *others, int count, int timeout_ms);
-bool term_next(term *t, input_event *event);     /* the next input event, if one is there; REPLYs are handled inside */
-bool term_resized(term *t);                      /* once after each SIGWINCH: ncurses knows the new size, caps are fresh */
-int term_quit_signal(const term *t);             /* SIGTERM, SIGHUP, SIGINT from outside; 0: none */
-void term_suspend(term *t);                      /* Ctrl-Z: gives the terminal back, stops, takes it again */
+bool term_next(term *t, input_event *event); /* the next input event, if one is there; REPLYs are handled inside */
+bool term_resized(term *t);                  /* once after each SIGWINCH: ncurses knows the new size, caps are fresh */
+int term_quit_signal(const term *t);         /* SIGTERM, SIGHUP, SIGINT from outside; 0: none */
+void term_suspend(term *t);                  /* Ctrl-Z: gives the terminal back, stops, takes it again */
 /* All output outside ncurses goes through here (after refresh()); short writes and EINTR are dealt with. */
 bool term_write(term *t, const char *bytes, size_t count);
 uint64_t term_bytes_written(const term *t);

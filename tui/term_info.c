@@ -5,11 +5,12 @@
 
 #include "term_info.h"
 
+#include <stdint.h>
 #include <string.h>
 
 static void append(char *out, size_t size, const char *capability) {
     const char *text = tigetstr(capability);
-    if (!text || text == (const char *)-1) return;
+    if (!text || (intptr_t)text == -1) return; /* -1: not a string capability */
     /* Padding such as $<5> is for hardware of another age; a crash handler cannot wait for it. */
     size_t used = strlen(out);
     for (; *text && used + 1 < size; text++) {
@@ -31,7 +32,7 @@ void term_info_read(const char *name, term_info *info) {
     info->colors = tigetnum("colors");
     if (info->colors < 0) info->colors = 0;
     const char *address = tigetstr("cup");
-    info->known = address && address != (const char *)-1;
+    info->known = address && (intptr_t)address != -1;
     append(info->leave, sizeof info->leave, "sgr0");
     append(info->leave, sizeof info->leave, "op");
     append(info->leave, sizeof info->leave, "rmkx");

@@ -49,8 +49,8 @@ struct term {
     term_caps caps;
     term_answers answers;
     term_info info;
-    void *screen;   /* SCREEN of ncurses */
-    FILE *out, *in; /* ncurses' own, owned */
+    void *screen; /* SCREEN of ncurses */
+    FILE *file;   /* owned: the tty as ncurses has it, blocking */
     int wake_fd, quit_signal;
     bool started, resized;
     input_event queue[TERM_QUEUE]; /* ring of events that wait for term_next */

@@ -52,6 +52,13 @@ static void drain(input_parser *parser, bool idle, char *out, size_t size) {
     }
 }
 
+/* Bytes of a stream: no NUL goes with them. */
+static size_t put(char *to, const char *piece) {
+    size_t count = strlen(piece);
+    for (size_t i = 0; i < count; i++) to[i] = piece[i];
+    return count;
+}
+
 static void expect(const char *bytes, size_t count, bool idle, const char *events) {
     char out[4096] = "";
     input_parser *parser = input_parser_new();
@@ -123,8 +130,8 @@ static void pastes(void **state) {
     char *bytes = malloc(big);
     assert_non_null(bytes);
     memset(bytes, 'x', big);
-    memcpy(bytes, "\033[200~", 6);
-    memcpy(bytes + big - 7, "\033[201~k", 7);
+    put(bytes, "\033[200~");
+    put(bytes + big - 7, "\033[201~k");
     input_parser *parser = input_parser_new();
     input_event event;
     assert_true(input_feed(parser, bytes, big));
@@ -163,7 +170,7 @@ static void unknown_is_swallowed(void **state) {
 
     char bytes[4000] = "\033[";
     memset(bytes + 2, '7', 3000);
-    memcpy(bytes + 3002, "mk", 2);
+    put(bytes + 3002, "mk");
     expect(bytes, 3004, true, "k ");
     static char string[70000] = "\033]";
     memset(string + 2, 'x', sizeof string - 2);
@@ -189,9 +196,7 @@ static size_t random_bytes(char *bytes, size_t room) {
         if (dice == 0) {
             bytes[count++] = (char)next_random();
         } else {
-            const char *piece = PIECE[next_random() % (sizeof PIECE / sizeof PIECE[0])];
-            memcpy(bytes + count, piece, strlen(piece));
-            count += strlen(piece);
+            count += put(bytes + count, PIECE[next_random() % (sizeof PIECE / sizeof PIECE[0])]);
         }
     }
     return count;
