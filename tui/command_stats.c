@@ -43,8 +43,7 @@ static void print_value(const cJSON *item, int depth) {
     } else if (cJSON_IsBool(item)) {
         fputs(cJSON_IsTrue(item) ? "yes" : "no", stdout);
     } else if (depth < DEEPEST) {
-        const cJSON *child;
-        cJSON_ArrayForEach(child, item) {
+        for (const cJSON *child = item->child; child; child = child->next) {
             if (child != item->child) fputs(", ", stdout);
             if (child->string) print_safe(child->string);
             if (child->string) putchar(' ');
@@ -67,8 +66,8 @@ int command_stats(const arguments *a) {
     cJSON *root = cJSON_Parse(text);
     bool is_object = cJSON_IsObject(root);
     if (is_object && a->json) fputs(text, stdout);
-    const cJSON *item;
-    if (is_object && !a->json) cJSON_ArrayForEach(item, root) print_row(item);
+    const cJSON *item = is_object && !a->json ? root->child : NULL;
+    for (; item; item = item->next) print_row(item);
     cJSON_Delete(root);
     free(text);
     return is_object ? 0 : say("%s is not a statistics file: not a JSON object", file);

@@ -29,7 +29,10 @@ static char *section(const char *heading) {
     char begin[64];
     snprintf(begin, sizeof begin, "\n.Sh %s\n", heading);
     const char *from = strstr(page, begin);
-    if (!from) fail_msg(PAGE " has no section %s", heading);
+    if (!from) {
+        fail_msg(PAGE " has no section %s", heading);
+        return NULL;
+    }
     from += strlen(begin) - 1;
     const char *to = strstr(from, "\n.Sh ");
     return strndup(from, to ? (size_t)(to - from) + 1 : strlen(from));

@@ -191,7 +191,8 @@ static void help_names_everything(void **state) {
             char name[40];
             snprintf(name, sizeof name, "--%s ", option_table[i].name);
             bool expected = option_table[i].commands & (1u << c);
-            if ((strstr(strstr(text, "Options:"), name) != NULL) != expected) fail_msg("%s in help of command %d", name, c);
+            if ((strstr(strstr(text, "Options:"), name) != NULL) != expected)
+                fail_msg("%s in help of command %d", name, c);
         }
         for (int i = 0; i < COMMAND_COUNT && c == COMMAND_EDIT; i++)
             if (command_table[i].name) assert_non_null(strstr(text, command_table[i].summary));
