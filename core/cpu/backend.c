@@ -71,6 +71,7 @@ static void close_backend(cpl_backend *backend) {
     if (!backend) return;
     cpu_backend *b = (cpu_backend *)backend;
     cpu_engine_close(b);
+    cpu_idle_team_free(b->idle_team);
     pthread_mutex_destroy(&b->packing);
     free(b);
 }
@@ -91,6 +92,7 @@ static cpl_backend *open_backend(const cpl_backend_config *config, cpl_error *er
     b->threads = config->threads ? config->threads : usable_threads();
     b->pool_budget = config->pool_budget;
     b->kernels = cpu_kernels_pick();
+    b->idle_team = cpu_idle_team_new();
     pthread_mutex_init(&b->packing, NULL);
     if (cpu_engine_open(b, error)) return &b->base;
     close_backend(&b->base);

@@ -9,6 +9,7 @@
 
 #include "../backend.h"
 #include "../memory/cache.h"
+#include "idle_team.h"
 #include "kernels.h"
 
 /* Below this many multiply-adds one thread is done before a second has woken. Either one thread works or all: OpenMP
@@ -19,6 +20,7 @@ typedef struct cpu_backend {
     cpl_backend base;
     int threads;
     size_t pool_budget;
+    cpu_idle_team *idle_team;   /* owned, may be NULL */
     const cpu_kernels *kernels; /* borrowed: the best set this processor runs */
     void *engine;               /* owned by primitive.c */
     pthread_mutex_t packing;    /* guards the packed forms of all weights */

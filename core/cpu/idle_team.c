@@ -1,0 +1,79 @@
+/* idle_team.c: keeps OpenMP from burning the processor while it waits.
+ *
+ * libgomp's threads spin for milliseconds at the end of each parallel region, hundreds of regions a step. On a machine
+ * whose cores are all free that is right; where another program wants one of them the spinning threads wait for each
+ * other's time slices, and a step of 14 ms takes 600 and more (measured). libgomp spins only briefly as soon as it
+ * manages more threads than there are processors, so one more team is kept that never works: its threads sleep. There
+ * is no call to ask for the same, and the environment variable (GOMP_SPINCOUNT) is read before main. */
+#include "idle_team.h"
+#include "../memory/alloc.h"
+
+#include <omp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+struct cpu_idle_team {
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool formed, dismissed;
+};
+
+static void set(cpu_idle_team *team, bool *flag) {
+    pthread_mutex_lock(&team->mutex);
+    *flag = true;
+    pthread_cond_broadcast(&team->changed);
+    pthread_mutex_unlock(&team->mutex);
+}
+
+static void await(cpu_idle_team *team, const bool *flag) {
+    pthread_mutex_lock(&team->mutex);
+    while (!*flag) pthread_cond_wait(&team->changed, &team->mutex);
+    pthread_mutex_unlock(&team->mutex);
+}
+
+static void *idle(void *argument) {
+    cpu_idle_team *team = argument;
+    int members = 0;
+#pragma omp parallel reduction(+ : members)
+    members++;
+    (void)members;
+    set(team, &team->formed);
+    await(team, &team->dismissed);
+    return NULL;
+}
+
+static int start_without_signals(cpu_idle_team *team) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals belong to the program's own threads */
+    int status = pthread_create(&team->thread, NULL, idle, team);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return status;
+}
+
+cpu_idle_team *cpu_idle_team_new(void) {
+    /* one thread alone has nobody to wait for */
+    cpu_idle_team *team = omp_get_max_threads() > 1 ? cpl_alloc(1, sizeof *team, NULL) : NULL;
+    if (!team) return NULL;
+    pthread_mutex_init(&team->mutex, NULL);
+    pthread_cond_init(&team->changed, NULL);
+    if (start_without_signals(team) == 0) {
+        await(team, &team->formed);
+        return team;
+    }
+    pthread_cond_destroy(&team->changed);
+    pthread_mutex_destroy(&team->mutex);
+    free(team);
+    return NULL;
+}
+
+void cpu_idle_team_free(cpu_idle_team *team) {
+    if (!team) return;
+    set(team, &team->dismissed);
+    pthread_join(team->thread, NULL);
+    pthread_cond_destroy(&team->changed);
+    pthread_mutex_destroy(&team->mutex);
+    free(team);
+}
