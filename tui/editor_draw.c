@@ -41,7 +41,7 @@ static void picture_title(const editor *e) {
     }
     if (!e->picture.there) return;
     bool current = editor_picture_current(e);
-    at = title_part(e, at, current ? STYLE_GOOD : STYLE_WARNING, current ? "current" : "of an earlier layout");
+    at = title_part(e, at, current ? STYLE_GOOD : STYLE_WARNING, current ? " current" : " of an earlier layout");
     snprintf(text, sizeof text, " seed %lld", (long long)made->seed);
     at = title_part(e, at, STYLE_TITLE, text);
     snprintf(text, sizeof text, " %d steps", made->steps);
@@ -78,7 +78,7 @@ static void draw_picture(editor *e) {
 
 #define HELP_KEYS 20
 
-static int help_width(const editor *e) { return e->windows.columns < 84 ? e->windows.columns - 4 : 80; }
+static int help_width(const editor *e) { return e->windows.columns < 104 ? e->windows.columns - 4 : 100; }
 int editor_help_page(const editor *e) { return e->windows.rows - 6; }
 
 typedef struct help_line {
@@ -164,6 +164,20 @@ static void draw_panes(editor *e) {
     if (e->help) editor_draw_help(e);
 }
 
+/* ncurses likes to scroll what moved up or down, and would scroll the picture with it, of which it knows nothing. Handed
+ * over row by row it never sees that a line has moved. */
+static void refresh_rows(void) {
+    untouchwin(stdscr);
+    leaveok(stdscr, TRUE);
+    for (int r = 0; r < LINES; r++) {
+        touchline(stdscr, r, 1);
+        wnoutrefresh(stdscr);
+        doupdate();
+    }
+    leaveok(stdscr, FALSE);
+    refresh();
+}
+
 void editor_draw(editor *e) {
     editor_arrange(e);
     e->cursor_row = -1;
@@ -172,12 +186,13 @@ void editor_draw(editor *e) {
         draw_card(e);
     else
         draw_panes(e);
-    /* The help screen cut holes into the picture below it. */
-    if (e->overlay_drawn && !e->help) preview_touched(&e->preview);
-    e->overlay_drawn = e->help;
+    preview_hide(&e->preview, e->help);
     preview_erase(&e->preview, e->term);
     curs_set(e->cursor_row >= 0 ? 1 : 0);
     if (e->cursor_row >= 0) move(e->cursor_row, e->cursor_column);
-    refresh();
+    if (e->preview.painted.rows)
+        refresh_rows();
+    else
+        refresh();
     e->changed = false;
 }

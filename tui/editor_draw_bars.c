@@ -251,6 +251,24 @@ static bool draw_row_warning(const editor *e, int row, int column, int columns) 
     return true;
 }
 
+/* A message that is too long for one line takes the settings line too, until the next key. */
+static void draw_error(const editor *e) {
+    window w = e->windows.status;
+    ink with = theme_ink(&e->theme, STYLE_ERROR);
+    const char *text = e->message;
+    int columns = w.columns - 2;
+    draw_fill(w.row, 0, 1, w.columns, with);
+    if (text_columns(text) > columns) {
+        size_t size = text_fit(text, columns, NULL);
+        while (size && text[size] != ' ') size--;
+        if (!size) size = text_fit(text, columns, NULL);
+        draw_fill(w.row - 1, 0, 1, w.columns, with);
+        draw_format(&e->theme, w.row - 1, 1, columns, with, "%.*s", (int)size, text);
+        text += size + (text[size] == ' ');
+    }
+    draw_text(&e->theme, w.row, 1, columns, with, text);
+}
+
 void editor_draw_status(editor *e) {
     window w = e->windows.status;
     bool line = e->typing == TYPING_COMMAND || e->typing == TYPING_SAVE_AS || e->typing == TYPING_PNG;
@@ -259,8 +277,7 @@ void editor_draw_status(editor *e) {
         return;
     }
     if (e->tone == TONE_ERROR) {
-        draw_fill(w.row, 0, 1, w.columns, theme_ink(&e->theme, STYLE_ERROR));
-        draw_text(&e->theme, w.row, 1, w.columns - 2, theme_ink(&e->theme, STYLE_ERROR), e->message);
+        draw_error(e);
         return;
     }
     int at = draw_text(&e->theme, w.row, 0, w.columns, theme_ink(&e->theme, STYLE_BADGE), badge(e)) + 1;
@@ -275,9 +292,10 @@ void editor_draw_status(editor *e) {
         static const char question[] = "The layout has unsaved changes.  ";
         at += draw_text(&e->theme, w.row, at, columns, theme_ink(&e->theme, STYLE_STRONG), question);
         draw_hints(e, w.row, at, w.columns - at - 1);
-    } else if (e->tone == TONE_INFO) {
-        draw_text(&e->theme, w.row, at, columns, theme_ink(&e->theme, STYLE_TEXT), e->message);
-    } else if (e->typing || e->help || !draw_row_warning(e, w.row, at, columns)) {
+    } else if (e->tone == TONE_INFO || e->tone == TONE_WARNING) {
+        style with = e->tone == TONE_WARNING ? STYLE_WARNING : STYLE_TEXT;
+        draw_text(&e->theme, w.row, at, columns, theme_ink(&e->theme, with), e->message);
+    } else if (e->typing || e->help || e->focus == PANE_SETTINGS || !draw_row_warning(e, w.row, at, columns)) {
         draw_hints(e, w.row, at, columns);
     }
 }

@@ -5,12 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DIM 0.34 /* of a region's colour, as its area's background */
-#define DIM_SELECTED 0.58
-
-static void scale(const unsigned char rgb[3], double by, unsigned char out[3]) {
-    for (int c = 0; c < 3; c++) out[c] = (unsigned char)(rgb[c] * by + 0.5);
-}
+#define AREA 95 /* the strongest of red, green and blue in a region's area */
+#define AREA_SELECTED 135
 
 /* Towards white, for lines and text on a dark area of the same colour. */
 static void lighten(const unsigned char rgb[3], double by, unsigned char out[3]) {
@@ -19,8 +15,38 @@ static void lighten(const unsigned char rgb[3], double by, unsigned char out[3])
 
 static bool filled(const editor *e) { return e->theme.colors >= 256; }
 
-static void area_color(const canvas_cell *cell, unsigned char out[3]) {
-    scale(cell->rgb, cell->selected ? DIM_SELECTED : DIM, out);
+/* The hue of a colour with its strongest part at `strongest`. */
+static void tone_down(const unsigned char rgb[3], int strongest, unsigned char out[3]) {
+    int least = 255, most = 1;
+    for (int c = 0; c < 3; c++) least = rgb[c] < least ? rgb[c] : least;
+    least = least * 17 / 20;
+    for (int c = 0; c < 3; c++) most = rgb[c] - least > most ? rgb[c] - least : most;
+    for (int c = 0; c < 3; c++) out[c] = (unsigned char)((rgb[c] - least) * strongest / most);
+}
+
+/* How far the terminal's nearest colour is from the hue that was meant, whatever its brightness. */
+static int hue_error(const theme *t, const unsigned char rgb[3]) {
+    unsigned char shown[3];
+    int most = 1, most_shown = 1, error = 0;
+    theme_shown(t, rgb, shown);
+    for (int c = 0; c < 3; c++) most = rgb[c] > most ? rgb[c] : most;
+    for (int c = 0; c < 3; c++) most_shown = shown[c] > most_shown ? shown[c] : most_shown;
+    for (int c = 0; c < 3; c++) error += abs(255 * rgb[c] / most - 255 * shown[c] / most_shown);
+    return error;
+}
+
+/* A region's area is a dark tone of its colour. Darkening alone ends in the greys of 256-colour terminals, whose cube has
+ * nothing between 0 and 95: so the hue is purified first, and of a few tones the one is taken that the cube meets best. */
+static void area_color(const editor *e, const canvas_cell *cell, unsigned char out[3]) {
+    int base = cell->selected ? AREA_SELECTED : AREA, best = -1;
+    for (int strongest = base; strongest <= base + 40; strongest += 20) {
+        unsigned char tried[3];
+        tone_down(cell->rgb, strongest, tried);
+        int error = hue_error(&e->theme, tried);
+        if (best >= 0 && error >= best - 40) continue; /* brighter only for a clear gain */
+        best = error;
+        memcpy(out, tried, 3);
+    }
 }
 
 static void draw_hole(const editor *e, int row, int column) {
@@ -35,7 +61,7 @@ static void draw_border(const editor *e, const canvas_cell *cell, int row, int c
     bool selected = cell->border == e->state.selected;
     unsigned char line[3], area[3];
     lighten(color, selected ? 0.55 : 0.0, line);
-    area_color(cell, area);
+    area_color(e, cell, area);
     bool background = filled(e) && (cell->covers || cell->background);
     ink with = theme_rgb(&e->theme, filled(e) ? line : color, background ? area : NULL, selected);
     draw_glyph(&e->theme, row, column, with, theme_line(&e->theme, cell->lines, selected));
@@ -44,7 +70,7 @@ static void draw_border(const editor *e, const canvas_cell *cell, int row, int c
 static void draw_area(const editor *e, const canvas_cell *cell, int row, int column) {
     unsigned char area[3], dot[3];
     const char *mark = cell->grid ? theme_glyph(&e->theme, GLYPH_GRID) : " ";
-    area_color(cell, area);
+    area_color(e, cell, area);
     if (filled(e)) {
         lighten(area, 0.3, dot);
         draw_glyph(&e->theme, row, column, theme_rgb(&e->theme, dot, area, false), mark);
@@ -81,7 +107,7 @@ static void draw_over(const editor *e, const canvas_cell *cells, int row, int co
         memcpy(one, text, step);
         one[step] = '\0';
         unsigned char area[3];
-        area_color(&cells[row * w.columns + column], area);
+        area_color(e, &cells[row * w.columns + column], area);
         ink with = filled(e) ? theme_rgb(&e->theme, light, area, bold)
                              : theme_ink(&e->theme, bold ? STYLE_STRONG : STYLE_TEXT);
         draw_text(&e->theme, w.row + row, w.column + column, width, with, one);
@@ -113,7 +139,7 @@ static void draw_label(const editor *e, const canvas_cell *cells, const canvas_l
     int used = draw_text(&e->theme, w.row + label->row, w.column + label->column, label->columns, with, number);
     const char *text = state_prompt(&e->state, label->region);
     for (int r = 0; r < label->rows && *text; r++) {
-        int at = r ? 0 : used + 1, room = label->columns - at;
+        int at = r && label->columns < 16 ? 1 : used + 1, room = label->columns - at;
         bool last = r == label->rows - 1;
         size_t size = last ? text_fit(text, room, NULL) : line_of(text, room);
         if (room < 3 || !size) continue;
@@ -135,9 +161,9 @@ static void draw_title(const editor *e) {
     int used = draw_text(&e->theme, w.row, w.column + 1, w.columns - 2,
                          theme_ink(&e->theme, focused ? STYLE_TITLE_FOCUS : STYLE_TITLE), title);
     bool fill = e->state.layout->uncovered == CPL_UNCOVERED_FILL;
-    double open = 100 * (1 - e->state.coverage);
+    int open = 100 - (int)(100 * e->state.coverage);
     const char *what = fill ? "filled" : "uncovered";
-    if (open > 0 && e->state.count) snprintf(hole, sizeof hole, " %s %.*f %% ", what, open < 1 ? 1 : 0, open);
+    if (open > 0 && e->state.count) snprintf(hole, sizeof hole, " %s %d %% ", what, open);
     int room = w.columns - 3 - used;
     if (hole[0] && text_columns(hole) <= room)
         draw_text(&e->theme, w.row, w.column + w.columns - 1 - text_columns(hole), room,

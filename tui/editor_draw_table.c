@@ -24,8 +24,8 @@ void editor_draw_typing(editor *e, int row, int column, int columns) {
     const char *visible;
     int lead;
     int cursor = line_edit_view(&e->line, columns, &visible, &lead);
-    ink with = theme_ink(&e->theme, STYLE_TYPING);
-    draw_fill(row, column, 1, columns, with);
+    ink with = theme_ink(&e->theme, e->untouched ? STYLE_CURSOR : STYLE_TYPING);
+    draw_fill(row, column, 1, columns, theme_ink(&e->theme, STYLE_TYPING));
     /* No ellipsis here: the field scrolls with the cursor. */
     size_t fits = text_fit(visible, columns - lead, NULL);
     char part[1200];

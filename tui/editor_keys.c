@@ -103,8 +103,8 @@ static void do_fill(editor *e, const key_binding *b, int count) {
     if (done)
         editor_say(e, TONE_INFO,
                    e->state.layout->uncovered == CPL_UNCOVERED_FILL
-                       ? "what no region covers is filled with the background prompt, or else the first line"
-                       : "what no region covers is an error, as in Forge Couple");
+                       ? "holes are filled: by the background prompt, else the first line"
+                       : "holes are an error again, as in Forge Couple");
 }
 
 static void do_undo(editor *e, const key_binding *b, int count) {
@@ -367,7 +367,21 @@ static bool allowed_on_card(key_action action) {
     return action == ACTION_QUIT || action == ACTION_SUSPEND || action == ACTION_REDRAW || action == ACTION_SAVE;
 }
 
+/* Esc and a key that comes right behind it look like Alt with that key. Where no key of that name is known it was Esc;
+ * while typing only for keys that are no text, or a slip on the keyboard would end in commands. */
+static bool was_escape(const editor *e, key_press press) {
+    const key_binding *binding;
+    key_context context = editor_context(e);
+    if (!(press.modifiers & INPUT_ALT) || (context == KEYS_TYPING && press.key >= ' ' && press.key < KEY_BASE_))
+        return false;
+    return keys_find(context, &press, 1, &binding) == KEY_NO_MATCH;
+}
+
 void editor_key(editor *e, uint32_t key, unsigned modifiers) {
+    if (was_escape(e, (key_press){key, modifiers})) {
+        editor_key(e, 27, 0);
+        modifiers &= ~(unsigned)INPUT_ALT;
+    }
     key_press press[2] = {{key, modifiers}, {0, 0}};
     key_context context = editor_context(e);
     e->changed = true;

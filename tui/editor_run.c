@@ -40,7 +40,7 @@ static int timeout_of(const editor *e, int64_t now) {
     int64_t stats = e->stats_ms + STATS_MS - now;
     int timeout = stats > 0 ? (int)stats : 0;
     if (e->core.running || e->core.requested) timeout = sooner(timeout, TICK_MS);
-    if (!e->help) timeout = sooner(timeout, preview_timeout(&e->preview, e->term, now - e->last_key_ms));
+    timeout = sooner(timeout, preview_timeout(&e->preview, e->term, now - e->last_key_ms));
     return timeout;
 }
 
@@ -82,7 +82,7 @@ static void wait_and_handle(editor *e) {
 static void loop(editor *e) {
     while (!e->quit) {
         if (e->changed) editor_draw(e);
-        if (!e->help && !e->windows.card) preview_paint(&e->preview, e->term, editor_clock_ms() - e->last_key_ms);
+        preview_paint(&e->preview, e->term, editor_clock_ms() - e->last_key_ms);
         wait_and_handle(e);
         int signal = term_quit_signal(e->term);
         if (signal) {

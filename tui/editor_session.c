@@ -121,6 +121,17 @@ static void on_finished(editor *e, cpl_event *event) {
         editor_say(e, TONE_INFO, "this terminal shows no colours: P writes the picture to a PNG file");
 }
 
+/* While a region is on its way there is often a hole, which is no mistake yet: only a run that wants to begin is held up. */
+static void say_invalid(editor *e, const cpl_error *error, bool wanted) {
+    int open = 100 - (int)(100 * e->state.coverage);
+    bool hole = open > 0 && e->state.layout->uncovered == CPL_UNCOVERED_ERROR && !strcmp(error->path, "regions");
+    tone tone_of_it = wanted || !hole ? TONE_ERROR : TONE_WARNING;
+    if (hole)
+        editor_say(e, tone_of_it, "%d %% of the canvas has no region: widen one, or f fills it", open);
+    else
+        editor_say(e, tone_of_it, "%s", error->message);
+}
+
 static void on_ended(editor *e, cpl_event *event) {
     core_status *core = &e->core;
     bool was_run = core->running || core->requested;
@@ -130,7 +141,7 @@ static void on_ended(editor *e, cpl_event *event) {
     } else if (event->type == CPL_EVENT_INVALID) {
         core->invalid = event->revision >= core->revision;
         core->loading[0] = '\0';
-        editor_say_error(e, &event->error);
+        say_invalid(e, &event->error, was_run);
     } else {
         core->failed = true;
         core->loading[0] = '\0';

@@ -10,6 +10,7 @@
 static void begin(editor *e, typing what, const char *text) {
     if (!line_edit_start(&e->line, text)) return;
     e->typing = what;
+    e->untouched = false;
     e->past_at = e->past_count;
 }
 
@@ -26,6 +27,7 @@ void editor_type_cell(editor *e, int row, table_cell c) {
     e->typing_row = row;
     state_cell_text(&e->state, row, c, text);
     begin(e, TYPING_CELL, c == CELL_PROMPT ? state_prompt(&e->state, row) : text);
+    e->untouched = c != CELL_PROMPT;
 }
 
 void editor_type_setting(editor *e, setting which) {
@@ -33,6 +35,7 @@ void editor_type_setting(editor *e, setting which) {
     e->focus = PANE_SETTINGS;
     e->state.setting = which;
     begin(e, TYPING_SETTING, text ? text : "");
+    e->untouched = which != SETTING_NEGATIVE;
     free(text);
 }
 
@@ -204,20 +207,38 @@ static void perform(editor *e, const key_binding *b) {
     }
 }
 
+static bool is_printable(key_press press) {
+    return press.key >= ' ' && press.key != 127 && press.key < KEY_BASE_ &&
+           !(press.modifiers & (INPUT_ALT | INPUT_CTRL));
+}
+
+/* As in a spreadsheet: typing over a number replaces it, moving the cursor first changes it. */
+static void start_over(editor *e) {
+    if (!e->untouched) return;
+    line_edit_move_end(&e->line, 1);
+    line_edit_erase_line(&e->line, -1);
+    e->untouched = false;
+}
+
 void editor_typing_key(editor *e, key_press press) {
     const key_binding *binding = NULL;
     if (keys_find(KEYS_TYPING, &press, 1, &binding) == KEY_MATCH) {
+        bool erases = binding->action == ACTION_ERASE && binding->x < 0;
+        if (erases && e->untouched) start_over(e);
+        e->untouched = false;
         perform(e, binding);
-        return;
+    } else if (is_printable(press)) {
+        start_over(e);
+        line_edit_insert_key(&e->line, press.key);
     }
-    bool printable = press.key >= ' ' && press.key != 127 && press.key < KEY_BASE_;
-    if (printable && !(press.modifiers & (INPUT_ALT | INPUT_CTRL))) line_edit_insert_key(&e->line, press.key);
 }
 
 void editor_paste(editor *e, const char *text) {
     e->changed = true;
-    if (e->typing)
-        line_edit_insert(&e->line, text);
-    else
+    if (!e->typing) {
         editor_say(e, TONE_INFO, "paste into a field: Enter edits one");
+        return;
+    }
+    start_over(e);
+    line_edit_insert(&e->line, text);
 }

@@ -17,7 +17,7 @@
 
 typedef enum pane { PANE_CANVAS, PANE_TABLE, PANE_SETTINGS, PANES } pane;
 typedef enum typing { TYPING_NONE, TYPING_CELL, TYPING_SETTING, TYPING_COMMAND, TYPING_SAVE_AS, TYPING_PNG } typing;
-typedef enum tone { TONE_NONE, TONE_INFO, TONE_ERROR } tone;
+typedef enum tone { TONE_NONE, TONE_INFO, TONE_WARNING, TONE_ERROR } tone;
 
 /* What the core is doing, by its events. */
 typedef struct core_status {
@@ -71,6 +71,7 @@ typedef struct editor {
 
     typing typing;
     line_edit line;
+    bool untouched; /* a number as it was: the first character replaces it */
     int typing_row; /* of TYPING_CELL */
     char *past[32]; /* owned: earlier commands, the newest last */
     int past_count, past_at;
@@ -89,7 +90,6 @@ typedef struct editor {
     tone tone;
     int64_t last_key_ms, stats_ms;
     bool changed;                  /* something to draw */
-    bool overlay_drawn;            /* what was drawn last had the help screen over the panes */
     int cursor_row, cursor_column; /* of the text cursor while typing; row -1: hidden */
     char *overwrite;               /* owned: a file that was there already; the same name again writes it */
     bool quit;

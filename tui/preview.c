@@ -9,7 +9,9 @@
 
 #define REST_MS 300 /* a large final picture waits for this long without keys */
 #define LARGE_BYTES (48 * 1024)
-#define ROUGH_MS 30 /* what a step preview may cost the line */
+#define ROUGH_MS 30        /* what a step preview may cost the line, */
+#define ROUGH_SMALL_MS 250 /* or so much if it is small: its measured time is mostly the line's delay */
+#define ROUGH_SMALL_BYTES (16 * 1024)
 #define ROUGH_SIDE 512
 #define LEVELS 3
 
@@ -43,10 +45,28 @@ static window target(const preview *p, const term_caps *caps) {
                     columns};
 }
 
+/* Whole factors show every pixel alike, but where they leave more than a third of the pane empty a picture that fills it
+ * is better. */
+static void fit(const preview *p, const term_caps *caps, int *width, int *height) {
+    int whole_width, whole_height;
+    picture_fit(p->image, caps, p->area.columns, p->area.rows, &whole_width, &whole_height);
+    const cpl_image large = {.width = p->image->width * 16, .height = p->image->height * 16};
+    picture_fit(&large, caps, p->area.columns, p->area.rows, width, height);
+    if (whole_width >= *width * 2 / 3) *width = whole_width, *height = whole_height;
+}
+
+/* An enlargement by a broken factor: whole pixels first, then averaged down, so that no pixel is twice as wide as its
+ * neighbour. NULL: the encoder scales well by itself. */
+static cpl_image *smooth_source(const cpl_image *image, int width) {
+    if (width <= image->width || width % image->width == 0) return NULL;
+    int factor = width / image->width + 2;
+    return picture_scale(image, image->width * factor, image->height * factor);
+}
+
 static void request(preview *p, const term_caps *caps) {
     if (!p->encoder || !p->image || !p->area.rows) return;
     int width, height;
-    picture_fit(p->image, caps, p->area.columns, p->area.rows, &width, &height);
+    fit(p, caps, &width, &height);
     int colors = p->rough ? 32 : 256;
     for (int i = 0;
          p->rough && (i < p->level || width > ROUGH_SIDE || height > ROUGH_SIDE) && width > 48 && height > 48; i++)
@@ -56,7 +76,10 @@ static void request(preview *p, const term_caps *caps) {
     p->width_px = width;
     p->height_px = height;
     p->ready = false;
-    picture_encoder_put(p->encoder, p->image, width, height, colors < 16 ? 16 : colors, !p->rough, ++p->wanted);
+    cpl_image *smooth = p->rough ? NULL : smooth_source(p->image, width);
+    picture_encoder_put(p->encoder, smooth ? smooth : p->image, width, height, colors < 16 ? 16 : colors, !p->rough,
+                        ++p->wanted);
+    cpl_image_free(smooth);
 }
 
 void preview_show(preview *p, term *t, cpl_image *image, bool rough, int width, int height) {
@@ -98,7 +121,10 @@ void preview_place(preview *p, const term_caps *caps, window area) {
     p->stale = true;
 }
 
-void preview_touched(preview *p) { p->stale = true; }
+void preview_hide(preview *p, bool hidden) {
+    if (p->hidden && !hidden) p->stale = true;
+    p->hidden = hidden;
+}
 
 void preview_lost(preview *p) {
     p->painted = (window){0};
@@ -106,11 +132,16 @@ void preview_lost(preview *p) {
     p->stale = true;
 }
 
+static bool too_heavy(const term *t, size_t bytes) {
+    bool small = bytes <= ROUGH_SMALL_BYTES && bytes <= term_link_bytes(t, ROUGH_SMALL_MS);
+    return !small && bytes > term_link_bytes(t, ROUGH_MS);
+}
+
 void preview_collect(preview *p, const term *t) {
     picture_sixel sixel = {0};
     uint64_t tag;
     while (p->encoder && picture_encoder_take(p->encoder, &sixel, &tag)) {
-        bool heavy = p->rough && sixel.size > term_link_bytes(t, ROUGH_MS);
+        bool heavy = p->rough && too_heavy(t, sixel.size);
         if (tag != p->wanted || !sixel.size || heavy) {
             if (heavy && tag == p->wanted) p->level++;
             picture_sixel_clear(&sixel);
@@ -129,13 +160,8 @@ static bool within(window inner, window outer) {
            inner.column + inner.columns <= outer.column + outer.columns;
 }
 
-void preview_erase(preview *p, term *t) {
-    if (!p->painted.rows) return;
-    window now = p->area.rows && p->image ? target(p, term_capabilities(t)) : (window){0};
-    /* Inside the pane an old picture stays until the new one is ready to cover it. */
-    bool will_be_covered = p->area.rows && within(p->painted, p->area) && (!p->ready || within(p->painted, now));
-    if (will_be_covered) return;
-    /* ncurses takes these cells for blank, so real spaces change nothing for it. */
+/* ncurses takes these cells for blank, so real spaces change nothing for it. */
+static void blank_painted(preview *p, term *t) {
     char spaces[512], place[64];
     memset(spaces, ' ', sizeof spaces);
     term_write(t, "\0337\033[m", 5);
@@ -150,6 +176,12 @@ void preview_erase(preview *p, term *t) {
     p->stale = true;
 }
 
+void preview_erase(preview *p, term *t) {
+    /* Inside the pane an old picture stays until the new one is ready to cover it. */
+    bool stays = !p->hidden && p->area.rows && p->image && within(p->painted, p->area);
+    if (p->painted.rows && !stays) blank_painted(p, t);
+}
+
 /* Milliseconds that the picture still has to wait for keys to rest. */
 static int64_t wait_ms(const preview *p, int64_t rest_ms) {
     bool large = !p->rough_sixel && p->sixel.size > LARGE_BYTES;
@@ -157,8 +189,9 @@ static int64_t wait_ms(const preview *p, int64_t rest_ms) {
 }
 
 void preview_paint(preview *p, term *t, int64_t rest_ms) {
-    if (!p->stale || !p->ready || !p->area.rows || !term_drained(t) || wait_ms(p, rest_ms) > 0) return;
+    if (p->hidden || !p->stale || !p->ready || !p->area.rows || !term_drained(t) || wait_ms(p, rest_ms) > 0) return;
     window where = target(p, term_capabilities(t));
+    if (p->painted.rows && !within(p->painted, where)) blank_painted(p, t);
     p->painted = where; /* also when a key cuts it short: something of it is there */
     if (!picture_paint(t, &p->sixel, where.row, where.column)) return;
     term_mark(t);
@@ -166,7 +199,7 @@ void preview_paint(preview *p, term *t, int64_t rest_ms) {
 }
 
 int preview_timeout(const preview *p, const term *t, int64_t rest_ms) {
-    if (!p->stale || !p->ready || !p->area.rows) return -1;
+    if (p->hidden || !p->stale || !p->ready || !p->area.rows) return -1;
     if (!term_drained(t)) return 20;
     int64_t wait = wait_ms(p, rest_ms);
     return wait > 0 ? (int)wait : 10;

@@ -16,6 +16,7 @@ typedef struct preview {
     picture_sixel sixel;      /* owned: ready to paint, if `ready` */
     bool ready, rough_sixel;
     bool stale;          /* what is on the screen is not `sixel`, or has holes */
+    bool hidden;         /* the help screen stands over it */
     window area;         /* the pane's inside now; no rows: hidden */
     window painted;      /* cells that hold an image now; no rows: none */
     int level;           /* how much previews were made smaller for a slow link: 0..2 */
@@ -30,8 +31,8 @@ void preview_clear(preview *p);
 void preview_show(preview *p, term *t, cpl_image *image, bool rough, int width, int height);
 /* Tells where the picture belongs; a change of place or of the terminal's cells asks for a new encoding. */
 void preview_place(preview *p, const term_caps *caps, window area);
-void preview_touched(preview *p); /* cells under the picture were drawn on: paint again */
-void preview_lost(preview *p);    /* the screen was cleared: nothing is painted any more */
+void preview_hide(preview *p, bool hidden); /* something else stands in its place */
+void preview_lost(preview *p);              /* the screen was cleared: nothing is painted any more */
 /* Before ncurses' refresh: removes what stands where no picture belongs now. */
 void preview_erase(preview *p, term *t);
 /* After it: paints when it is time. `rest_ms`: since the last key. */

@@ -87,6 +87,13 @@ static int nearest_ansi(const unsigned char rgb[3], int colors) {
     return picture_ansi(rgb, colors);
 }
 
+void theme_shown(const theme *t, const unsigned char rgb[3], unsigned char shown[3]) {
+    if (t->colors == 256)
+        xterm_rgb(picture_xterm256(rgb), shown);
+    else
+        memcpy(shown, rgb, 3);
+}
+
 static int number_of(const theme *t, const unsigned char *rgb) {
     if (!rgb) return -1;
     if (t->colors > 256) return direct(rgb);

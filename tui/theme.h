@@ -74,6 +74,7 @@ ink theme_ink(const theme *t, style s);
 const char *theme_glyph(const theme *t, glyph g);
 /* Any colours; NULL is the terminal's own. On 8 and 16 colours the nearest, in mono none. */
 ink theme_rgb(const theme *t, const unsigned char *foreground, const unsigned char *background, bool bold);
+void theme_shown(const theme *t, const unsigned char rgb[3], unsigned char shown[3]); /* what 256 colours make of it */
 /* The border glyph for CANVAS_UP... bits; heavy: of the selected region. */
 const char *theme_line(const theme *t, unsigned lines, bool heavy);
 
