@@ -141,7 +141,7 @@ static void place(cpl_events *events, const cpl_event *event, bool answer, node 
     }
     if (tells_sync_state(event, answer)) drop_old_sync_state(events);
     if (!n) {
-        note_lost(events, event);
+        if (event->type >= CPL_EVENT_FINISHED) note_lost(events, event);
         return;
     }
     *n = (node){.order = ++events->order, .answer = answer, .event = *event};

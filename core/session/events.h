@@ -13,8 +13,8 @@ cpl_events *cpl_events_new(cpl_error *error);
 void cpl_events_free(cpl_events *events);
 int cpl_events_fd(const cpl_events *events);
 
-/* Takes over what the event owns and empties it. Never fails: without memory for it, an event that must not be lost is
- * read as FAILED with CPL_E_MEMORY. `answer`: it ends a run that cpl_session_generate asked for. */
+/* Takes over what the event owns and empties it. Never fails: without memory for it, an event that ends something is read
+ * as FAILED with CPL_E_MEMORY, and news on the way are missed. `answer`: it ends a run that cpl_session_generate asked for. */
 void cpl_events_post(cpl_events *events, cpl_event *event, bool answer);
 /* Room for previews of this size, so that posting one allocates nothing. */
 bool cpl_events_reserve_preview(cpl_events *events, int width, int height, cpl_error *error);

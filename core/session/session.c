@@ -75,6 +75,7 @@ static void free_parts(cpl_session *session) {
     cpl_snapshot_free(session->pending);
     cpl_events_free(session->events);
     cpl_lookup_clear(&session->lookup);
+    cpl_layout_free(session->handed);
     pthread_cond_destroy(&session->wake);
     pthread_mutex_destroy(&session->lock);
     pthread_mutex_destroy(&session->stats_lock);
@@ -117,52 +118,65 @@ void cpl_session_free(cpl_session *session) {
     free_parts(session);
 }
 
-/* Under the lock. True if it is what was handed over last. */
-static bool is_known(cpl_session *session, uint64_t hash, cpl_sync when) {
-    if (session->revision == 0 || session->hash != hash) return false;
+/* What was handed over last came once more. */
+static void repeat(cpl_session *session, cpl_sync when, cpl_ticket *ticket) {
+    pthread_mutex_lock(&session->lock);
     if (when == CPL_SYNC_NOW && session->pending) {
         session->settle_ms = 0;
         pthread_cond_signal(&session->wake);
     }
-    return true;
+    *ticket = (cpl_ticket){session->revision, session->hash};
+    pthread_mutex_unlock(&session->lock);
 }
 
-/* Under the lock: the snapshot becomes the newest. Returns the one that nobody will look at any more. */
-static cpl_snapshot *put_pending(cpl_session *session, cpl_snapshot *snapshot, cpl_sync when) {
+/* Makes the snapshot the newest. The same hash is the same revision: a colour, a note, or a fault that is none of pixels.
+ * The worker looks at it all the same, since whether a layout can be used is not in its hash. */
+static void put_pending(cpl_session *session, cpl_snapshot *snapshot, cpl_sync when, cpl_ticket *ticket) {
+    pthread_mutex_lock(&session->lock);
     cpl_snapshot *unread = session->pending;
-    snapshot->revision = ++session->revision;
+    bool changed = session->revision == 0 || snapshot->hash != session->hash;
+    snapshot->revision = session->revision += changed;
     session->hash = snapshot->hash;
     session->pending = snapshot;
     session->settle_ms = when == CPL_SYNC_NOW ? 0 : cpl_now_ms() + session->debounce_ms;
     /* In live mode a run of an older state has lost its purpose. */
-    if (session->live && session->running) atomic_store(&session->cancelled, true);
+    if (changed && session->live && session->running) atomic_store(&session->cancelled, true);
+    *ticket = (cpl_ticket){session->revision, session->hash};
     pthread_cond_signal(&session->wake);
-    return unread;
+    pthread_mutex_unlock(&session->lock);
+    cpl_snapshot_free(unread);
+}
+
+/* Both copies are made before anything changes and outside of the lock, which the worker may need between two steps. */
+static cpl_snapshot *copy_state(const cpl_snapshot *measured, const cpl_layout *layout, cpl_layout **handed,
+                                cpl_error *error) {
+    cpl_snapshot *snapshot = cpl_alloc(1, sizeof *snapshot, error);
+    if (!snapshot) return NULL;
+    *snapshot = *measured;
+    snapshot->layout = cpl_layout_copy(layout, error);
+    *handed = snapshot->layout ? cpl_layout_copy(layout, error) : NULL;
+    if (*handed) return snapshot;
+    cpl_snapshot_free(snapshot);
+    return NULL;
 }
 
 bool cpl_session_sync(cpl_session *session, const cpl_layout *layout, cpl_sync when, cpl_ticket *ticket,
                       cpl_error *error) {
-    cpl_snapshot measured, *snapshot = NULL;
+    cpl_snapshot measured;
+    cpl_layout *handed = NULL;
+    cpl_ticket unwanted;
+    if (!ticket) ticket = &unwanted;
     if (!cpl_snapshot_measure(&measured, layout, &session->lookup, &session->around, error)) return false;
-    pthread_mutex_lock(&session->lock);
-    bool known = is_known(session, measured.hash, when);
-    pthread_mutex_unlock(&session->lock);
-    if (!known) {
-        /* Copied without the lock: the worker may need it between two steps. */
-        snapshot = cpl_alloc(1, sizeof *snapshot, error);
-        if (!snapshot) return false;
-        *snapshot = measured;
-        snapshot->layout = cpl_layout_copy(layout, error);
-        if (!snapshot->layout) {
-            cpl_snapshot_free(snapshot);
-            return false;
-        }
+    /* Only this thread writes the hash, so that it may be read here. */
+    if (session->handed && measured.hash == session->hash && cpl_layout_equal(session->handed, layout)) {
+        repeat(session, when, ticket);
+        return true;
     }
-    pthread_mutex_lock(&session->lock);
-    cpl_snapshot *unread = snapshot ? put_pending(session, snapshot, when) : NULL;
-    if (ticket) *ticket = (cpl_ticket){session->revision, session->hash};
-    pthread_mutex_unlock(&session->lock);
-    cpl_snapshot_free(unread);
+    cpl_snapshot *snapshot = copy_state(&measured, layout, &handed, error);
+    if (!snapshot) return false;
+    cpl_layout_free(session->handed);
+    session->handed = handed;
+    put_pending(session, snapshot, when, ticket);
     return true;
 }
 

@@ -27,6 +27,7 @@ struct cpl_session {
 
     /* The calling thread's. */
     cpl_lookup lookup;
+    cpl_layout *handed; /* owned: what was handed over last */
 
     /* Under `lock`. */
     pthread_mutex_t lock;

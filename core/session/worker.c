@@ -166,15 +166,18 @@ static bool prepare_current(cpl_session *session, cpl_error *error) {
     return true;
 }
 
-/* False: the job has ended with an event. A snapshot that failed before is tried again when a run is asked for. */
+/* False: the job has ended with an event. A snapshot that failed before is tried again when a run is asked for. One with
+ * the revision that is ready has the same pixels, but may be wrong where that one was not. */
 static bool make_ready(cpl_session *session, const struct job *job) {
     cpl_error error = {0};
-    if (session->prepared.ready && session->prepared_revision == session->current->revision) return true;
+    bool ready = session->prepared.ready && session->prepared_revision == session->current->revision;
+    if (ready && !job->fresh) return true;
     if (!cpl_snapshot_check(session->current, &error)) {
+        if (ready) session->prepared_revision = 0;
         end_with_error(session, job, CPL_EVENT_INVALID, &error);
         return false;
     }
-    if (ensure_engine(session, &error) && prepare_current(session, &error)) return true;
+    if (ready || (ensure_engine(session, &error) && prepare_current(session, &error))) return true;
     end_with_error(session, job, error.code == CPL_E_INPUT ? CPL_EVENT_INVALID : CPL_EVENT_FAILED, &error);
     return false;
 }

@@ -1,0 +1,146 @@
+/* A session survives every failed allocation: one after the other of ours is refused, from handing over to the picture and
+ * while a model is loaded. The run ends with one event that says so (or with the picture, where it could do without), and
+ * the next run makes the same picture as ever. */
+#include "interpose.h"
+
+#include "session_test.h"
+
+static cpl_layout *small_layout(int number) {
+    cpl_layout *layout = two_columns(1);
+    char prompt[64];
+    layout->width = layout->height = 24;
+    /* A text that no cache holds. */
+    snprintf(prompt, sizeof prompt, "a cat and %d dogs", number);
+    assert_true(cpl_text_set(&layout->regions[0].prompt, prompt, NULL));
+    layout->regions[0].x2 = layout->regions[1].x1 = 0.25 + 0.0001 * number; /* nor a plan */
+    return layout;
+}
+
+typedef struct outcome {
+    int refused, finished, told;
+} outcome;
+
+/* Hands over and generates in one job, in which allocation number `at` is refused. False: there are not so many. */
+static bool run_with_refusal(cpl_session *session, int at, int number, outcome *sum) {
+    cpl_layout *layout = small_layout(number);
+    cpl_event event = {0};
+    hand_over(session, layout, CPL_SYNC_SETTLE);
+    atomic_store(&heap_failed, false);
+    atomic_store(&heap_fail_at, at);
+    cpl_session_generate(session);
+    await_end(session, &event);
+    atomic_store(&heap_fail_at, 0);
+    bool refused = atomic_load(&heap_failed);
+    sum->refused += refused;
+    if (event.type == CPL_EVENT_FINISHED) {
+        sum->finished += refused;
+    } else {
+        sum->told++;
+        if (!refused || event.error.code != CPL_E_MEMORY)
+            fail_msg("allocation %d: event %d, code %d: %s", at, event.type, event.error.code, event.error.message);
+    }
+    cpl_event_clear(&event);
+    cpl_layout_free(layout);
+    return refused;
+}
+
+static void a_run_survives_each_refusal(void **state) {
+    (void)state;
+    cpl_session *session = open_session(&(cpl_options){.debounce_ms = 60000});
+    cpl_layout *layout = small_layout(0);
+    outcome sum = {0};
+    cpl_image *before = picture_of(session, layout);
+    uint64_t tensors = 0;
+    int at = 1;
+    for (; run_with_refusal(session, at, at, &sum); at += at < 120 ? 1 : 11) {
+        cpl_image *after = picture_of(session, layout);
+        if (!same_picture(before, after)) fail_msg("another picture after allocation %d was refused", at);
+        cpl_image_free(after);
+    }
+    tensors = stats_of(session).active_tensors;
+    print_message("%d allocations refused, %d told, %d pictures made all the same; %d tensors held\n", sum.refused,
+                  sum.told, sum.finished, (int)tensors);
+    assert_true(sum.told > 20);
+    cpl_image_free(before);
+    cpl_layout_free(layout);
+    cpl_session_free(session);
+}
+
+static void loading_survives_refusals(void **state) {
+    (void)state;
+    cpl_layout *layout = small_layout(0);
+    for (int at = 1; at < 3000; at = at * 5 / 3 + 1) {
+        outcome sum = {0};
+        cpl_session *session = open_session(&(cpl_options){.debounce_ms = 60000});
+        run_with_refusal(session, at, 0, &sum);
+        cpl_image_free(picture_of(session, layout));
+        cpl_session_free(session);
+    }
+    cpl_layout_free(layout);
+}
+
+static void opening_survives_refusals(void **state) {
+    (void)state;
+    heap_spares_this_thread = false;
+    for (int at = 1;; at++) {
+        cpl_error error = {0};
+        atomic_store(&heap_failed, false);
+        atomic_store(&heap_fail_at, at);
+        cpl_session *session = cpl_session_new(&(cpl_options){.tokenizer = "nowhere"}, &error);
+        atomic_store(&heap_fail_at, 0);
+        if (!atomic_load(&heap_failed)) {
+            cpl_session_free(session);
+            break;
+        }
+        assert_null(session);
+        assert_int_equal(error.code, CPL_E_MEMORY);
+    }
+    heap_spares_this_thread = true;
+}
+
+static void handing_over_survives_refusals(void **state) {
+    (void)state;
+    cpl_session *session = open_session(&(cpl_options){.debounce_ms = 60000});
+    int refused = 0, told = 0;
+    for (int at = 1;; at++) {
+        cpl_error error = {0};
+        cpl_ticket ticket;
+        cpl_layout *layout = small_layout(at);
+        heap_spares_this_thread = false;
+        atomic_store(&heap_failed, false);
+        atomic_store(&heap_fail_at, at);
+        bool done = cpl_session_sync(session, layout, CPL_SYNC_SETTLE, &ticket, &error);
+        atomic_store(&heap_fail_at, 0);
+        heap_spares_this_thread = true;
+        if (!atomic_load(&heap_failed)) {
+            cpl_layout_free(layout);
+            break;
+        }
+        refused++;
+        told += !done;
+        if (!done && error.code != CPL_E_MEMORY) fail_msg("allocation %d: %d, %s", at, error.code, error.message);
+        /* Hashing has no words for a failure: it then gives a hash of its own, and the next hand-over puts that right. */
+        cpl_ticket right = hand_over(session, layout, CPL_SYNC_SETTLE),
+                   again = hand_over(session, layout, CPL_SYNC_SETTLE);
+        assert_true(right.hash == again.hash && right.revision == again.revision);
+        cpl_layout_free(layout);
+    }
+    print_message("%d allocations refused, %d told\n", refused, told);
+    assert_true(told > 5);
+    cpl_session_free(session);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(opening_survives_refusals),
+        cmocka_unit_test(handing_over_survives_refusals),
+        cmocka_unit_test(a_run_survives_each_refusal),
+        cmocka_unit_test(loading_survives_refusals),
+    };
+    if (!WATCHED) {
+        print_message("skipped: a sanitizer owns the heap\n");
+        return 0;
+    }
+    heap_spares_this_thread = true;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
