@@ -23,7 +23,7 @@ INLINE F(floats) F(load)(const float *p) {
     return v;
 }
 INLINE void F(store)(float *p, F(floats) v) { memcpy(p, &v, sizeof v); }
-INLINE F(floats) F(all)(float x) { return (F(floats)){0} + x; }
+INLINE F(floats) F(all)(float x) { return x - (F(floats)){0}; } /* not +: -0 + 0 is 0, which costs an addition */
 INLINE F(floats) F(choose)(F(ints) mask, F(floats) yes, F(floats) no) {
     return (F(floats))(((F(ints))yes & mask) | ((F(ints))no & ~mask));
 }
@@ -208,19 +208,23 @@ TARGET static void F(normalize)(float *y, const float *x, size_t rows, size_t c,
 /* Two passes, the second over what the first has brought into the cache: exact for rows far from zero, too. */
 TARGET static void F(layer_norm)(float *y, const float *x, size_t c, const float *gamma, const float *beta, float eps) {
     enum { COLUMN = WIDTH / 2 };
-    F(doubles) sums = {0}, squares = {0};
+    F(doubles) sum0 = {0}, sum1 = {0}, square0 = {0}, square1 = {0};
     size_t i = 0;
-    for (; i + COLUMN <= c; i += COLUMN) sums += F(widen)(x + i);
+    for (; i + WIDTH <= c; i += WIDTH) {
+        sum0 += F(widen)(x + i);
+        sum1 += F(widen)(x + i + COLUMN);
+    }
     double mean = 0, variance = 0;
-    for (int j = 0; j < COLUMN; j++) mean += sums[j];
+    for (int j = 0; j < COLUMN; j++) mean += sum0[j] + sum1[j];
     for (; i < c; i++) mean += (double)x[i];
     mean /= (double)c;
 
-    for (i = 0; i + COLUMN <= c; i += COLUMN) {
-        F(doubles) distance = F(widen)(x + i) - mean;
-        squares += distance * distance;
+    for (i = 0; i + WIDTH <= c; i += WIDTH) {
+        F(doubles) distance0 = F(widen)(x + i) - mean, distance1 = F(widen)(x + i + COLUMN) - mean;
+        square0 += distance0 * distance0;
+        square1 += distance1 * distance1;
     }
-    for (int j = 0; j < COLUMN; j++) variance += squares[j];
+    for (int j = 0; j < COLUMN; j++) variance += square0[j] + square1[j];
     for (; i < c; i++) variance += ((double)x[i] - mean) * ((double)x[i] - mean);
     double factor = 1.0 / sqrt(variance / (double)c + (double)eps);
     float scale = (float)factor, middle = (float)mean, rest = (float)(((double)middle - mean) * factor);
