@@ -8,8 +8,11 @@
 extern const unsigned char cpl_builtin_weights[], cpl_builtin_weights_end[];
 extern const char cpl_builtin_vocab[], cpl_builtin_vocab_end[], cpl_builtin_merges[], cpl_builtin_merges_end[];
 
+/* The symbols stand before and behind one block, which C does not know. */
+static size_t span(const void *begin, const void *end) { return (size_t)((uintptr_t)end - (uintptr_t)begin); }
+
 cpl_safetensors *cpl_builtin_open(cpl_error *error) {
-    return cpl_safetensors_memory(cpl_builtin_weights, (size_t)(cpl_builtin_weights_end - cpl_builtin_weights),
+    return cpl_safetensors_memory(cpl_builtin_weights, span(cpl_builtin_weights, cpl_builtin_weights_end),
                                   CPL_BUILTIN_NAME, error);
 }
 
@@ -22,9 +25,9 @@ uint64_t cpl_builtin_identity(void) {
     static _Atomic uint64_t known;
     uint64_t hash = atomic_load_explicit(&known, memory_order_relaxed);
     if (hash) return hash;
-    hash = cpl_hash_bytes(CPL_HASH_START, cpl_builtin_weights, (size_t)(cpl_builtin_weights_end - cpl_builtin_weights));
-    hash = cpl_hash_bytes(hash, cpl_builtin_vocab, (size_t)(cpl_builtin_vocab_end - cpl_builtin_vocab));
-    hash = cpl_hash_bytes(hash, cpl_builtin_merges, (size_t)(cpl_builtin_merges_end - cpl_builtin_merges));
+    hash = cpl_hash_bytes(CPL_HASH_START, cpl_builtin_weights, span(cpl_builtin_weights, cpl_builtin_weights_end));
+    hash = cpl_hash_bytes(hash, cpl_builtin_vocab, span(cpl_builtin_vocab, cpl_builtin_vocab_end));
+    hash = cpl_hash_bytes(hash, cpl_builtin_merges, span(cpl_builtin_merges, cpl_builtin_merges_end));
     atomic_store_explicit(&known, hash, memory_order_relaxed);
     return hash;
 }

@@ -17,15 +17,15 @@
 #include "safetensors.h"
 
 typedef struct cpl_loader {
-    cpl_backend *backend;       /* borrowed, as all here */
+    cpl_backend *backend; /* borrowed, as all here */
     const cpl_safetensors *st;
-    cpl_error *error;           /* may be NULL */
+    cpl_error *error; /* may be NULL */
     bool failed;
 } cpl_loader;
 
 enum {
-    CPL_LOAD_BIAS = 1,   /* there is a bias, and it must be there */
-    CPL_LOAD_1X1 = 2     /* the weight may also be a 1x1 convolution [out, in, 1, 1] */
+    CPL_LOAD_BIAS = 1, /* there is a bias, and it must be there */
+    CPL_LOAD_1X1 = 2   /* the weight may also be a 1x1 convolution [out, in, 1, 1] */
 };
 
 cpl_weight *cpl_load_linear(cpl_loader *l, const char *prefix, const char *name, int out, int in, unsigned flags);

@@ -10,26 +10,30 @@
 typedef struct cpl_model {
     cpl_model_spec spec;
     cpl_model_info info;
-    uint64_t identity;              /* hash of what the file is: size, mtime, header; of the content for builtin */
-    cpl_backend *backend;           /* borrowed */
-    cpl_tokenizer *tokenizer;       /* owned, as all below; NULL where none was found: only token ids can be run */
+    uint64_t identity;        /* hash of what the file is: size, mtime, header; of the content for builtin */
+    cpl_backend *backend;     /* borrowed */
+    cpl_tokenizer *tokenizer; /* owned, as all below; NULL where none was found: only token ids can be run */
     cpl_text_encoder *text[CPL_MAX_TEXTS];
     cpl_unet *unet;
     cpl_vae *vae;
 } cpl_model;
 
 /* model: NULL or "builtin", or a file (relative to `directory` if that is given and the file is there). tokenizer: a folder or NULL. */
-cpl_model *cpl_model_open(const char *model, const char *directory, const char *tokenizer, cpl_backend *backend, cpl_error *error);
+cpl_model *cpl_model_open(const char *model, const char *directory, const char *tokenizer, cpl_backend *backend,
+                          cpl_error *error);
 /* From a file that is already open (tests, the built-in model); st is only needed during the call. */
-cpl_model *cpl_model_from(const cpl_safetensors *st, cpl_tokenizer *tokenizer /* taken over */, cpl_backend *backend, cpl_error *error);
+cpl_model *cpl_model_from(const cpl_safetensors *st, cpl_tokenizer *tokenizer /* taken over */, cpl_backend *backend,
+                          cpl_error *error);
 void cpl_model_close(cpl_model *model);
 /* The identity without loading, for hashes of layouts. */
 bool cpl_model_identity(const char *model, const char *directory, uint64_t *identity, cpl_error *error);
 
 /* One prompt line, encoded: emphasis, chunks, the finished context of all chunks [1, 1, chunks * length, width]. */
-bool cpl_model_encode(const cpl_model *model, cpl_stream *s, const char *text, cpl_tensor *conditioning, cpl_error *error);
+bool cpl_model_encode(const cpl_model *model, cpl_stream *s, const char *text, cpl_tensor *conditioning,
+                      cpl_error *error);
 /* The same from recorded ids and multipliers. */
-bool cpl_model_encode_chunks(const cpl_model *model, cpl_stream *s, const cpl_chunks *chunks, cpl_tensor *conditioning, cpl_error *error);
+bool cpl_model_encode_chunks(const cpl_model *model, cpl_stream *s, const cpl_chunks *chunks, cpl_tensor *conditioning,
+                             cpl_error *error);
 /* Tokens, room, unknown words of a line; needs no encoder. */
 bool cpl_model_line_info(const cpl_model *model, const char *text, cpl_line_info *info, cpl_error *error);
 

@@ -159,14 +159,17 @@ const cpl_st_entry *cpl_safetensors_at(const cpl_safetensors *st, int index) {
     return index >= 0 && index < st->header.count ? &st->header.entries[index] : NULL;
 }
 
-static int compare_name(const void *key, const void *element) {
-    return strcmp(key, (*(const cpl_st_entry *const *)element)->name);
-}
-
 const cpl_st_entry *cpl_safetensors_find(const cpl_safetensors *st, const char *name) {
-    const cpl_st_entry **found =
-        bsearch(name, st->header.by_name, (size_t)st->header.count, sizeof *st->header.by_name, compare_name);
-    return found ? *found : NULL;
+    int low = 0, high = st->header.count;
+    while (low < high) {
+        int mid = low + (high - low) / 2, order = strcmp(name, st->header.by_name[mid]->name);
+        if (order == 0) return st->header.by_name[mid];
+        if (order < 0)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return NULL;
 }
 
 const char *cpl_safetensors_metadata(const cpl_safetensors *st, const char *key) {

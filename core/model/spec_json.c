@@ -19,7 +19,7 @@ typedef struct field {
 
 typedef struct reader {
     const char *file;
-    const char *place; /* "unet.", "text[0]." ... before a key, in messages */
+    char place[16]; /* "unet.", "text[0]." ... before a key, in messages */
     cpl_error *error;
 } reader;
 
@@ -60,6 +60,8 @@ static const field default_fields[] = {
     {"height", DEFAULTS(height), CPL_MIN_SIDE, CPL_MAX_SIDE, 0},
     {"steps", DEFAULTS(steps), 1, 1000, 0},
 };
+
+static void enter(reader *r, const char *place) { snprintf(r->place, sizeof r->place, "%s", place); }
 
 static bool wrong(const reader *r, const char *key, const char *what) {
     return cpl_fail(r->error, CPL_E_FILE, "%s: couplet.spec: %s%s %s", r->file, r->place, key, what);
@@ -121,7 +123,7 @@ static bool string(const reader *r, const cJSON *object, const char *key, char *
 
 static bool read_unet(reader *r, const cJSON *object, cpl_unet_spec *u) {
     const cJSON *linear = cJSON_GetObjectItemCaseSensitive(object, "use_linear_in_transformer");
-    r->place = "unet.";
+    enter(r, "unet.");
     if (!cJSON_IsObject(object)) return wrong(r, "", "is missing");
     if (linear && !cJSON_IsBool(linear)) return wrong(r, "use_linear_in_transformer", "is neither true nor false");
     u->linear_in_transformer = cJSON_IsTrue(linear);
@@ -131,7 +133,7 @@ static bool read_unet(reader *r, const cJSON *object, cpl_unet_spec *u) {
 
 static bool read_vae(reader *r, const cJSON *object, cpl_vae_spec *v) {
     double scale = v->scaling_factor;
-    r->place = "vae.";
+    enter(r, "vae.");
     if (!cJSON_IsObject(object)) return wrong(r, "", "is missing");
     if (!READ(r, object, vae_fields, v) || !levels(r, object, "ch_mult", 1, v->ch_mult, &v->levels) ||
         !real(r, object, "scaling_factor", 1e-6, 1e6, &scale))
@@ -160,17 +162,15 @@ static bool read_text(reader *r, const cJSON *object, cpl_text_spec *t) {
 
 static bool read_texts(reader *r, const cJSON *array, cpl_model_spec *spec) {
     const cJSON *item;
-    char place[16];
-    r->place = "";
+    enter(r, "");
     int wanted = strcmp(spec->family, "sdxl") ? 1 : 2;
     if (!cJSON_IsArray(array) || cJSON_GetArraySize(array) != wanted)
         return wrong(r, "text", wanted == 1 ? "must be a list of one encoder" : "must be a list of two encoders");
     cJSON_ArrayForEach(item, array) {
-        snprintf(place, sizeof place, "text[%d].", spec->texts);
-        r->place = place;
+        snprintf(r->place, sizeof r->place, "text[%d].", spec->texts);
         if (!read_text(r, item, &spec->text[spec->texts++])) return false;
     }
-    r->place = "";
+    enter(r, "");
     return true;
 }
 
@@ -188,7 +188,7 @@ static bool numbers3(const cJSON *array, float out[3]) {
 static bool read_latent_rgb(reader *r, const cJSON *object, cpl_vae_spec *v) {
     const cJSON *factors = cJSON_GetObjectItemCaseSensitive(object, "factors"), *row;
     int n = 0;
-    r->place = "latent_rgb.";
+    enter(r, "latent_rgb.");
     if (!object) return true;
     if (!cJSON_IsArray(factors) || cJSON_GetArraySize(factors) != 4 || v->z_channels != 4)
         return wrong(r, "factors", "is not a list of four rows for four latent channels");
@@ -201,7 +201,7 @@ static bool read_latent_rgb(reader *r, const cJSON *object, cpl_vae_spec *v) {
 }
 
 static bool read_defaults(reader *r, const cJSON *object, cpl_defaults *d) {
-    r->place = "defaults.";
+    enter(r, "defaults.");
     if (!object) return true;
     if (!READ(r, object, default_fields, d) || !real(r, object, "cfg", 0, 1000, &d->cfg)) return false;
     if (d->width % 8 || d->height % 8) return wrong(r, "width", "or height is not a multiple of 8");
@@ -212,7 +212,7 @@ static bool read_defaults(reader *r, const cJSON *object, cpl_defaults *d) {
 static bool read_noise(reader *r, const cJSON *root, cpl_model_spec *spec) {
     static const field steps = {"num_train_timesteps", offsetof(cpl_model_spec, train_timesteps), 2, 100000, 0};
     char prediction[24] = "epsilon";
-    r->place = "";
+    enter(r, "");
     if (!read_fields(r, root, &steps, 1, spec) || !real(r, root, "beta_start", 1e-9, 0.999, &spec->beta_start) ||
         !real(r, root, "beta_end", 1e-9, 0.999, &spec->beta_end) ||
         !string(r, root, "prediction", prediction, sizeof prediction))
@@ -225,7 +225,7 @@ static bool read_noise(reader *r, const cJSON *root, cpl_model_spec *spec) {
 }
 
 bool cpl_spec_parse(const char *json, const char *file, cpl_model_spec *spec, cpl_error *error) {
-    reader r = {file, "", error};
+    reader r = {.file = file, .error = error};
     cJSON *root = cJSON_Parse(json);
     char family[16] = "";
     bool ok = cJSON_IsObject(root) || wrong(&r, "", "is not a JSON object");

@@ -50,7 +50,7 @@ static int hex4(const scan *s, const char *p) {
     int value = 0;
     if (s->end - p < 4) return -1;
     for (int i = 0; i < 4; i++) {
-        int c = p[i];
+        int c = (unsigned char)p[i];
         int digit = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
         if (digit < 0) return -1;
         value = value * 16 + digit;
@@ -193,7 +193,7 @@ static bool settle(const scan *s, cpl_st_entry *e, const char *dtype, const uint
 static bool entry(scan *s, cpl_st_entry *e) {
     enum { DTYPE = 1, SHAPE = 2, OFFSETS = 4 };
     unsigned seen = 0;
-    const char *key, *dtype = "";
+    const char *key = "", *dtype = "";
     uint64_t shape[8], offsets[2];
     int two = 0;
     if (!take(s, '{')) return bad(s, "a tensor that is no object");
@@ -221,7 +221,7 @@ static bool document(scan *s, st_header *h) {
     if (!take(s, '{')) return bad(s, "no object");
     if (take(s, '}')) return true;
     do {
-        const char *name;
+        const char *name = "";
         if (!string(s, &name)) return false;
         if (!take(s, ':')) return bad(s, "no colon");
         if (!strcmp(name, "__metadata__")) {
@@ -271,12 +271,12 @@ static bool tile(const cpl_st_entry *const *list, int count, uint64_t data_bytes
 
 static bool index_entries(st_header *h, uint64_t data_bytes, const char *file, cpl_error *error) {
     size_t count = (size_t)h->count;
-    h->by_name = cpl_alloc(count + 1, sizeof *h->by_name, error);
+    h->by_name = cpl_alloc(count + 1, sizeof(void *), error);
     if (!h->by_name) return false;
     for (size_t i = 0; i < count; i++) h->by_name[i] = &h->entries[i];
-    qsort(h->by_name, count, sizeof *h->by_name, place_order);
+    qsort(h->by_name, count, sizeof(void *), place_order);
     if (!tile(h->by_name, h->count, data_bytes, file, error)) return false;
-    qsort(h->by_name, count, sizeof *h->by_name, name_order);
+    qsort(h->by_name, count, sizeof(void *), name_order);
     for (size_t i = 1; i < count; i++)
         if (!strcmp(h->by_name[i - 1]->name, h->by_name[i]->name))
             return cpl_fail(error, CPL_E_FILE, "%s: tensor %s stands in the header twice; get the file again", file,

@@ -92,7 +92,10 @@ cpl_text_encoder *cpl_text_encoder_new(cpl_backend *backend, const cpl_safetenso
     if (!e) return NULL;
     e->spec = *spec;
     e->layers = cpl_alloc((size_t)spec->layers, sizeof *e->layers, error);
-    l.failed = !e->layers;
+    if (!e->layers) {
+        free(e);
+        return NULL;
+    }
     e->tokens = cpl_load_table(&l, spec->prefix, n->tokens, spec->vocab_size, spec->width);
     e->positions = cpl_load_table(&l, spec->prefix, n->positions, spec->context_length, spec->width);
     for (int i = 0; i < spec->layers && !l.failed; i++) load_layer(&l, spec, i, &e->layers[i]);
@@ -103,17 +106,28 @@ cpl_text_encoder *cpl_text_encoder_new(cpl_backend *backend, const cpl_safetenso
     return NULL;
 }
 
+static void drop(cpl_backend *backend, cpl_weight *weight) {
+    if (weight) backend->ops->weight_free(backend, weight);
+}
+
+static void drop_layer(cpl_backend *backend, const layer *l) {
+    drop(backend, l->norm1);
+    drop(backend, l->q);
+    drop(backend, l->k);
+    drop(backend, l->v);
+    drop(backend, l->out);
+    drop(backend, l->norm2);
+    drop(backend, l->fc1);
+    drop(backend, l->fc2);
+}
+
 void cpl_text_encoder_free(cpl_text_encoder *e, cpl_backend *backend) {
     if (!e) return;
-    for (int i = 0; e->layers && i < e->spec.layers; i++) {
-        const layer *at = &e->layers[i];
-        cpl_weight *const all[] = {at->norm1, at->q, at->k, at->v, at->out, at->norm2, at->fc1, at->fc2};
-        for (size_t k = 0; k < sizeof all / sizeof *all; k++)
-            if (all[k]) backend->ops->weight_free(backend, all[k]);
-    }
-    cpl_weight *const rest[] = {e->tokens, e->positions, e->final_norm, e->projection};
-    for (size_t k = 0; k < sizeof rest / sizeof *rest; k++)
-        if (rest[k]) backend->ops->weight_free(backend, rest[k]);
+    for (int i = 0; e->layers && i < e->spec.layers; i++) drop_layer(backend, &e->layers[i]);
+    drop(backend, e->tokens);
+    drop(backend, e->positions);
+    drop(backend, e->final_norm);
+    drop(backend, e->projection);
     free(e->layers);
     free(e);
 }

@@ -32,9 +32,14 @@ struct cpl_tokenizer {
     int start, end, comma, size;
 };
 
+typedef struct vocab_word {
+    const char *text; /* borrowed; NULL: an empty slot */
+    int id;
+} vocab_word;
+
 /* The vocabulary as text to id, needed only while a tokenizer is built. */
 typedef struct word_map {
-    const cJSON **slots; /* owned table of borrowed items */
+    vocab_word *slots; /* owned: hash table, linear probing */
     size_t mask;
     const char *name; /* borrowed, for messages */
     cpl_error *error;
@@ -46,43 +51,46 @@ static size_t table_size(size_t entries) {
     return size;
 }
 
-static const cJSON **word_slot(const word_map *map, const char *word) {
-    size_t at = (size_t)cpl_hash_text(CPL_HASH_START, word) & map->mask;
-    while (map->slots[at] && strcmp(map->slots[at]->string, word) != 0) at = (at + 1) & map->mask;
+static vocab_word *word_slot(const word_map *map, const char *text) {
+    size_t at = (size_t)cpl_hash_text(CPL_HASH_START, text) & map->mask;
+    while (map->slots[at].text && strcmp(map->slots[at].text, text) != 0) at = (at + 1) & map->mask;
     return &map->slots[at];
 }
 
-static int word_id(const word_map *map, const char *word) {
-    const cJSON *item = *word_slot(map, word);
-    return item ? item->valueint : -1;
+static int word_id(const word_map *map, const char *text) {
+    const vocab_word *found = word_slot(map, text);
+    return found->text ? found->id : -1;
+}
+
+/* `seen` has a byte for each of the `total` ids. */
+static bool map_word(word_map *map, const cJSON *item, unsigned char *seen, size_t total) {
+    double id = cJSON_IsNumber(item) ? item->valuedouble : -1;
+    if (!(id >= 0 && id < (double)total) || id != (double)(int)id || seen[(int)id]++)
+        return cpl_fail(map->error, CPL_E_FILE, "%s: vocab.json: the ids are not 0 to %zu, each once, at '%s'",
+                        map->name, total - 1, item->string);
+    vocab_word *slot = word_slot(map, item->string);
+    if (slot->text)
+        return cpl_fail(map->error, CPL_E_FILE, "%s: vocab.json: '%s' stands there twice", map->name, item->string);
+    *slot = (vocab_word){item->string, (int)id};
+    return true;
 }
 
 /* Ids must be 0 ... count - 1, each once. */
 static bool map_words(word_map *map, const cJSON *vocabulary, int *count) {
     size_t total = 0;
     for (const cJSON *item = vocabulary->child; item; item = item->next) total++;
-    if (total < 2 || total > MAX_TOKENS)
-        return cpl_fail(map->error, CPL_E_FILE, "%s: vocab.json has %zu entries, which cannot be right", map->name,
-                        total);
+    if (total < 2 || total > MAX_TOKENS) {
+        cpl_fail(map->error, CPL_E_FILE, "%s: vocab.json has %zu entries, which cannot be right", map->name, total);
+        return false;
+    }
+    unsigned char *seen = cpl_alloc(total, 1, map->error);
     map->mask = table_size(total) - 1;
     map->slots = cpl_alloc(map->mask + 1, sizeof *map->slots, map->error);
-    unsigned char *seen = cpl_alloc(total, 1, map->error);
     bool ok = map->slots && seen;
-    for (const cJSON *item = vocabulary->child; ok && item; item = item->next) {
-        double id = cJSON_IsNumber(item) ? item->valuedouble : -1;
-        if (!(id >= 0 && id < (double)total) || id != (double)(int)id || seen[(int)id]++) {
-            ok = cpl_fail(map->error, CPL_E_FILE, "%s: vocab.json: the ids are not 0 to %zu, each once, at '%s'",
-                          map->name, total - 1, item->string);
-            break;
-        }
-        const cJSON **slot = word_slot(map, item->string);
-        if (*slot)
-            ok = cpl_fail(map->error, CPL_E_FILE, "%s: vocab.json: '%s' stands there twice", map->name, item->string);
-        *slot = item;
-    }
+    for (const cJSON *item = vocabulary->child; ok && item; item = item->next) ok = map_word(map, item, seen, total);
     free(seen);
     *count = (int)total;
-    return ok;
+    return ok && map->slots;
 }
 
 /* GPT-2's alphabet: a byte that prints stands for itself, the others for 256, 257, ... in order. */

@@ -194,7 +194,7 @@ static void test_tokenizer_beside_the_model(void **state) {
     snprintf(target, sizeof target, "%s/" BUILTIN_FOLDER "/builtin.safetensors", here);
     assert_int_equal(symlink(target, model), 0);
     cpl_model *m = cpl_model_open("m.safetensors", folder, NULL, backend, &error);
-    if (!m) fail_msg("%s", error.message);
+    assert_non_null(m);
     assert_non_null(m->tokenizer);
     assert_string_equal(m->info.name, "m");
     cpl_model_close(m);

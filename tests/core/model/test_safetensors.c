@@ -194,8 +194,9 @@ static void test_types_are_widened(void **state) {
     memcpy(data, &third, 8);
     memcpy(data + 8, big, 16);
     memcpy(data + 24, bits, 16);
-    memcpy(data + 40, "\x80\xBF\xF9\xFF\xFF\xFF\x07\xFF", 8);
-    memcpy(data + 48, "\x38\xFE\x01\x7F\x3C\xFC", 6);
+    static const unsigned char small[14] = {0x80, 0xBF, 0xF9, 0xFF, 0xFF, 0xFF, 0x07,
+                                            0xFF, 0x38, 0xFE, 0x01, 0x7F, 0x3C, 0xFC};
+    memcpy(data + 40, small, sizeof small);
     memcpy(data + 54, &top, 8);
     cpl_error error = {0};
     cpl_safetensors *st = cpl_safetensors_memory(file, size, "types", &error);

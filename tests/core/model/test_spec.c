@@ -53,7 +53,7 @@ static void test_shapes_say_the_same(void **state) {
     (void)state;
     for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
         cpl_safetensors *st = open_model(models[m]);
-        cpl_model_spec told, seen;
+        cpl_model_spec told = {0}, seen = {0};
         cpl_error error = {0};
         if (!cpl_model_spec_read(st, &told, &error) || !cpl_spec_infer(st, &seen, &error))
             fail_msg("%s", error.message);
@@ -144,7 +144,7 @@ static void test_faults_name_their_key(void **state) {
          "}",
          "JSON"},
         {"{" FAMILY ",\"unet\":{\"model_channels\":32,\"num_res_blocks\":1,\"context_dim\":32,\"channel_mult\":[1,1,1,"
-                    "1,1,1,1,1,1],"
+         "1,1,1,1,1,1],"
          "\"transformer_depth\":[1]}," VAE "," TEXT "}",
          "unet.channel_mult"},
         {"{" FAMILY ",\"unet\":{\"model_channels\":32,\"num_res_blocks\":1,\"context_dim\":32,\"channel_mult\":[1,2],"
@@ -175,7 +175,7 @@ static void test_faults_name_their_key(void **state) {
          "defaults.sampler"},
     };
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
-        cpl_model_spec spec;
+        cpl_model_spec spec = {0};
         cpl_error error;
         if (parse(faults[i].json, &spec, &error) || !strstr(error.message, faults[i].says))
             fail_msg("%s\n  should name %s, said: %s", faults[i].json, faults[i].says, error.message);
