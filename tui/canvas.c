@@ -4,6 +4,9 @@
 #include <math.h>
 #include <string.h>
 
+#define LABEL_ROWS 3
+#define LABEL_COLUMNS 10 /* with less than this free beside other labels, a label moves down */
+
 typedef struct span {
     int c0, c1, r0, r1;
 } span; /* cells, ends excluded */
@@ -115,6 +118,12 @@ static void cover_cell(const canvas_view *view, const unsigned char palette[16][
     for (int c = 0; c < 3 && sum.weight > 0; c++) cell->rgb[c] = (unsigned char)(sum.rgb[c] / sum.weight);
 }
 
+/* Grid lines that would stand too close are thinned out: the dots are for orientation. */
+static int shown_step(int step, int cells, int spacing) {
+    while (step > 2 && cells < step * spacing) step /= 2;
+    return step;
+}
+
 /* A point where a grid column and a grid row meet, in the first cell that lies on them. */
 static bool grid_line(int cell, int cells, int step) {
     return cell > 0 && (long)cell * step / cells != (long)(cell - 1) * step / cells;
@@ -163,12 +172,14 @@ static span painted_span(const canvas_view *view, int region) {
     return whole;
 }
 
-static bool collides(const canvas_label *labels, int count, int row, int column, int columns) {
-    for (int i = 0; i < count; i++)
-        if (row >= labels[i].row && row < labels[i].row + labels[i].rows &&
-            column < labels[i].column + labels[i].columns && labels[i].column < column + columns)
-            return true;
-    return false;
+/* How many of `columns` are free of other labels, from the left. */
+static int free_columns(const canvas_label *labels, int count, int row, int column, int columns) {
+    for (int i = 0; i < count; i++) {
+        const canvas_label *l = &labels[i];
+        if (row < l->row || row >= l->row + l->rows || l->column + l->columns <= column) continue;
+        if (l->column - column < columns) columns = l->column > column ? l->column - column : 0;
+    }
+    return columns;
 }
 
 /* A label stands at the top left inside its region, lower where another label stands already. */
@@ -180,11 +191,15 @@ static bool place_label(const canvas_view *view, int region, const canvas_label 
     span s = painted ? painted_span(view, region) : cells_of(view, rect);
     int margin = !painted && s.c1 - s.c0 >= 4, above = !painted && s.r1 - s.r0 >= 3;
     int column = s.c0 + margin, columns = s.c1 - s.c0 - 2 * margin, last = s.r1 - above;
+    int least = columns < LABEL_COLUMNS ? columns : LABEL_COLUMNS;
     for (int row = s.r0 + above; row < last; row++) {
-        if (collides(labels, count, row, column, columns)) continue;
+        int room = free_columns(labels, count, row, column, columns);
+        if (room < least) continue;
         int rows = 1;
-        while (row + rows < last && rows < 3 && !collides(labels, count, row + rows, column, columns)) rows++;
-        *label = (canvas_label){region, row, column, columns, rows};
+        while (row + rows < last && rows < LABEL_ROWS &&
+               free_columns(labels, count, row + rows, column, columns) >= room)
+            rows++;
+        *label = (canvas_label){region, row, column, room, rows};
         return true;
     }
     return false;
@@ -193,11 +208,12 @@ static bool place_label(const canvas_view *view, int region, const canvas_label 
 int canvas_raster(const canvas_view *view, const unsigned char palette[16][3], canvas_cell *cells,
                   canvas_label *labels) {
     memset(cells, 0, sizeof *cells * (size_t)view->columns * (size_t)view->rows);
+    int across = shown_step(view->step, view->columns, 3), down = shown_step(view->step, view->rows, 2);
     for (int row = 0; row < view->rows; row++)
         for (int column = 0; column < view->columns; column++) {
             canvas_cell *cell = &cells[row * view->columns + column];
             cell->border = -1;
-            cell->grid = grid_line(column, view->columns, view->step) && grid_line(row, view->rows, view->step);
+            cell->grid = grid_line(column, view->columns, across) && grid_line(row, view->rows, down);
             cover_cell(view, palette, cell, column, row);
         }
     for (int r = 0; r < view->count; r++)

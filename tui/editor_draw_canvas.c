@@ -37,15 +37,29 @@ static int hue_error(const theme *t, const unsigned char rgb[3]) {
 
 /* A region's area is a dark tone of its colour. Darkening alone ends in the greys of 256-colour terminals, whose cube has
  * nothing between 0 and 95: so the hue is purified first, and of a few tones the one is taken that the cube meets best. */
-static void area_color(const editor *e, const canvas_cell *cell, unsigned char out[3]) {
-    int base = cell->selected ? AREA_SELECTED : AREA, best = -1;
+static void area_color(const theme *t, const unsigned char rgb[3], bool selected, unsigned char out[3]) {
+    int base = selected ? AREA_SELECTED : AREA, best = -1;
     for (int strongest = base; strongest <= base + 40; strongest += 20) {
         unsigned char tried[3];
-        tone_down(cell->rgb, strongest, tried);
-        int error = hue_error(&e->theme, tried);
+        tone_down(rgb, strongest, tried);
+        int error = hue_error(t, tried);
         if (best >= 0 && error >= best - 40) continue; /* brighter only for a clear gain */
         best = error;
         memcpy(out, tried, 3);
+    }
+}
+
+/* Makes the mixtures of the cells the colours of their areas. Neighbours are mostly equal: one look back saves most. */
+static void color_areas(const editor *e, canvas_cell *cells) {
+    canvas_cell last = {.covers = -1};
+    unsigned char color[3] = {0, 0, 0};
+    if (!filled(e)) return;
+    for (int i = 0; i < e->canvas_cells.rows * e->canvas_cells.columns; i++) {
+        canvas_cell *now = &cells[i];
+        bool same = last.covers >= 0 && !memcmp(now->rgb, last.rgb, 3) && now->selected == last.selected;
+        if (!same) area_color(&e->theme, now->rgb, now->selected, color);
+        last = *now;
+        memcpy(now->rgb, color, 3);
     }
 }
 
@@ -59,21 +73,19 @@ static void draw_hole(const editor *e, int row, int column) {
 static void draw_border(const editor *e, const canvas_cell *cell, int row, int column) {
     const unsigned char *color = theme_palette[canvas_color(e->state.layout, cell->border)];
     bool selected = cell->border == e->state.selected;
-    unsigned char line[3], area[3];
+    unsigned char line[3];
     lighten(color, selected ? 0.55 : 0.0, line);
-    area_color(e, cell, area);
     bool background = filled(e) && (cell->covers || cell->background);
-    ink with = theme_rgb(&e->theme, filled(e) ? line : color, background ? area : NULL, selected);
+    ink with = theme_rgb(&e->theme, filled(e) ? line : color, background ? cell->rgb : NULL, selected);
     draw_glyph(&e->theme, row, column, with, theme_line(&e->theme, cell->lines, selected));
 }
 
 static void draw_area(const editor *e, const canvas_cell *cell, int row, int column) {
-    unsigned char area[3], dot[3];
+    unsigned char dot[3];
     const char *mark = cell->grid ? theme_glyph(&e->theme, GLYPH_GRID) : " ";
-    area_color(e, cell, area);
     if (filled(e)) {
-        lighten(area, 0.3, dot);
-        draw_glyph(&e->theme, row, column, theme_rgb(&e->theme, dot, area, false), mark);
+        lighten(cell->rgb, 0.3, dot);
+        draw_glyph(&e->theme, row, column, theme_rgb(&e->theme, cell->grid ? dot : NULL, cell->rgb, false), mark);
         return;
     }
     /* Without colours to mix, two regions over each other are shown by a pattern. */
@@ -106,8 +118,7 @@ static void draw_over(const editor *e, const canvas_cell *cells, int row, int co
         if (step > size || step >= sizeof one || column + width > w.columns) return;
         memcpy(one, text, step);
         one[step] = '\0';
-        unsigned char area[3];
-        area_color(e, &cells[row * w.columns + column], area);
+        const unsigned char *area = cells[row * w.columns + column].rgb;
         ink with = filled(e) ? theme_rgb(&e->theme, light, area, bold)
                              : theme_ink(&e->theme, bold ? STYLE_STRONG : STYLE_TEXT);
         draw_text(&e->theme, w.row + row, w.column + column, width, with, one);
@@ -181,6 +192,7 @@ void editor_draw_canvas(editor *e) {
     canvas_label *labels = calloc((size_t)view.count + 1, sizeof *labels);
     if (cells && labels) {
         int count = canvas_raster(&view, theme_palette, cells, labels);
+        color_areas(e, cells);
         draw_cells(e, cells);
         for (int i = count - 1; i >= 0; i--) draw_label(e, cells, &labels[i]);
     }

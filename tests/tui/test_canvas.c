@@ -105,7 +105,9 @@ static void labels_do_not_cover_each_other(void **state) {
         assert_true(labels[i].column >= 0 && labels[i].column + labels[i].columns <= COLUMNS);
         for (int j = 0; j < i; j++)
             assert_true(labels[i].row >= labels[j].row + labels[j].rows ||
-                        labels[j].row >= labels[i].row + labels[i].rows);
+                        labels[j].row >= labels[i].row + labels[i].rows ||
+                        labels[i].column >= labels[j].column + labels[j].columns ||
+                        labels[j].column >= labels[i].column + labels[i].columns);
     }
     cpl_layout_free(layout);
 }
