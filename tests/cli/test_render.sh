@@ -14,7 +14,7 @@ END
 sed 's/"steps": 4, "seed": 42/"steps": 3, "seed": 7, "cfg": 2.5, "sampler": "dpmpp_2m", "schedule": "normal"/' two.json |
     sed 's/"couplet": 1,/"couplet": 1, "canvas": {"width": 64, "height": 96},/' >other.json
 sed 's/"seed": 42/"seed": -1/' two.json >drawn.json
-sed 's/"steps": 4/"steps": 1000/' two.json >long.json
+sed 's/"steps": 4/"steps": 1000/' drawn.json >long.json
 sed 's/a sun, sunset/a zeppelin/' two.json >unknown.json
 
 renders() { # renders OUT ARGUMENT...: the path on stdout
@@ -83,13 +83,14 @@ kept() {
 }
 check 'a failed run leaves the old picture' kept
 interrupted() { # interrupted SIGNAL STATUS
-    local pid status
+    local pid status i
     # A shell without job control starts what runs behind it with SIGINT ignored.
     set -m
     "$COUPLET" render long.json -o never.png >"$out" 2>"$err" </dev/null &
     pid=$!
     set +m
-    sleep 1
+    # the drawn seed is told when the run has begun
+    for ((i = 0; i < 300; i++)); do grep -q 'couplet: seed' "$err" && break; sleep 0.1; done
     kill -"$1" $pid
     wait $pid 2>/dev/null
     status=$?
