@@ -7,10 +7,10 @@
  * is no call to ask for the same, and the environment variable (GOMP_SPINCOUNT) is read before main. */
 #include "idle_team.h"
 #include "../memory/alloc.h"
+#include "../memory/thread.h"
 
 #include <omp.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 struct cpu_idle_team {
@@ -44,22 +44,13 @@ static void *idle(void *argument) {
     return NULL;
 }
 
-static int start_without_signals(cpu_idle_team *team) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals belong to the program's own threads */
-    int status = pthread_create(&team->thread, NULL, idle, team);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return status;
-}
-
 cpu_idle_team *cpu_idle_team_new(void) {
     /* one thread alone has nobody to wait for */
     cpu_idle_team *team = omp_get_max_threads() > 1 ? cpl_alloc(1, sizeof *team, NULL) : NULL;
     if (!team) return NULL;
     pthread_mutex_init(&team->mutex, NULL);
     pthread_cond_init(&team->changed, NULL);
-    if (start_without_signals(team) == 0) {
+    if (cpl_thread_start(&team->thread, idle, team) == 0) {
         await(team, &team->formed);
         return team;
     }

@@ -3,13 +3,13 @@
 #include "session.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "../memory/alloc.h"
+#include "../memory/thread.h"
 #include "../sample/clock.h"
 
 #define DEBOUNCE_MS 100
@@ -84,13 +84,8 @@ static void free_parts(cpl_session *session) {
     free(session);
 }
 
-/* Signals belong to the caller's threads; threads that the worker starts inherit its mask. */
 static bool start_worker(cpl_session *session, cpl_error *error) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = pthread_create(&session->thread, NULL, cpl_worker_main, session);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int failure = cpl_thread_start(&session->thread, cpl_worker_main, session);
     return failure == 0 || cpl_fail(error, CPL_E_MEMORY, "the worker thread cannot be started: %s", strerror(failure));
 }
 
