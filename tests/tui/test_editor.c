@@ -1,0 +1,299 @@
+/* test_editor.c: the whole editor in a pseudo terminal: what it leaves behind when it is ended in every way, and where it
+ * paints. Keys and screens as a user sees them are tested in tests/e2e. */
+#include "fake_terminal.h"
+
+#include "../../tui/editor.h"
+
+#include <ftw.h>
+#include <glob.h>
+#include <sys/stat.h>
+
+static const char WORK[] = "{\"couplet\":1,\"canvas\":{\"width\":64,\"height\":64},\"regions\":["
+                           "{\"rect\":[0,0.5,0,1],\"prompt\":\"a cat\"},{\"rect\":[0.5,1,0,1],\"prompt\":\"a sun\"}],"
+                           "\"sampling\":{\"steps\":3,\"seed\":5}}";
+static const char *file_name; /* what the editor is started with; NULL: no name */
+
+static int remove_one(const char *path, const struct stat *info, int type, struct FTW *where) {
+    (void)info, (void)type, (void)where;
+    return remove(path);
+}
+
+static int enter_folder(void **state) {
+    char *folder = strdup("/tmp/couplet-test.XXXXXX");
+    if (!folder || !mkdtemp(folder) || chdir(folder) != 0) return -1;
+    setenv("XDG_STATE_HOME", folder, 1);
+    FILE *file = fopen("work.json", "w");
+    if (!file) return -1;
+    fputs(WORK, file);
+    fclose(file);
+    *state = folder;
+    file_name = "work.json";
+    return 0;
+}
+
+static int leave_folder(void **state) {
+    int failed = chdir("/") || nftw(*state, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    free(*state);
+    return failed;
+}
+
+static void run_editor(void) {
+    cpl_error error = {0};
+    setlocale(LC_CTYPE, "C.UTF-8");
+    cpl_layout *layout = cpl_layout_parse(WORK, NULL, "work", &error);
+    NEED(layout);
+    editor_options options = {.path = file_name, .layout = layout, .session = {.threads = 1}};
+    _exit(editor_run(&options));
+}
+
+static void begin(fake *f) {
+    fake_start(f, XTERM, run_editor);
+    fake_expect(f, 0, "r1 synced");
+}
+
+/* A key and the text that it makes appear; ncurses writes only what changes, so `text` must be new on the screen. */
+static size_t press(fake *f, const char *keys, const char *text) {
+    size_t from = f->size;
+    fake_send(f, keys);
+    return fake_expect(f, from, text);
+}
+
+static int exit_status(fake *f) {
+    int status = fake_wait(f);
+    if (!WIFEXITED(status)) fail_msg("the editor ended with %x", (unsigned)status);
+    return WEXITSTATUS(status);
+}
+
+static double first_x1(const char *path) {
+    cpl_error error = {0};
+    cpl_layout *layout = cpl_layout_load(path, &error);
+    if (!layout) fail_msg("%s: %s", path, error.message);
+    double x1 = layout->regions[0].x1;
+    cpl_layout_free(layout);
+    return x1;
+}
+
+static bool is_there(const char *path) {
+    struct stat info;
+    return stat(path, &info) == 0;
+}
+
+static void quitting_clean_leaves_nothing(void **state) {
+    (void)state;
+    fake f;
+    begin(&f);
+    size_t from = f.size;
+    fake_send(&f, "q");
+    assert_int_equal(exit_status(&f), 0);
+    fake_expect_restored(&f, from);
+    assert_false(is_there("work.json.autosave"));
+    fake_end(&f);
+}
+
+static void signals_keep_the_work(void **state) {
+    (void)state;
+    static const int signals[] = {SIGTERM, SIGHUP, SIGINT};
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        fake f;
+        begin(&f);
+        press(&f, "l", "[+]");
+        size_t from = f.size;
+        kill(f.child, signals[i]);
+        assert_int_equal(exit_status(&f), 128 + signals[i]);
+        fake_expect_restored(&f, from);
+        /* Said after the terminal was given back, or nobody could read it. */
+        size_t end = fake_expect(&f, from, "\033[?1049l");
+        assert_true(fake_holds(&f, end, "work.json.autosave"));
+        assert_true(first_x1("work.json") == 0);
+        assert_true(first_x1("work.json.autosave") == 0.0625);
+        assert_int_equal(remove("work.json.autosave"), 0);
+        fake_end(&f);
+    }
+}
+
+static void a_layout_without_a_name_is_kept_too(void **state) {
+    (void)state;
+    fake f;
+    glob_t found;
+    file_name = NULL;
+    begin(&f);
+    press(&f, "l", "[+]");
+    kill(f.child, SIGTERM);
+    assert_int_equal(exit_status(&f), 128 + SIGTERM);
+    assert_int_equal(glob("couplet/couplet-*.autosave.json", 0, NULL, &found), 0);
+    assert_true(first_x1(found.gl_pathv[0]) == 0.0625);
+    globfree(&found);
+    fake_end(&f);
+}
+
+static void earlier_work_is_pointed_at(void **state) {
+    (void)state;
+    fake f;
+    FILE *file = fopen("work.json.autosave", "w");
+    assert_non_null(file);
+    fputs(WORK, file);
+    fclose(file);
+    fake_start(&f, XTERM, run_editor);
+    fake_expect(&f, 0, "work.json.autosave");
+    fake_send(&f, "q");
+    assert_int_equal(exit_status(&f), 0);
+    assert_true(is_there("work.json.autosave"));
+    fake_end(&f);
+}
+
+static void the_question_saves_discards_or_stays(void **state) {
+    (void)state;
+    fake f;
+    begin(&f);
+    press(&f, "l", "[+]");
+    press(&f, "q", "unsaved changes");
+    press(&f, "\033", "NORMAL");
+    press(&f, "q", "unsaved changes");
+    fake_send(&f, "d");
+    assert_int_equal(exit_status(&f), 0);
+    assert_true(first_x1("work.json") == 0);
+    fake_end(&f);
+    begin(&f);
+    press(&f, "l", "[+]");
+    press(&f, "q", "unsaved changes");
+    fake_send(&f, "s");
+    assert_int_equal(exit_status(&f), 0);
+    assert_true(first_x1("work.json") == 0.0625);
+    fake_end(&f);
+}
+
+static void a_failed_save_says_why_and_stays(void **state) {
+    (void)state;
+    fake f;
+    file_name = "nowhere/work.json";
+    begin(&f);
+    press(&f, "l", "[+]");
+    press(&f, "s", "nowhere/work.json");
+    press(&f, "q", "unsaved changes");
+    size_t from = f.size;
+    fake_send(&f, "s");
+    fake_expect(&f, from, "nowhere/work.json"); /* still here, with the reason */
+    fake_send(&f, ":q!\r");
+    assert_int_equal(exit_status(&f), 0);
+    fake_end(&f);
+}
+
+static void statistics_are_written_while_it_runs(void **state) {
+    (void)state;
+    fake f;
+    begin(&f);
+    press(&f, "g", "done");
+    long end = now_ms() + 10000;
+    char text[4096] = "";
+    while (now_ms() < end && !strstr(text, "\"runs\": 1") && !strstr(text, "\"runs\":1")) {
+        fake_read(&f, 100);
+        FILE *file = fopen("couplet/stats.json", "r");
+        if (!file) continue;
+        text[fread(text, 1, sizeof text - 1, file)] = '\0';
+        fclose(file);
+        /* Replaced by renaming, so it is whole whenever it is read. */
+        assert_int_equal(text[0], '{');
+        assert_non_null(strrchr(text, '}'));
+    }
+    assert_non_null(strstr(text, "\"runs\""));
+    fake_send(&f, "q");
+    assert_int_equal(exit_status(&f), 0);
+    fake_end(&f);
+}
+
+/* Every image: where it begins (from 0) and its size, from the cursor address before it and its raster attributes. */
+static int check_images(const fake *f, int rows, int columns) {
+    int count = 0;
+    const char *at = f->output, *end = f->output + f->size;
+    while ((at = memmem(at, (size_t)(end - at), "\033P", 2))) {
+        const char *address = at, *size = memchr(at, '"', (size_t)(end - at));
+        int row, column, one, two, width, height;
+        while (address > f->output && address[0] != '\033') address--;
+        do address--;
+        while (address > f->output && *address != '\033');
+        assert_int_equal(sscanf(address, "\033[%d;%dH", &row, &column), 2);
+        assert_non_null(size);
+        assert_int_equal(sscanf(size, "\"%d;%d;%d;%d", &one, &two, &width, &height), 4);
+        /* On the last row the terminal would scroll. */
+        assert_true(row - 1 + (height + 17) / 18 <= rows - 1);
+        assert_true(column - 1 + (width + 8) / 9 <= columns);
+        count++;
+        at += 2;
+    }
+    return count;
+}
+
+static void pictures_stay_above_the_last_row(void **state) {
+    (void)state;
+    fake f;
+    begin(&f);
+    press(&f, "g", "done");
+    long end = now_ms() + 10000;
+    while (now_ms() < end && check_images(&f, 24, 80) < 1) fake_read(&f, 50);
+    int before = check_images(&f, 24, 80);
+    assert_true(before >= 1);
+    fake_send(&f, "p"); /* large */
+    while (now_ms() < end && check_images(&f, 24, 80) == before) fake_read(&f, 50);
+    assert_true(check_images(&f, 24, 80) > before);
+    fake_send(&f, "q");
+    assert_int_equal(exit_status(&f), 0);
+    fake_end(&f);
+}
+
+static void help_hides_the_picture_and_brings_it_back(void **state) {
+    (void)state;
+    fake f;
+    begin(&f);
+    press(&f, "g", "done");
+    long end = now_ms() + 10000;
+    while (now_ms() < end && !memmem(f.output, f.size, "\033P", 2)) fake_read(&f, 50);
+    while (fake_read(&f, 700)) {} /* the final picture waits for keys to rest */
+    size_t from = press(&f, "?", "Keys of couplet");
+    while (fake_read(&f, 700)) {}
+    assert_false(fake_holds(&f, from, "\033P")); /* nothing painted over the help */
+    from = f.size;
+    fake_send(&f, "\033");
+    fake_expect(&f, from, "\033P");
+    while (fake_read(&f, 300)) {}
+    fake_send(&f, "q");
+    assert_int_equal(exit_status(&f), 0);
+    fake_end(&f);
+}
+
+static void a_tiny_terminal_shows_a_card(void **state) {
+    (void)state;
+    fake f;
+    begin(&f);
+    struct winsize size = {.ws_row = 15, .ws_col = 60, .ws_xpixel = 540, .ws_ypixel = 270};
+    size_t from = f.size;
+    ioctl(f.master, TIOCSWINSZ, &size);
+    fake_expect(&f, from, "61 x 16");
+    fake_send(&f, "xnjg"); /* edits make no sense here */
+    while (fake_read(&f, 500)) {}
+    size.ws_row = 24;
+    size.ws_col = 80;
+    from = f.size;
+    ioctl(f.master, TIOCSWINSZ, &size);
+    fake_expect(&f, from, "2 regions");
+    fake_send(&f, "q");
+    assert_int_equal(exit_status(&f), 0);
+    fake_end(&f);
+}
+
+#define in_folder(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        in_folder(quitting_clean_leaves_nothing),
+        in_folder(signals_keep_the_work),
+        in_folder(a_layout_without_a_name_is_kept_too),
+        in_folder(earlier_work_is_pointed_at),
+        in_folder(the_question_saves_discards_or_stays),
+        in_folder(a_failed_save_says_why_and_stays),
+        in_folder(statistics_are_written_while_it_runs),
+        in_folder(pictures_stay_above_the_last_row),
+        in_folder(help_hides_the_picture_and_brings_it_back),
+        in_folder(a_tiny_terminal_shows_a_card),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
