@@ -47,11 +47,11 @@ check 'the terminal is left as it was' modes_restored
 
 # ---- Never stale ----
 
-# fresh NAME STEP...: the steps, which end with g, then save; the picture is that of the saved layout, not of the one before
+# fresh NAME STEPS STEP...: the keys, which end with g, then save; the picture is that of the saved layout, not of the one before
 fresh() {
-    local name=$1 step
-    shift
-    scene "$name.json" && cp "$name.json" "$name-before.json"
+    local name=$1 steps=$2 step
+    shift 2
+    scene "$name.json" "$steps" && cp "$name.json" "$name-before.json"
     for step in "$@"; do echo "$step"; done >steps
     cat steps - >all-steps <<END
 expect current
@@ -67,10 +67,10 @@ END
     equal_png after.png "$keep/fresh-$name.png" && other_png before.png "$keep/fresh-$name.png"
 }
 # `raw` hands all bytes over at once: there is no pause between them.
-check 'right after edits, before anything else was made' fresh resized 'raw LLLL+++++++++++++g'
-check 'right after a prompt and a setting were typed' fresh typed 'expect synced' 'raw :set seed 7\re\x15a red apple, sunset\rg'
-check 'right after an edit while a picture is being made' fresh edited 'expect synced' 'raw g' 'expect step' 'raw LLJJg'
-check 'right after edits that were taken back and another' fresh undone 'expect synced' 'raw g' 'expect current' 'raw LLLuu+]Jg' 'expect-not current'
+check 'right after edits, before anything else was made' fresh resized 6 'raw LLLL+++++++++++++g'
+check 'right after a prompt and a setting were typed' fresh typed 6 'expect synced' 'raw :set seed 7\re\x15a red apple, sunset\rg'
+check 'right after an edit while a picture is being made' fresh edited 60 'expect synced' 'raw g' 'expect /60' 'raw LLJJg'
+check 'right after edits that were taken back and another' fresh undone 6 'expect synced' 'raw g' 'expect current' 'raw LLLuu+]Jg' 'expect-not current'
 
 # ---- Live mode ----
 
