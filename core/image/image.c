@@ -4,7 +4,7 @@
 
 #include "../memory/alloc.h"
 #include "../memory/file.h"
-#include "png.h"
+#include "png_decode.h"
 
 cpl_image *cpl_image_new(int width, int height, cpl_error *error) {
     if (width < 1 || height < 1 || width > CPL_PNG_MAX_SIDE || height > CPL_PNG_MAX_SIDE) {

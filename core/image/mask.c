@@ -8,7 +8,7 @@
 #include "../memory/alloc.h"
 #include "../memory/file.h"
 #include "../memory/hash.h"
-#include "png.h"
+#include "png_decode.h"
 
 struct cpl_mask {
     atomic_int references;

@@ -4,7 +4,7 @@
 
 #include <png.h>
 
-#include "png.h"
+#include "png_decode.h"
 
 typedef struct cpl_png_reader {
     png_structp png;

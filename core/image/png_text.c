@@ -32,7 +32,7 @@ static bool found(search *s) {
     png_textp texts = NULL;
     png_get_text(s->reader.png, s->reader.info, &texts, &count);
     for (int i = 0; i < count && !s->text; i++)
-        if (strcmp(texts[i].key, s->key) == 0) s->text = &texts[i];
+        if (strcmp(texts[i].key, s->key) == 0) s->text = texts + i;
     return s->text != NULL;
 }
 

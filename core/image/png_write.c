@@ -6,7 +6,7 @@
 
 #include "../memory/alloc.h"
 #include "../memory/file.h"
-#include "png.h"
+#include "png_decode.h"
 
 typedef struct writer {
     png_structp png;

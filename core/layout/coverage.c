@@ -64,7 +64,7 @@ static void add_row(scan *s, int y, double *covered, cpl_cover *cover) {
 
 static bool run(scan *s, cpl_cover *cover, cpl_error *error) {
     double covered = 0;
-    s->readers = cpl_alloc((size_t)s->count, sizeof *s->readers, error);
+    s->readers = cpl_alloc((size_t)s->count, sizeof(void *), error);
     s->row = cpl_alloc((size_t)s->columns, sizeof *s->row, error);
     s->sum = cpl_alloc((size_t)s->columns, sizeof *s->sum, error);
     if (!s->readers || !s->row || !s->sum) return false;

@@ -31,7 +31,7 @@ void cpl_history_free(cpl_history *history) {
 bool cpl_history_push(cpl_history *history, const cpl_layout *layout, cpl_error *error) {
     if (history->current >= 0 && cpl_layout_equal(history->state[history->current], layout)) return true;
     int at = history->current + 1;
-    if (!cpl_grow((void **)&history->state, &history->room, at + 1, sizeof *history->state, error)) return false;
+    if (!cpl_grow((void **)&history->state, &history->room, at + 1, sizeof(void *), error)) return false;
     cpl_layout *copy = cpl_layout_copy(layout, error);
     if (!copy) return false;
     for (int i = at; i < history->count; i++) cpl_layout_free(history->state[i]); /* what was undone is gone now */
@@ -40,7 +40,7 @@ bool cpl_history_push(cpl_history *history, const cpl_layout *layout, cpl_error 
     history->current = at;
     if (history->count > MAX_STEPS + 1) {
         cpl_layout_free(history->state[0]);
-        memmove(history->state, history->state + 1, (size_t)--history->count * sizeof *history->state);
+        memmove(history->state, history->state + 1, (size_t)--history->count * sizeof(void *));
         history->current--;
     }
     return true;

@@ -86,7 +86,7 @@ cpl_layout *cpl_layout_copy(const cpl_layout *layout, cpl_error *error) {
 
 void cpl_layout_free(cpl_layout *layout) {
     if (!layout) return;
-    for (int i = 0; i < layout->region_count; i++) region_clear(&layout->regions[i]);
+    for (int i = 0; layout->regions && i < layout->region_count; i++) region_clear(&layout->regions[i]);
     char *texts[] = {layout->background_prompt, layout->separator,         layout->prompt,
                      layout->negative,          layout->directory,         layout->sampling.model,
                      layout->sampling.sampler,  layout->sampling.schedule, layout->sampling.rng};

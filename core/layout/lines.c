@@ -107,7 +107,7 @@ char *cpl_layout_fill_line(const cpl_layout *layout, cpl_error *error) {
         if (!check_length(strlen(layout->prompt) + strlen(layout->background_prompt), "prompt", error)) return NULL;
         line = expand_beside_prompt(layout, error);
     } else if (layout->background_prompt) {
-        if (by_rows(layout, layout->background_prompt, &lines, error))
+        if (by_rows(layout, layout->background_prompt, &lines, error) && lines.count > 0)
             line = cpl_strdup(lines.line[lines.count - 1], error);
     } else if (cpl_layout_lines(layout, &lines, error)) {
         line = cpl_strdup(lines.count ? lines.line[0] : "", error);

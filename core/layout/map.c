@@ -1,4 +1,5 @@
 /* map.c: a picture of the regions: each pixel mixes the colours of the lines by their weights there. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,7 +40,7 @@ static void paint_row(map *m, int y) {
         const float *mix = m->mix + 4 * (size_t)x;
         /* the hatch leans to the right, in two greys that no palette uses alone */
         unsigned char hatch = (x + y) / 4 % 2 ? 40 : 80;
-        for (int k = 0; k < 3; k++) out[k] = mix[3] > 0 ? (unsigned char)(mix[k] / mix[3] + 0.5f) : hatch;
+        for (int k = 0; k < 3; k++) out[k] = mix[3] > 0 ? (unsigned char)lroundf(mix[k] / mix[3]) : hatch;
     }
 }
 
@@ -48,7 +49,7 @@ static bool paint(map *m, cpl_error *error) {
     m->xs = cpl_alloc((size_t)w, sizeof *m->xs, error);
     m->row = cpl_alloc((size_t)w, sizeof *m->row, error);
     m->mix = cpl_alloc((size_t)w, 4 * sizeof *m->mix, error);
-    m->readers = cpl_alloc((size_t)m->lines, sizeof *m->readers, error);
+    m->readers = cpl_alloc((size_t)m->lines, sizeof(void *), error);
     m->shapes = cpl_shapes_new(m->layout, m->width, m->height, m->lines, error);
     if (!m->xs || !m->row || !m->mix || !m->readers || !m->shapes) return false;
     for (int x = 0; x < w; x++) m->xs[x] = (int)(((int64_t)2 * x + 1) * m->width / (2 * w));

@@ -50,8 +50,7 @@ bool cpl_replace_all(char **text, const char *what, const char *with, cpl_error 
     const char *from = *text;
     for (const char *p; (p = strstr(from, what)); from = p + old_length) {
         memcpy(to, from, (size_t)(p - from));
-        memcpy(to + (p - from), with, new_length);
-        to += (size_t)(p - from) + new_length;
+        to = stpcpy(to + (p - from), with);
     }
     strcpy(to, from);
     free(*text);

@@ -281,7 +281,7 @@ static void run_mask_case(mask_case *c, const char *folder) {
     c->layout = cpl_layout_parse_fault(text, strlen(text), folder, NULL, &fault);
     free(text);
     if (c->layout) cpl_layout_verify(c->layout, NULL, true, &fault);
-    if (judge_refusal(c->g, c->json, &fault)) return;
+    if (judge_refusal(c->g, c->json, &fault) || !c->layout) return;
     const char *wrong = compare_lines(c->layout, cJSON_GetObjectItemCaseSensitive(c->json, "lines"));
     if (wrong) {
         golden_fail(c->g, c->id, "%s", wrong);

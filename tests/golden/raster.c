@@ -71,6 +71,8 @@ static void draw_line(const raster *r, const cpl_layout *layout, int line, float
     }
     if (layout->mode == CPL_MODE_BASIC)
         draw_tile(r, mask, layout, line - (background && first), r->lines - background, background ? 1.0f : 1.25f);
+    else if (!region)
+        return;
     else if (layout->mode == CPL_MODE_MASK)
         painted(r, mask, region->mask, (float)region->weight);
     else

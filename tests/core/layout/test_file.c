@@ -57,9 +57,7 @@ static void check_same_geometry(const cpl_layout *a, const cpl_layout *b) {
 
 static void round_trip(uint64_t seed, int rounds) {
     static const char *const odd[] = {"\"quoted\" \\ back", "line\nbreak\ttab", "\x1b[31mred\x7f \xc2\x9b",
-                                      "Gr\xc3\xbc\xc3\x9f"
-                                      "e \xf0\x9f\x90\xb1",
-                                      ""};
+                                      "Gr\303\274\303\237e \xf0\x9f\x90\xb1", ""};
     for (int n = 0; n < rounds; n++) {
         cpl_layout *layout = draw_layout(&seed, 512);
         if (layout->mode == CPL_MODE_MASK) layout->mode = CPL_MODE_ADVANCED; /* no mask files here */

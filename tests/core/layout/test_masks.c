@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "../../golden/raster.c"
+#include "../../golden/raster.c" /* NOLINT(bugprone-suspicious-include): the golden runner shares it */
 #include "random_layout.h"
 
 static double counted_share(const raster *r) {
@@ -95,8 +95,8 @@ static void test_feather_is_a_linear_ramp(void **state) {
     int count;
     assert_true(cpl_layout_masks(layout, NULL, 80, 1, masks, &count, NULL));
     assert_true(masks[0] == 1 && masks[29] == 1 && masks[50] == 0 && masks[79] == 0);
-    for (int x = 30; x < 50; x++) assert_true(fabs(masks[x] - masks[x + 1] - 1 / 21.0) < 1e-6);
-    assert_true(fabs(masks[39] + masks[40] - 1) < 1e-6);
+    for (int x = 30; x < 50; x++) assert_true(fabs((double)masks[x] - masks[x + 1] - 1 / 21.0) < 1e-6);
+    assert_true(fabsf(masks[39] + masks[40] - 1) < 1e-6);
     cpl_layout_free(layout);
 }
 

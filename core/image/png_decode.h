@@ -1,6 +1,6 @@
-/* png.h: PNG bytes to pixels, for the two readers (pictures, masks). Only core/image names libpng. */
-#ifndef CPL_IMAGE_PNG_H
-#define CPL_IMAGE_PNG_H
+/* png_decode.h: PNG bytes to pixels, for the two readers (pictures, masks). Only core/image names libpng. */
+#ifndef CPL_IMAGE_PNG_DECODE_H
+#define CPL_IMAGE_PNG_DECODE_H
 
 #include "../memory/error.h"
 
