@@ -41,7 +41,7 @@ finish() {
 }
 
 # A busy machine may need long for anything; nothing waits longer than it takes.
-patience=(--timeout 300 --expect-timeout ${PATIENCE:-60})
+patience=(--timeout 300 --expect-timeout "${PATIENCE:-60}")
 split() { # the options before "--" into $options, the rest into $arguments; without "--" all are arguments
     options=() arguments=("$@")
     local i
