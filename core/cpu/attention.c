@@ -42,7 +42,7 @@ static void pack(const run *r, const cpu_source *source, int head) {
 }
 
 static size_t token_row(const cpu_queries *t, const cpl_plan *plan, int i) {
-    if (!plan) return (size_t)(t->first + i);
+    if (!plan) return (size_t)t->first + (size_t)i;
     return (size_t)plan->token[plan->group[t->group].first_token + t->first + i];
 }
 

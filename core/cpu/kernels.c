@@ -55,6 +55,6 @@ int cpu_kernels_all(const cpu_kernels *list[], int room) {
 }
 
 const cpu_kernels *cpu_kernels_pick(void) {
-    const cpu_kernels *list[3];
+    const cpu_kernels *list[3] = {NULL};
     return list[cpu_kernels_all(list, 3) - 1];
 }

@@ -155,15 +155,15 @@ static bool reorder(cpu_stream *s, const cpu_packed *from, const cpu_packed *to,
  * wants just that. Called with the packing lock held. */
 static cpu_packed *form_add(cpu_stream *s, cpu_packing *packing, onednn_md wanted, cpl_error *error) {
     cpu_backend *b = cpu_of(&s->base);
+    cpu_packed *old = packing->forms;
     size_t bytes = dnnl_memory_desc_get_size(wanted);
-    float *data = cpu_weight_take(b, bytes, error);
+    float *data = old ? cpu_weight_take(b, bytes, error) : NULL;
     cpu_packed *form = data ? form_new(b, wanted, data, bytes, error) : NULL;
     if (!form) return NULL;
-    if (!reorder(s, packing->forms, form, error)) {
+    if (!reorder(s, old, form, error)) {
         form_free(b, form);
         return NULL;
     }
-    cpu_packed *old = packing->forms;
     if (old->handed_out) {
         form->next = old;
     } else {
@@ -272,15 +272,15 @@ static primitive *primitive_get(cpu_stream *s, const cpu_conv_key *key, cpl_erro
     return p && cpl_cache_insert(s->primitives, key, sizeof *key, p, PRIMITIVE_BYTES, error) ? p : NULL;
 }
 
-static bool execute(cpu_stream *s, const primitive *p, dnnl_memory_t weights, const cpl_weight *w, const float *x,
-                    float *y, cpl_error *error) {
+static bool execute(cpu_stream *s, const primitive *p, dnnl_memory_t weights, const cpl_weight *w, float *x, float *y,
+                    cpl_error *error) {
     void *scratch = NULL;
     if (p->scratch && !(scratch = cpl_pool_take(s->base.pool, p->scratch_bytes, error))) return false;
     dnnl_exec_arg_t args[5] = {{DNNL_ARG_SRC, p->x}, {DNNL_ARG_WEIGHTS, weights}, {DNNL_ARG_DST, p->y}};
     int count = 3;
     if (w->beta) args[count++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, w->packing->bias};
     if (p->scratch) args[count++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, p->scratch};
-    dnnl_status_t status = dnnl_memory_set_data_handle(p->x, (void *)(uintptr_t)x); /* the library only reads it */
+    dnnl_status_t status = dnnl_memory_set_data_handle(p->x, x);
     if (!status) status = dnnl_memory_set_data_handle(p->y, y);
     if (!status && p->scratch) status = dnnl_memory_set_data_handle(p->scratch, scratch);
     if (!status) status = dnnl_primitive_execute(p->run, s->queue, count, args);
@@ -289,13 +289,12 @@ static bool execute(cpu_stream *s, const primitive *p, dnnl_memory_t weights, co
     return !failed(error, status, "run a convolution");
 }
 
-void cpu_conv_run(cpl_stream *stream, cpu_conv_key *key, const cpl_weight *w, const float *x, float *y) {
+void cpu_conv_run(cpl_stream *stream, cpu_conv_key *key, const cpl_weight *w, float *x, float *y) {
     cpu_stream *s = (cpu_stream *)stream;
     double products = (double)key->n * key->out_h * key->out_w * key->out * key->in * key->kh * key->kw;
     key->threads = products < CPU_SMALL_PRODUCTS ? 1 : cpu_of(stream)->threads;
     omp_set_num_threads(key->threads);
-    cpl_error error;
-    error.message[0] = '\0';
+    cpl_error error = {0};
     primitive *p = primitive_get(s, key, &error);
     dnnl_memory_t weights = p ? weight_in(s, w, p->weights, &error) : NULL;
     if (!weights || !execute(s, p, weights, w, x, y, &error)) cpl_stream_fail(stream, error.code, "%s", error.message);

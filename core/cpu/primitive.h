@@ -14,8 +14,8 @@ typedef struct cpu_conv_key {
     int threads;               /* filled in by cpu_conv_run: a primitive is cut for the threads it is made with */
 } cpu_conv_key;
 
-/* y = act(conv(x) + bias) (+ y). Shapes have been checked. */
-void cpu_conv_run(cpl_stream *s, cpu_conv_key *key, const cpl_weight *w, const float *x, float *y);
+/* y = act(conv(x) + bias) (+ y). Shapes have been checked; x is only read. */
+void cpu_conv_run(cpl_stream *s, cpu_conv_key *key, const cpl_weight *w, float *x, float *y);
 
 bool cpu_engine_open(cpu_backend *b, cpl_error *error);
 void cpu_engine_close(cpu_backend *b);

@@ -78,8 +78,9 @@ static cpl_plan *plan_of(layer *l) {
     float *raw = values(l, "masks", (int64_t)pixels * l->regions);
     float *level = calloc(tokens * (size_t)l->regions, sizeof *level);
     for (int i = 0; raw && level && i < l->tokens; i++) {
+        int row = i / l->w, column = i % l->w;
         float step_y = (float)l->height / (float)l->h, step_x = (float)l->width / (float)l->w;
-        int y = (int)floorf((float)(i / l->w) * step_y), x = (int)floorf((float)(i % l->w) * step_x);
+        int y = (int)floorf((float)row * step_y), x = (int)floorf((float)column * step_x);
         if (y > l->height - 1) y = l->height - 1;
         if (x > l->width - 1) x = l->width - 1;
         size_t pixel = (size_t)y * (size_t)l->width + (size_t)x;
@@ -184,8 +185,8 @@ static void run_case(golden *g, const cpl_safetensors *st, const cJSON *item) {
     }
     l.k = calloc((size_t)texts, sizeof *l.k);
     l.v = calloc((size_t)texts, sizeof *l.v);
-    l.pk = calloc((size_t)texts, sizeof *l.pk);
-    l.pv = calloc((size_t)texts, sizeof *l.pv);
+    l.pk = calloc((size_t)texts, sizeof(void *));
+    l.pv = calloc((size_t)texts, sizeof(void *));
     l.backend = l.ops->open(&(cpl_backend_config){0}, &l.error);
     l.stream = l.backend ? l.ops->stream_open(l.backend, &l.error) : NULL;
     if (!l.k || !l.v || !l.pk || !l.pv || !l.stream)

@@ -14,7 +14,7 @@
 /* Rebuilds the masks from the plan; every token must come once, groups must differ in their lines. */
 static void check_plan(const cpl_plan *plan, const float *masks, int lines, int w, int h) {
     int tokens = w * h, seen = 0, largest = 0;
-    float *back = calloc((size_t)(lines * tokens), sizeof *back);
+    float *back = calloc((size_t)lines, sizeof *back * (size_t)tokens);
     bool *met = calloc((size_t)tokens, sizeof *met), *touched = calloc((size_t)lines, sizeof *touched);
     assert_true(plan->w == w && plan->h == h && plan->lines == lines);
     for (int i = 0; i < plan->groups; i++) {
@@ -30,7 +30,7 @@ static void check_plan(const cpl_plan *plan, const float *masks, int lines, int 
             met[token] = true;
             if (t) assert_true(token > plan->token[g->first_token + t - 1]);
             for (int r = 0; r < g->lines; r++) {
-                float weight = plan->weight[g->first_weight + (size_t)(r * g->tokens + t)];
+                float weight = plan->weight[g->first_weight + (size_t)r * (size_t)g->tokens + (size_t)t];
                 assert_true(weight > 0);
                 back[plan->line[g->first_line + r] * tokens + token] = weight;
             }
@@ -46,13 +46,13 @@ static void check_plan(const cpl_plan *plan, const float *masks, int lines, int 
     }
     assert_int_equal(seen, tokens);
     assert_int_equal(plan->largest_group, largest);
-    assert_memory_equal(back, masks, sizeof *back * (size_t)(lines * tokens));
+    assert_memory_equal(back, masks, sizeof *back * (size_t)lines * (size_t)tokens);
     assert_memory_equal(touched, plan->touched, sizeof *touched * (size_t)lines);
     free(back), free(met), free(touched);
 }
 
 static void random_rectangles(float *masks, int lines, int w, int h) {
-    memset(masks, 0, sizeof *masks * (size_t)(lines * w * h));
+    memset(masks, 0, sizeof *masks * (size_t)lines * (size_t)w * (size_t)h);
     for (int r = 0; r < lines; r++) {
         int x1 = rand() % w, y1 = rand() % h, x2 = x1 + rand() % (w - x1 + 1), y2 = y1 + rand() % (h - y1 + 1);
         for (int y = y1; y < y2; y++)
@@ -65,13 +65,13 @@ static void plans_partition_random_layouts(void **state) {
     srand(7);
     for (int i = 0; i < 300; i++) {
         int lines = i % 10 ? 1 + rand() % 12 : 60 + rand() % 140, w = 1 + rand() % 20, h = 1 + rand() % 20;
-        float *masks = malloc(sizeof *masks * (size_t)(lines * w * h));
+        float *masks = malloc(sizeof *masks * (size_t)lines * (size_t)w * (size_t)h);
         random_rectangles(masks, lines, w, h);
         cpl_error error = {0};
         cpl_plan *plan = cpl_plan_new(masks, lines, w, h, &error);
         assert_non_null(plan);
         check_plan(plan, masks, lines, w, h);
-        assert_true(cpl_plan_bytes(plan) >= sizeof *plan + sizeof(int) * (size_t)(w * h));
+        assert_true(cpl_plan_bytes(plan) >= sizeof *plan + sizeof(int) * (size_t)w * (size_t)h);
         cpl_plan_free(plan);
         free(masks);
     }

@@ -77,10 +77,10 @@ static inline int random_int(cpu_test *t, int low, int high) {
 /* -1 ... 1 */
 static inline float random_value(cpu_test *t) { return (float)((double)random_bits(t) / 2147483648.0 - 1.0); }
 
-static inline float *random_values(cpu_test *t, size_t count, float scale) {
-    float *values = malloc((count ? count : 1) * sizeof *values);
+static inline float *random_values(cpu_test *t, int count, float scale) {
+    float *values = malloc((size_t)count * sizeof *values);
     assert_non_null(values);
-    for (size_t i = 0; i < count; i++) values[i] = scale * random_value(t);
+    for (int i = 0; i < count; i++) values[i] = scale * random_value(t);
     return values;
 }
 
@@ -115,8 +115,8 @@ static inline void check_tensor(cpu_test *t, const char *what, cpl_tensor *y, do
     cpl_tensor_free(y);
 }
 
-static inline double *reference_new(size_t count) {
-    double *values = calloc(count ? count : 1, sizeof *values);
+static inline double *reference_new(int count) {
+    double *values = calloc((size_t)count, sizeof *values);
     assert_non_null(values);
     return values;
 }

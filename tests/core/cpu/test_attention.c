@@ -6,7 +6,7 @@
 
 /* out[d] = softmax(q k^T / sqrt(d)) v of one query over `keys` rows of `row` values. */
 static void reference_query(const float *q, const float *k, const float *v, int keys, int row, int depth, double *out) {
-    double *score = reference_new((size_t)keys), top = -1e300, sum = 0;
+    double *score = reference_new(keys), top = -1e300, sum = 0;
     for (int j = 0; j < keys; j++) {
         for (int d = 0; d < depth; d++) score[j] += (double)q[d] * (double)k[j * row + d] / sqrt(depth);
         if (score[j] > top) top = score[j];
@@ -20,10 +20,9 @@ static void reference_query(const float *q, const float *k, const float *v, int 
 
 static void check_self(cpu_test *t, int n, int h, int w, int keys, int heads, int depth, bool causal, float scale) {
     int queries = h * w, row = heads * depth;
-    float *q = random_values(t, (size_t)(n * queries * row), scale),
-          *k = random_values(t, (size_t)(n * keys * row), scale);
-    float *v = random_values(t, (size_t)(n * keys * row), 1);
-    double *want = reference_new((size_t)(n * queries * row));
+    float *q = random_values(t, n * queries * row, scale), *k = random_values(t, n * keys * row, scale);
+    float *v = random_values(t, n * keys * row, 1);
+    double *want = reference_new(n * queries * row);
     for (int i = 0; i < n * queries * heads; i++) {
         int head = i % heads, query = i / heads % queries, element = i / heads / queries;
         int at = (element * queries + query) * row + head * depth, from = element * keys * row + head * depth;
@@ -92,8 +91,8 @@ typedef struct text {
 
 static void text_new(cpu_test *t, text *line, int keys, int row) {
     line->keys = keys;
-    line->k = random_values(t, (size_t)(keys * row), 1);
-    line->v = random_values(t, (size_t)(keys * row), 1);
+    line->k = random_values(t, keys * row, 1);
+    line->v = random_values(t, keys * row, 1);
     line->tk = tensor_of(t, line->k, 1, 1, keys, row);
     line->tv = tensor_of(t, line->v, 1, 1, keys, row);
 }
@@ -106,7 +105,7 @@ static void text_free(text *line) {
 
 /* Rectangles over a weak line 0 that covers all, normalised; line `bare` is left out everywhere. */
 static float *random_masks(cpu_test *t, int lines, int bare, int w, int h) {
-    float *masks = calloc((size_t)(lines * w * h), sizeof *masks);
+    float *masks = calloc((size_t)lines, sizeof *masks * (size_t)w * (size_t)h);
     for (int i = 0; i < w * h; i++) masks[i] = 0.3f;
     for (int r = 1; r < lines; r++) {
         int x1 = random_int(t, 0, w - 1), y1 = random_int(t, 0, h - 1), x2 = random_int(t, x1, w),
@@ -125,7 +124,7 @@ static float *random_masks(cpu_test *t, int lines, int bare, int w, int h) {
 static double *reference_cross(const float *q, int n, int tokens, int heads, int depth, const text *line, int lines,
                                const float *const *masks) {
     int row = heads * depth;
-    double *want = reference_new((size_t)(n * tokens * row)), *one = reference_new((size_t)depth);
+    double *want = reference_new(n * tokens * row), *one = reference_new(depth);
     for (int i = 0; i < n * tokens * heads; i++) {
         int head = i % heads, token = i / heads % tokens, element = i / heads / tokens;
         int at = (element * tokens + token) * row + head * depth;
@@ -158,7 +157,7 @@ static void check_cross(cpu_test *t, int n, int h, int w, int lines, int heads, 
         if (masks[i]) plan[i] = cpl_plan_new(masks[i], lines, w, h, NULL);
         listen[i] = (cpl_listen){.lines = plan[i] ? lines : 1, .k = k, .v = v, .plan = plan[i]};
     }
-    float *q = random_values(t, (size_t)(n * tokens * row), 2);
+    float *q = random_values(t, n * tokens * row, 2);
     cpl_tensor tq = tensor_of(t, q, n, h, w, row), ty = cpl_make_like(t->s, &tq);
     t->ops->cross_attention(t->s, &ty, &tq, listen, heads);
     char what[120];

@@ -12,12 +12,12 @@ typedef struct layer {
 
 static double *reference_conv(const layer *l, int oh, int ow, const float *x, const float *weight, const float *bias,
                               const float *add) {
-    double *y = reference_new((size_t)(l->n * oh * ow * l->out));
+    double *y = reference_new(l->n * oh * ow * l->out);
     for (int n = 0; n < l->n; n++)
         for (int i = 0; i < oh; i++)
             for (int j = 0; j < ow; j++)
                 for (int o = 0; o < l->out; o++) {
-                    size_t at = ((size_t)(n * oh + i) * (size_t)ow + (size_t)j) * (size_t)l->out + (size_t)o;
+                    int at = ((n * oh + i) * ow + j) * l->out + o;
                     double sum = bias ? (double)bias[o] : 0;
                     for (int a = 0; a < l->kh; a++)
                         for (int b = 0; b < l->kw; b++) {
@@ -36,10 +36,10 @@ static double *reference_conv(const layer *l, int oh, int ow, const float *x, co
 static void check_conv(cpu_test *t, const layer *l) {
     int oh = (l->h + l->shape.pad_top + l->shape.pad_bottom - l->kh) / l->shape.stride + 1;
     int ow = (l->w + l->shape.pad_left + l->shape.pad_right - l->kw) / l->shape.stride + 1;
-    float *x = random_values(t, (size_t)(l->n * l->h * l->w * l->in), 1);
-    float *w = random_values(t, (size_t)(l->out * l->in * l->kh * l->kw), 0.3f);
-    float *bias = l->bias ? random_values(t, (size_t)l->out, 1) : NULL;
-    float *add = l->add ? random_values(t, (size_t)(l->n * oh * ow * l->out), 1) : NULL;
+    float *x = random_values(t, l->n * l->h * l->w * l->in, 1);
+    float *w = random_values(t, l->out * l->in * l->kh * l->kw, 0.3f);
+    float *bias = l->bias ? random_values(t, l->out, 1) : NULL;
+    float *add = l->add ? random_values(t, l->n * oh * ow * l->out, 1) : NULL;
     cpl_weight *weight = t->ops->conv_weight(t->b, w, bias, l->out, l->in, l->kh, l->kw, NULL);
     assert_non_null(weight);
     cpl_tensor tx = tensor_of(t, x, l->n, l->h, l->w, l->in), ty = cpl_make(t->s, l->n, oh, ow, l->out), ta = {0};
@@ -93,8 +93,8 @@ static void convolutions_match_plain_loops(void **state) {
 
 static void check_linear(cpu_test *t, int rows, int in, int out, cpl_activation act, bool bias, bool add,
                          bool add_is_y) {
-    float *x = random_values(t, (size_t)(rows * in), 2), *w = random_values(t, (size_t)(out * in), 1);
-    float *b = bias ? random_values(t, (size_t)out, 3) : NULL, *a = random_values(t, (size_t)(rows * out), 1);
+    float *x = random_values(t, rows * in, 2), *w = random_values(t, out * in, 1);
+    float *b = bias ? random_values(t, out, 3) : NULL, *a = random_values(t, rows * out, 1);
     cpl_weight *weight = t->ops->linear_weight(t->b, w, b, out, in, NULL);
     assert_non_null(weight);
     cpl_tensor tx = tensor_of(t, x, 1, 1, rows, in), ta = tensor_of(t, a, 1, 1, rows, out),
@@ -103,7 +103,7 @@ static void check_linear(cpu_test *t, int rows, int in, int out, cpl_activation 
     cpl_tensor like_y = ta;
     like_y.h = rows, like_y.w = 1;
     if (add_is_y) t->ops->upload(t->s, &ty, a);
-    double *want = reference_new((size_t)(rows * out));
+    double *want = reference_new(rows * out);
     for (int i = 0; i < rows; i++)
         for (int o = 0; o < out; o++) {
             double sum = b ? (double)b[o] : 0;

@@ -12,7 +12,7 @@ typedef struct group_case {
 static double *reference_group_norm(const group_case *k, const float *x, const float *shift, const float *gamma,
                                     const float *beta) {
     int rows = k->h * k->w, width = k->c / k->groups;
-    double *y = reference_new((size_t)(k->n * rows * k->c));
+    double *y = reference_new(k->n * rows * k->c);
     for (int n = 0; n < k->n; n++)
         for (int g = 0; g < k->groups; g++) {
             double mean = 0, variance = 0;
@@ -32,11 +32,10 @@ static double *reference_group_norm(const group_case *k, const float *x, const f
 }
 
 static void check_group_norm(cpu_test *t, const group_case *k, double tolerance) {
-    size_t count = (size_t)(k->n * k->h * k->w * k->c);
-    float *x = random_values(t, count, k->scale), *gamma = random_values(t, (size_t)k->c, 2);
-    float *beta = random_values(t, (size_t)k->c, 1),
-          *shift = k->shift ? random_values(t, (size_t)(k->n * k->c), k->scale) : NULL;
-    for (size_t i = 0; i < count; i++) x[i] += k->offset;
+    int count = k->n * k->h * k->w * k->c;
+    float *x = random_values(t, count, k->scale), *gamma = random_values(t, k->c, 2);
+    float *beta = random_values(t, k->c, 1), *shift = k->shift ? random_values(t, k->n * k->c, k->scale) : NULL;
+    for (int i = 0; i < count; i++) x[i] += k->offset;
     cpl_weight *w = t->ops->norm_weight(t->b, gamma, beta, k->c, NULL);
     cpl_tensor tx = tensor_of(t, x, k->n, k->h, k->w, k->c), ts = {0}, ty = {0};
     if (shift) ts = tensor_of(t, shift, k->n, 1, 1, k->c);
@@ -101,9 +100,9 @@ static void layer_norm_matches_plain_loops(void **state) {
     for (size_t i = 0; i < 3 * sizeof widths / sizeof widths[0]; i++) {
         int c = widths[i / 3], rows = random_int(&t, 1, 90);
         float scale = i % 3 == 1 ? 1e-3f : 1.0f, offset = i % 3 == 2 ? 100.0f : 0.0f;
-        float *x = random_values(&t, (size_t)(rows * c), scale), *gamma = random_values(&t, (size_t)c, 1);
-        float *beta = random_values(&t, (size_t)c, 1);
-        double *want = reference_new((size_t)(rows * c));
+        float *x = random_values(&t, rows * c, scale), *gamma = random_values(&t, c, 1);
+        float *beta = random_values(&t, c, 1);
+        double *want = reference_new(rows * c);
         for (int r = 0; r < rows; r++) {
             double mean = 0, variance = 0;
             for (int j = 0; j < c; j++) mean += (double)(x[r * c + j] += offset) / c;
@@ -116,8 +115,8 @@ static void layer_norm_matches_plain_loops(void **state) {
         cpl_tensor tx = tensor_of(&t, x, 1, 1, rows, c), ty = cpl_make_like(t.s, &tx);
         t.ops->layer_norm(t.s, &ty, &tx, w, 1e-5f);
         t.ops->layer_norm(t.s, &tx, &tx, w, 1e-5f);
-        double *again = reference_new((size_t)(rows * c));
-        memcpy(again, want, sizeof *want * (size_t)(rows * c));
+        double *again = reference_new(rows * c);
+        memcpy(again, want, sizeof *want * (size_t)rows * (size_t)c);
         check_tensor(&t, "layer norm", &ty, want, 3e-6);
         check_tensor(&t, "layer norm in place", &tx, again, 3e-6);
         t.ops->weight_free(t.b, w);

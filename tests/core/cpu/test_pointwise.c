@@ -27,8 +27,8 @@ static void geglu_gates_with_the_second_half(void **state) {
     static const int widths[] = {1, 5, 8, 30, 384};
     for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
         int c = widths[i], rows = random_int(&t, 1, 70);
-        float *x = random_values(&t, (size_t)(rows * 2 * c), 5);
-        double *want = reference_new((size_t)(rows * c));
+        float *x = random_values(&t, rows * 2 * c, 5);
+        double *want = reference_new(rows * c);
         for (int r = 0; r < rows; r++)
             for (int j = 0; j < c; j++)
                 want[r * c + j] =
@@ -52,8 +52,8 @@ static void scale_add_allows_all_aliases(void **state) {
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
         for (int alias = 0; alias < 4; alias++) { /* 0: none, 1: y is a, 2: y is b, 3: no b */
             int count = counts[i];
-            float *a = random_values(&t, (size_t)count, 1), *b = random_values(&t, (size_t)count, 1);
-            double *want = reference_new((size_t)count);
+            float *a = random_values(&t, count, 1), *b = random_values(&t, count, 1);
+            double *want = reference_new(count);
             for (int j = 0; j < count; j++) want[j] = 1.5 * (double)a[j] - (alias == 3 ? 0 : 0.25 * (double)b[j]);
             cpl_tensor ta = tensor_of(&t, a, 1, 1, 1, count), tb = tensor_of(&t, b, 1, 1, 1, count);
             cpl_tensor ty = alias == 1 ? ta : alias == 2 ? tb : cpl_make_like(t.s, &ta);
@@ -73,8 +73,8 @@ static void upsampling_takes_the_nearest_pixel(void **state) {
         int n = random_int(&t, 1, 2), h = random_int(&t, 1, 9), w = random_int(&t, 1, 9), c = random_int(&t, 1, 20);
         int oh = i % 3 ? 2 * h - i % 2 : random_int(&t, h, 3 * h),
             ow = i % 3 ? 2 * w - i % 2 : random_int(&t, w, 3 * w);
-        float *x = random_values(&t, (size_t)(n * h * w * c), 1);
-        double *want = reference_new((size_t)(n * oh * ow * c));
+        float *x = random_values(&t, n * h * w * c, 1);
+        double *want = reference_new(n * oh * ow * c);
         for (int at = 0; at < n * oh * ow * c; at++) {
             int channel = at % c, column = at / c % ow, row = at / c / ow % oh, element = at / c / ow / oh;
             want[at] = (double)x[((element * h + row * h / oh) * w + column * w / ow) * c + channel];
@@ -94,8 +94,8 @@ static void concat_puts_a_before_b(void **state) {
     for (int i = 0; i < 10; i++) {
         int n = random_int(&t, 1, 2), h = random_int(&t, 1, 9), w = random_int(&t, 1, 30), ca = random_int(&t, 1, 40);
         int cb = random_int(&t, 1, 40), c = ca + cb;
-        float *a = random_values(&t, (size_t)(n * h * w * ca), 1), *b = random_values(&t, (size_t)(n * h * w * cb), 1);
-        double *want = reference_new((size_t)(n * h * w * c));
+        float *a = random_values(&t, n * h * w * ca, 1), *b = random_values(&t, n * h * w * cb, 1);
+        double *want = reference_new(n * h * w * c);
         for (int at = 0; at < n * h * w * c; at++)
             want[at] = at % c < ca ? (double)a[at / c * ca + at % c] : (double)b[at / c * cb + at % c - ca];
         cpl_tensor ta = tensor_of(&t, a, n, h, w, ca), tb = tensor_of(&t, b, n, h, w, cb),
@@ -145,7 +145,7 @@ static void time_embedding_is_cosines_then_sines(void **state) {
     double *want = reference_new(N * C);
     for (int n = 0; n < N; n++)
         for (int i = 0; i < C / 2; i++) {
-            double angle = (double)times[n] * exp(-log(10000.0) * i / (C / 2));
+            double angle = (double)times[n] * exp(-log(10000.0) * 2 * i / C);
             want[n * C + i] = cos(angle);
             want[n * C + C / 2 + i] = sin(angle);
         }

@@ -15,7 +15,7 @@ typedef struct block {
 } block;
 
 static cpl_weight *random_linear(cpu_test *t, int out, int in) {
-    float *w = random_values(t, (size_t)(out * in), 0.2f), *b = random_values(t, (size_t)out, 0.2f);
+    float *w = random_values(t, out * in, 0.2f), *b = random_values(t, out, 0.2f);
     cpl_weight *weight = t->ops->linear_weight(t->b, w, b, out, in, NULL);
     free(w), free(b);
     assert_non_null(weight);
