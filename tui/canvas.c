@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define LABEL_ROWS 3
+#define MASK_LABEL_COLUMNS 16
 #define LABEL_COLUMNS 10 /* with less than this free beside other labels, a label moves down */
 
 typedef struct span {
@@ -159,17 +160,15 @@ static void draw_border(const canvas_view *view, canvas_cell *cells, int region)
     put_line(view, cells, s.c1 - 1, s.r1 - 1, CANVAS_UP | CANVAS_LEFT, region);
 }
 
-/* The first painted cell, reading from the top: where a mask's label can stand. */
+/* Where a mask's label can stand: the first row with room for some words, else the widest part. */
 static span painted_span(const canvas_view *view, int region) {
-    span whole = {0, view->columns, 0, view->rows};
-    for (int r = 0; r < view->rows; r++)
-        for (int c = 0; c < view->columns; c++)
-            if (presence(view, region, whole, c, r) > 0.5) {
-                int end = c;
-                while (end < view->columns && presence(view, region, whole, end, r) > 0.5) end++;
-                if (end - c >= 3) return (span){c, end, r, r + 1};
-            }
-    return whole;
+    span whole = {0, view->columns, 0, view->rows}, best = {0, 0, 0, 0};
+    for (int r = 0; r < view->rows && best.c1 - best.c0 < MASK_LABEL_COLUMNS; r++)
+        for (int c = 0, end; c < view->columns; c = end + 1) {
+            for (end = c; end < view->columns && presence(view, region, whole, end, r) > 0.5;) end++;
+            if (end - c > best.c1 - best.c0) best = (span){c, end, r, r + 1};
+        }
+    return best.c1 - best.c0 > 2 ? best : whole;
 }
 
 /* How many of `columns` are free of other labels, from the left. */
@@ -270,8 +269,11 @@ canvas_rect canvas_drag(canvas_rect start, unsigned edges, double dx, double dy,
     canvas_rect r = start;
     if (!edges) {
         double width = start.x2 - start.x1, height = start.y2 - start.y1;
-        if (dx != 0) r.x1 = fmin(fmax(snap(start.x1 + dx, step), 0), tidy(1 - width)), r.x2 = tidy(r.x1 + width);
-        if (dy != 0) r.y1 = fmin(fmax(snap(start.y1 + dy, step), 0), tidy(1 - height)), r.y2 = tidy(r.y1 + height);
+        double x1 = fmin(fmax(snap(start.x1 + dx, step), 0), tidy(1 - width));
+        double y1 = fmin(fmax(snap(start.y1 + dy, step), 0), tidy(1 - height));
+        /* Against an edge nothing moves, not even the last digit. */
+        if (dx != 0 && fabs(x1 - start.x1) > 1e-9) r.x1 = x1, r.x2 = tidy(x1 + width);
+        if (dy != 0 && fabs(y1 - start.y1) > 1e-9) r.y1 = y1, r.y2 = tidy(y1 + height);
         return r;
     }
     double least = 1.0 / step;

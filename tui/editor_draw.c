@@ -119,7 +119,7 @@ static void draw_help_line(const editor *e, const help_line *line, int row, int 
 void editor_draw_help(editor *e) {
     int width = help_width(e), page = editor_help_page(e), count = help_list(NULL);
     int top = 2, left = (e->windows.columns - width) / 2, rows = page + 2;
-    help_line *lines = calloc((size_t)count, sizeof *lines);
+    help_line *lines = calloc((size_t)count + 1, sizeof *lines);
     if (!lines) return;
     help_list(lines);
     if (e->help_scroll > count - page) e->help_scroll = count - page;

@@ -269,10 +269,20 @@ static void draw_error(const editor *e) {
     draw_text(&e->theme, w.row, 1, columns, with, text);
 }
 
+/* What there is to say about a line that is being typed stands above it. */
+static void draw_note(const editor *e) {
+    window w = e->windows.settings;
+    if (e->tone == TONE_NONE) return;
+    ink with = theme_ink(&e->theme, e->tone == TONE_ERROR ? STYLE_ERROR : STYLE_TEXT);
+    draw_fill(w.row, 0, 1, w.columns, with);
+    draw_text(&e->theme, w.row, 1, w.columns - 2, with, e->message);
+}
+
 void editor_draw_status(editor *e) {
     window w = e->windows.status;
     bool line = e->typing == TYPING_COMMAND || e->typing == TYPING_SAVE_AS || e->typing == TYPING_PNG;
-    if (line && e->tone == TONE_NONE) {
+    if (line) {
+        draw_note(e);
         draw_prompt(e, w.row, 1, w.columns - 1);
         return;
     }

@@ -217,13 +217,15 @@ static bool write_model(cpl_layout *l, const char *text, cpl_error *error) {
     return cpl_text_set(&l->sampling.model, *text ? text : NULL, error);
 }
 
-static bool choose(const char *text, const char *const *names, const char *what, int *value, cpl_error *error) {
+/* The index of a name, -1 with a refusal that lists them. */
+static int choose(const char *text, const char *const *names, const char *what, cpl_error *error) {
     char list[96] = "";
     for (int i = 0; names[i]; i++) {
-        if (!strcmp(names[i], text)) return *value = i, true;
+        if (!strcmp(names[i], text)) return i;
         snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", names[i]);
     }
-    return state_refuse(error, "%s must be one of %s", what, list);
+    state_refuse(error, "%s must be one of %s", what, list);
+    return -1;
 }
 
 static const char *const mode_names[] = {"basic", "advanced", "mask", NULL};
@@ -234,28 +236,34 @@ static const char *const bracket_names[] = {"{ }", "< >", "off", NULL};
 static const char *const switch_names[] = {"off", "on", NULL};
 
 static bool write_mode(cpl_layout *l, const char *text, cpl_error *error) {
-    int value;
-    return choose(text, mode_names, "mode", &value, error) && (l->mode = (cpl_mode)value, true);
+    int value = choose(text, mode_names, "mode", error);
+    if (value >= 0) l->mode = (cpl_mode)value;
+    return value >= 0;
 }
 static bool write_direction(cpl_layout *l, const char *text, cpl_error *error) {
-    int value;
-    return choose(text, direction_names, "direction", &value, error) && (l->direction = (cpl_direction)value, true);
+    int value = choose(text, direction_names, "direction", error);
+    if (value >= 0) l->direction = (cpl_direction)value;
+    return value >= 0;
 }
 static bool write_background(cpl_layout *l, const char *text, cpl_error *error) {
-    int value;
-    return choose(text, background_names, "background", &value, error) && (l->background = (cpl_background)value, true);
+    int value = choose(text, background_names, "background", error);
+    if (value >= 0) l->background = (cpl_background)value;
+    return value >= 0;
 }
 static bool write_uncovered(cpl_layout *l, const char *text, cpl_error *error) {
-    int value;
-    return choose(text, uncovered_names, "uncovered", &value, error) && (l->uncovered = (cpl_uncovered)value, true);
+    int value = choose(text, uncovered_names, "uncovered", error);
+    if (value >= 0) l->uncovered = (cpl_uncovered)value;
+    return value >= 0;
 }
 static bool write_brackets(cpl_layout *l, const char *text, cpl_error *error) {
-    int value;
-    return choose(text, bracket_names, "brackets", &value, error) && (l->brackets = (cpl_brackets)value, true);
+    int value = choose(text, bracket_names, "brackets", error);
+    if (value >= 0) l->brackets = (cpl_brackets)value;
+    return value >= 0;
 }
 static bool write_definitions(cpl_layout *l, const char *text, cpl_error *error) {
-    int value;
-    return choose(text, switch_names, "definitions", &value, error) && (l->definitions = value, true);
+    int value = choose(text, switch_names, "definitions", error);
+    if (value >= 0) l->definitions = value == 1;
+    return value >= 0;
 }
 
 static bool write_background_weight(cpl_layout *l, const char *text, cpl_error *error) {

@@ -208,6 +208,9 @@ static void drags_snap_without_dust(void **state) {
     assert_true(to.x1 == 0.5 && to.x2 == 0.7); /* not 0.7000000000000001 */
     to = canvas_drag(third, 0, 5, 0, 16);
     assert_true(to.x2 == 1 && fabs(to.x1 - 2 / 3.0) < 1e-15);
+    const canvas_rect wall = {0.333, 1, 0, 1};
+    to = canvas_drag(wall, 0, 1 / 16.0, 0, 16);
+    assert_true(to.x1 == wall.x1 && to.x2 == wall.x2); /* it stands at the edge already */
     to = canvas_drag((canvas_rect){0.25, 0.5, 0, 1}, CANVAS_RIGHT, 1 / 16.0, 0, 16);
     assert_true(to.x1 == 0.25 && to.x2 == 0.5625);
 }
