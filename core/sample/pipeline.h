@@ -9,12 +9,12 @@
 typedef struct cpl_run {
     const cpl_model *model;
     cpl_stream *stream;
-    int width, height, steps;   /* pixels */
-    double cfg;                 /* at 1 the negative half is not evaluated */
+    int width, height, steps; /* pixels */
+    double cfg;               /* at 1 the negative half is not evaluated */
     const char *sampler, *schedule;
     uint64_t seed;
-    const float *noise;         /* [4, h, w] start noise instead of the seed's, or NULL */
-    const float *sigmas;        /* [steps + 1] instead of the schedule's, or NULL */
+    const float *noise;  /* [4, h, w] start noise instead of the seed's, or NULL */
+    const float *sigmas; /* [steps + 1] instead of the schedule's, or NULL */
     cpl_unet_text positive, negative;
     /* Asked before every step: may hand over newer plans (splice); NULL: the plans stay. */
     void (*replan)(void *user, int step, cpl_unet_text *positive);
@@ -25,9 +25,9 @@ typedef struct cpl_run {
 } cpl_run;
 
 typedef struct cpl_run_result {
-    float *latent;     /* [4, h, w], sampler scale; owned */
-    float *image01;    /* [3, H, W] clamped to 0..1; owned; NULL if `decode` was false */
-    uint64_t step_allocations; /* pool misses in the steps after the first */
+    float *latent;                            /* [4, h, w], sampler scale; owned */
+    float *image01;                           /* [3, H, W] clamped to 0..1; owned; NULL if `decode` was false */
+    uint64_t step_allocations;                /* pool misses in the steps after the first */
     double first_step_ms, step_ms, decode_ms; /* step_ms: median of the steps after the first */
 } cpl_run_result;
 /* False with CPL_E_CANCELLED when the stream was cancelled; nothing of `result` is to be freed then. The start noise

@@ -49,10 +49,10 @@ static double draw_uniform_53(cpl_rng *rng) {
  * evaluated in double, so that the numbers do not depend on a maths library's float versions. */
 static void transform_block(float *a) {
     for (int j = 0; j < BLOCK / 2; j++) {
-        float logarithm = (float)log(1.0f - a[j]);
-        float radius = (float)sqrt(-2.0f * logarithm), angle = (float)TWO_PI * a[j + BLOCK / 2];
-        a[j] = (float)(radius * cos(angle));
-        a[j + BLOCK / 2] = (float)(radius * sin(angle));
+        float logarithm = (float)log((double)(1.0f - a[j]));
+        float radius = (float)sqrt((double)(-2.0f * logarithm)), angle = (float)TWO_PI * a[j + BLOCK / 2];
+        a[j] = (float)(radius * cos((double)angle));
+        a[j + BLOCK / 2] = (float)(radius * sin((double)angle));
     }
 }
 

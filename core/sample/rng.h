@@ -11,9 +11,9 @@ typedef struct cpl_rng {
     uint32_t state[624];
     int index;
     bool has_spare;
-    double spare;   /* second normal of a pair, for draws of fewer than 16 values */
+    double spare; /* second normal of a pair, for draws of fewer than 16 values */
 } cpl_rng;
-void cpl_rng_seed(cpl_rng *rng, uint64_t seed);            /* the low 32 bits count, as in torch */
+void cpl_rng_seed(cpl_rng *rng, uint64_t seed);              /* the low 32 bits count, as in torch */
 void cpl_rng_normal(cpl_rng *rng, float *out, size_t count); /* like torch.randn of `count` values */
 
 #endif

@@ -21,7 +21,7 @@ bool cpl_noise_levels_init(cpl_noise_levels *levels, double beta_start, double b
         float sigma = (float)sqrt((1 - product) / product);
         levels->alpha_cumprod[i] = (float)product;
         levels->sigma[i] = sigma;
-        levels->log_sigma[i] = (float)log(sigma);
+        levels->log_sigma[i] = (float)log((double)sigma);
     }
     return true;
 }
@@ -31,11 +31,11 @@ double cpl_t_to_sigma(const cpl_noise_levels *levels, double t) {
     int low = (int)floorf(clamped), high = (int)ceilf(clamped);
     float part = clamped - (float)low;
     float log_sigma = (1.0f - part) * (float)levels->log_sigma[low] + part * (float)levels->log_sigma[high];
-    return (float)exp(log_sigma);
+    return (float)exp((double)log_sigma);
 }
 
 int cpl_sigma_to_t(const cpl_noise_levels *levels, double sigma) {
-    float wanted = (float)log((float)sigma), nearest = INFINITY;
+    float wanted = (float)log((double)(float)sigma), nearest = INFINITY;
     int t = 0;
     for (int i = 0; i < levels->count; i++) {
         float distance = fabsf(wanted - (float)levels->log_sigma[i]);

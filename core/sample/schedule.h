@@ -12,10 +12,11 @@ typedef struct cpl_noise_levels { /* of a model: linear-in-sqrt betas */
     double sigma[CPL_MAX_TRAIN_STEPS], alpha_cumprod[CPL_MAX_TRAIN_STEPS];
 } cpl_noise_levels;
 bool cpl_noise_levels_init(cpl_noise_levels *levels, double beta_start, double beta_end, int count, cpl_error *error);
-double cpl_t_to_sigma(const cpl_noise_levels *levels, double t);     /* log-linear between whole steps */
-int cpl_sigma_to_t(const cpl_noise_levels *levels, double sigma);    /* nearest in log sigma */
+double cpl_t_to_sigma(const cpl_noise_levels *levels, double t);  /* log-linear between whole steps */
+int cpl_sigma_to_t(const cpl_noise_levels *levels, double sigma); /* nearest in log sigma */
 
 /* sigmas[steps + 1], falling, the last is 0. schedule: a name from cpl_schedule_names. */
-bool cpl_schedule_make(const char *schedule, const cpl_noise_levels *levels, int steps, float *sigmas, cpl_error *error);
+bool cpl_schedule_make(const char *schedule, const cpl_noise_levels *levels, int steps, float *sigmas,
+                       cpl_error *error);
 
 #endif

@@ -57,7 +57,7 @@ static void drop_set(void *context, void *value) {
 cpl_cache *cpl_plans_new(cpl_error *error) { return cpl_cache_new(PLANS_BUDGET, drop_set, NULL, error); }
 
 static bool hold_masks(cpl_plan_set *set, const cpl_layout *layout, cpl_error *error) {
-    set->masks = cpl_alloc((size_t)layout->region_count, sizeof *set->masks, error);
+    set->masks = cpl_alloc((size_t)layout->region_count, sizeof(cpl_mask *), error);
     if (!set->masks) return false;
     for (int i = 0; i < layout->region_count; i++)
         if (layout->regions[i].mask) set->masks[set->mask_count++] = cpl_mask_ref(layout->regions[i].mask);

@@ -67,8 +67,8 @@ static const cpl_text_kv *find_kv(cpl_texts *texts, const char *line, const cpl_
 
 bool cpl_listener_open(cpl_listener *listener, cpl_texts *texts, char *const *line, int lines, cpl_error *error) {
     *listener = (cpl_listener){.lines = lines};
-    listener->conditioning = cpl_alloc((size_t)lines, sizeof *listener->conditioning, error);
-    listener->kv = cpl_alloc((size_t)lines, sizeof *listener->kv, error);
+    listener->conditioning = cpl_alloc((size_t)lines, sizeof(const cpl_tensor *), error);
+    listener->kv = cpl_alloc((size_t)lines, sizeof(const cpl_text_kv *), error);
     bool done = listener->conditioning && listener->kv;
     for (int i = 0; done && i < lines; i++) {
         listener->conditioning[i] = find_conditioning(texts, line[i], error);

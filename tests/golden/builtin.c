@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../core/model/builtin.h"
+#include "../../core/model/vae_encoder.h"
 #include "../../core/sample/pipeline.h"
 #include "../../core/sample/planes.h"
 #include "fixture.h"
@@ -209,6 +211,48 @@ static void run_coupled(golden *g) {
     close_builtin(&b);
 }
 
+/* The encoder's output holds the mean, then the log variance, which is clamped before use. */
+static void compare_moments(const builtin *b, const cpl_tensor *moments, const float *mean, const float *logvar) {
+    size_t cells = (size_t)moments->h * (size_t)moments->w, half = cells * (size_t)moments->c / 2;
+    float *host = calloc(2 * half, sizeof *host), *planes = calloc(2 * half, sizeof *planes);
+    b->f.stream->ops->download(b->f.stream, host, moments);
+    cpl_deinterleave(planes, host, moments->c, cells);
+    for (size_t i = half; i < 2 * half; i++) planes[i] = fminf(fmaxf(planes[i], -30), 20);
+    golden_compare(b->f.g, "vae.encode.mean", planes, mean, half, LIMIT, 0);
+    golden_compare(b->f.g, "vae.encode.logvar", planes + half, logvar, half, LIMIT, 0);
+    free(planes);
+    free(host);
+}
+
+static void run_encode(const builtin *b) {
+    const cpl_st_entry *shape, *entry;
+    cpl_error error = {0};
+    float *image = expected_values(b, "vae.encode.image", &shape),
+          *mean = expected_values(b, "vae.encode.mean", &entry);
+    float *logvar = expected_values(b, "vae.encode.logvar", &entry);
+    cpl_safetensors *weights = cpl_builtin_open(&error);
+    cpl_vae_encoder *encoder =
+        weights ? cpl_vae_encoder_new(b->f.backend, weights, &b->f.model->spec.vae, &error) : NULL;
+    if (!encoder) golden_fail(b->f.g, "vae.encode", "%s", error.message);
+    if (encoder && image && mean && logvar) {
+        cpl_tensor x = upload_images(&b->f, image, 1, (int)shape->shape[2], (int)shape->shape[3], (int)shape->shape[1]);
+        cpl_tensor moments = cpl_vae_encode(encoder, b->f.stream, &x, NULL, NULL);
+        if (!cpl_stream_settle(b->f.stream, &error))
+            golden_fail(b->f.g, "vae.encode", "%s", error.message);
+        else if (cpl_tensor_count(&moments) != 2 * (size_t)entry->count)
+            golden_fail(b->f.g, "vae.encode", "%zu values", cpl_tensor_count(&moments));
+        else
+            compare_moments(b, &moments, mean, logvar);
+        cpl_tensor_free(&moments);
+        cpl_tensor_free(&x);
+    }
+    if (encoder) cpl_vae_encoder_free(encoder, b->f.backend);
+    cpl_safetensors_close(weights);
+    free(image);
+    free(mean);
+    free(logvar);
+}
+
 static void run_vae(golden *g) {
     builtin b;
     if (!open_builtin(&b, g)) return;
@@ -224,7 +268,7 @@ static void run_vae(golden *g) {
     }
     free(z);
     free(image);
-    golden_skip(g, "vae.encode", "there is no encoder yet");
+    run_encode(&b);
     close_builtin(&b);
 }
 

@@ -99,7 +99,7 @@ bool coupling_open(coupling *c, int lines) {
     *c = (coupling){.lines = lines};
     c->conditioning = calloc((size_t)lines, sizeof *c->conditioning);
     c->kv = calloc((size_t)lines, sizeof *c->kv);
-    c->pointers = calloc((size_t)lines, sizeof *c->pointers);
+    c->pointers = calloc((size_t)lines, sizeof(const cpl_text_kv *));
     if (!c->conditioning || !c->kv || !c->pointers) return false;
     for (int i = 0; i < lines; i++) c->pointers[i] = &c->kv[i];
     c->text = (cpl_unet_text){.lines = lines, .kv = c->pointers};

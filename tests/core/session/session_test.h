@@ -48,6 +48,7 @@ static inline cpl_ticket hand_over(cpl_session *session, const cpl_layout *layou
 }
 
 static inline void next_event(cpl_session *session, cpl_event *event) {
+    *event = (cpl_event){0};
     if (!cpl_session_wait(session, PATIENCE_MS) || !cpl_session_next(session, event)) fail_msg("no event came");
 }
 
