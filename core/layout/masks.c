@@ -1,6 +1,7 @@
 /* masks.c: the normalised masks of all lines at a token grid. Forge Couple normalises at canvas resolution and then takes
  * one pixel a token (golden couple/FORMAT.md 1.3, 1.4); only the pixels that are taken need computing. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "../memory/alloc.h"
 #include "lines.h"
@@ -22,15 +23,19 @@ static bool read_shape(const grid *g, const cpl_shape *shape, float *out, cpl_er
     return true;
 }
 
-/* In single precision and in line order, as the original. Where no line has weight, all of it goes to the fill line. */
-static void normalise(float *out, int lines, size_t tokens, bool fill) {
-    for (size_t t = 0; t < tokens; t++) {
-        float sum = 0;
-        for (int i = 0; i < lines; i++) sum += out[(size_t)i * tokens + t];
-        bool hole = !(sum > 0);
-        for (int i = 0; i < lines; i++) out[(size_t)i * tokens + t] = hole ? 0 : out[(size_t)i * tokens + t] / sum;
-        if (fill) out[(size_t)lines * tokens + t] = hole ? 1 : 0;
-    }
+/* In single precision and in line order, as the original. The sums gather in the room of the fill line, which in the end
+ * gets all of the weight where no line has any. */
+static void normalise(float *out, int lines, size_t tokens) {
+    float *sums = out + (size_t)lines * tokens;
+    memset(sums, 0, tokens * sizeof *sums);
+    for (int i = 0; i < lines; i++)
+        for (size_t t = 0; t < tokens; t++) sums[t] += out[(size_t)i * tokens + t];
+    for (int i = 0; i < lines; i++)
+        for (size_t t = 0; t < tokens; t++) {
+            float *value = &out[(size_t)i * tokens + t], sum = sums[t];
+            if (*value > 0) *value = *value / sum;
+        }
+    for (size_t t = 0; t < tokens; t++) sums[t] = sums[t] > 0 ? 0 : 1;
 }
 
 static bool fill_grid(grid *g, cpl_error *error) {
@@ -52,9 +57,8 @@ static bool make(grid *g, const cpl_layout *layout, int lines, float *out, int *
         done = cpl_shapes_cover(shapes, lines, g->width, g->height, &cover, error);
     for (int i = 0; done && i < lines; i++) done = read_shape(g, &shapes[i], out + (size_t)i * tokens, error);
     if (done) {
-        bool fill = cover.share < 1;
-        normalise(out, lines, tokens, fill);
-        *count = lines + fill;
+        normalise(out, lines, tokens);
+        *count = lines + (cover.share < 1);
     }
     free(shapes);
     free(g->xs);
