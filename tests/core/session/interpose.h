@@ -23,15 +23,16 @@
 #define WATCHED 1
 #endif
 
-/* Counting is on between the two; calls of all threads count. */
-static atomic_bool heap_counting;
-static atomic_ulong heap_ours, heap_theirs;
-static _Atomic(void *) heap_first_of_ours; /* where to look */
+/* While counting is on, calls of all threads count. */
+#define MAYBE_UNUSED __attribute__((unused)) /* each test reads its part of these */
+static MAYBE_UNUSED atomic_bool heap_counting;
+static MAYBE_UNUSED atomic_ulong heap_ours, heap_theirs;
+static MAYBE_UNUSED _Atomic(void *) heap_first_of_ours; /* where to look */
 
 /* From 1: this call of ours from now fails, once. 0: none. Threads that set `heap_spares_this_thread` are left alone. */
-static atomic_long heap_fail_at;
-static atomic_bool heap_failed;
-static _Thread_local bool heap_spares_this_thread;
+static MAYBE_UNUSED atomic_long heap_fail_at;
+static MAYBE_UNUSED atomic_bool heap_failed;
+static MAYBE_UNUSED _Thread_local bool heap_spares_this_thread;
 
 #if WATCHED
 extern char __executable_start, etext;
