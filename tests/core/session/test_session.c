@@ -480,6 +480,23 @@ static void two_sessions_do_not_mix(void **state) {
     cpl_session_free(b);
 }
 
+/* The same number of threads gives the same bytes, another one at most the last bit of them. */
+static void threads_change_next_to_nothing(void **state) {
+    (void)state;
+    static const int threads[] = {1, 2, 2};
+    cpl_image *images[3];
+    cpl_layout *layout = two_columns(4);
+    for (int i = 0; i < 3; i++) {
+        cpl_session *session = open_session(&(cpl_options){.threads = threads[i]});
+        images[i] = picture_of(session, layout);
+        cpl_session_free(session);
+    }
+    assert_true(same_picture(images[1], images[2]));
+    for (int i = 0; i < 64 * 64 * 3; i++) assert_true(abs(images[0]->rgb[i] - images[1]->rgb[i]) <= 1);
+    for (int i = 0; i < 3; i++) cpl_image_free(images[i]);
+    cpl_layout_free(layout);
+}
+
 static volatile sig_atomic_t signalled;
 static void note_signal(int number) {
     (void)number;
@@ -539,6 +556,7 @@ int main(void) {
         cmocka_unit_test(rows_are_told_what_the_model_makes_of_them),
         cmocka_unit_test(freeing_a_session_ends_whatever_it_does),
         cmocka_unit_test(two_sessions_do_not_mix),
+        cmocka_unit_test(threads_change_next_to_nothing),
         cmocka_unit_test(signals_do_not_disturb),
         cmocka_unit_test(options_are_checked),
     };
