@@ -126,6 +126,8 @@ static void say_invalid(editor *e, const cpl_error *error, bool wanted) {
     int open = 100 - (int)(100 * e->state.coverage);
     bool hole = open > 0 && e->state.layout->uncovered == CPL_UNCOVERED_ERROR && !strcmp(error->path, "regions");
     tone tone_of_it = wanted || !hole ? TONE_ERROR : TONE_WARNING;
+    /* The hatching and the title tell of a hole too: it does not take the place of an answer to the last key. */
+    if (tone_of_it == TONE_WARNING && (e->tone == TONE_INFO || e->tone == TONE_ERROR)) return;
     if (hole)
         editor_say(e, tone_of_it, "%d %% of the canvas has no region: widen one, or f fills it", open);
     else
