@@ -43,7 +43,7 @@ static bool find_problems(const arguments *a, cpl_problems *problems) {
     } else if (!cpl_model_peek(layout->sampling.model, layout->directory, &info, &error)) {
         if (!*error.path) snprintf(error.path, sizeof error.path, "sampling.model");
         add_error(problems, &error);
-    } else if (find_layout_problems(layout, &info.defaults, problems) && info.parameters <= SMALL_MODEL_PARAMETERS) {
+    } else if (cpl_layout_check(layout, &info.defaults, problems) && info.parameters <= SMALL_MODEL_PARAMETERS) {
         ask_model(layout, problems);
     }
     cpl_layout_free(layout);

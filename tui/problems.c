@@ -25,40 +25,6 @@ static bool add(cpl_problems *problems, bool warning, int row, const char *path,
     return true;
 }
 
-/* The first control character that no prompt needs (C0 but tab and line ends, DEL, C1), 0: none. */
-static unsigned control_in(const char *text) {
-    for (const unsigned char *s = (const unsigned char *)text; s && *s; s++) {
-        bool blank = *s == '\t' || *s == '\n' || *s == '\r';
-        if ((*s < 0x20 && !blank) || *s == 0x7f) return *s;
-        if (*s == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0) return s[1];
-    }
-    return 0;
-}
-
-static bool check_text(cpl_problems *problems, int row, const char *key, const char *text) {
-    char path[64];
-    unsigned control = control_in(text);
-    if (!control) return true;
-    if (row >= 0)
-        snprintf(path, sizeof path, "regions[%d].%s", row, key);
-    else
-        snprintf(path, sizeof path, "%s", key);
-    add(problems, false, row, path, "holds the control character U+%04X; remove it", control);
-    return false;
-}
-
-bool find_layout_problems(const cpl_layout *layout, const cpl_defaults *defaults, cpl_problems *problems) {
-    bool valid = cpl_layout_check(layout, defaults, problems);
-    valid &= check_text(problems, -1, "prompt", layout->prompt);
-    valid &= check_text(problems, -1, "negative", layout->negative);
-    valid &= check_text(problems, -1, "background.prompt", layout->background_prompt);
-    for (int i = 0; i < layout->region_count; i++) {
-        valid &= check_text(problems, i, "prompt", layout->regions[i].prompt);
-        valid &= check_text(problems, i, "negative", layout->regions[i].negative);
-    }
-    return valid;
-}
-
 /* A line is a row of the table, a piece of the one prompt, or the line that fills the hole. */
 static int line_path(const cpl_layout *layout, int line, char *path, size_t size) {
     bool is_row = !layout->prompt && line < layout->region_count;
@@ -91,7 +57,7 @@ void say_line_warnings(const char *file, const cpl_layout *layout, const cpl_eve
 
 bool say_layout_problems(const char *file, const cpl_layout *layout, const cpl_defaults *defaults, bool quiet) {
     cpl_problems problems = {0};
-    bool valid = find_layout_problems(layout, defaults, &problems);
+    bool valid = cpl_layout_check(layout, defaults, &problems);
     for (int i = 0; i < problems.count; i++) {
         const cpl_problem *p = &problems.list[i];
         if (valid ? quiet : p->warning) continue;

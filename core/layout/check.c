@@ -63,6 +63,25 @@ static void row_path(char path[64], int row, const char *key) {
     snprintf(path, 64, "regions[%d]%s%s", row, *key ? "." : "", key);
 }
 
+/* A terminal would obey them, and no text encoder knows them. */
+static void check_text(checker *c, int row, const char *path, const char *text) {
+    unsigned control = cpl_control_in(text);
+    if (control) fail(c, CPL_REASON_OTHER, row, path, "holds the control character U+%04X; remove it", control);
+}
+
+static void check_texts(checker *c) {
+    check_text(c, -1, "prompt", c->layout->prompt);
+    check_text(c, -1, "negative", c->layout->negative);
+    check_text(c, -1, "background.prompt", c->layout->background_prompt);
+    for (int row = 0; row < c->layout->region_count; row++) {
+        char path[64];
+        row_path(path, row, "prompt");
+        check_text(c, row, path, c->layout->regions[row].prompt);
+        row_path(path, row, "negative");
+        check_text(c, row, path, c->layout->regions[row].negative);
+    }
+}
+
 /* Things that stand in a row but cannot work there. */
 static void check_row(checker *c, int row) {
     const cpl_layout *layout = c->layout;
@@ -199,6 +218,7 @@ static void check_all(checker *c, const cpl_defaults *defaults, bool coverage) {
     c->background = cpl_layout_background_row(layout);
     cpl_layout_size(layout, defaults, &c->width, &c->height);
     for (int i = 0; i < layout->region_count; i++) check_row(c, i);
+    check_texts(c);
     cpl_fields_check(&cpl_layout_object, layout, -1, "", put_error, c);
     cpl_fields_check(&cpl_sampling_object, &layout->sampling, -1, "sampling", put_error, c);
     if (cpl_layout_lines(layout, &lines, &fault.error))

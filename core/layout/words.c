@@ -32,6 +32,15 @@ char *cpl_strip(char *text) {
     return text;
 }
 
+unsigned cpl_control_in(const char *text) {
+    for (const unsigned char *s = (const unsigned char *)text; s && *s; s++) {
+        bool blank = (*s >= 0x09 && *s <= 0x0D) || (*s >= 0x1C && *s <= 0x1F);
+        if ((*s < 0x20 && !blank) || *s == 0x7F) return *s;
+        if (*s == 0xC2 && s[1] >= 0x80 && s[1] < 0xA0 && s[1] != 0x85) return s[1];
+    }
+    return 0;
+}
+
 bool cpl_is_blank(const char *text) {
     for (size_t n; (n = white_length(text)) > 0;) text += n;
     return !*text;

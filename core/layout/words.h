@@ -11,6 +11,8 @@
 /* Cuts white space off both ends, in place: Unicode's, as Python's str.strip does. Returns text. */
 char *cpl_strip(char *text);
 bool cpl_is_blank(const char *text);
+/* The first control character (C0, DEL, C1) that is not white space to cpl_strip, or 0. text may be NULL. */
+unsigned cpl_control_in(const char *text);
 /* Every occurrence of `what` (not empty), left to right without overlap. *text is owned and exchanged. */
 bool cpl_replace_all(char **text, const char *what, const char *with, cpl_error *error);
 
