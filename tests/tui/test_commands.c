@@ -147,36 +147,6 @@ static void lines_become_warnings(void **state) {
     cpl_layout_free(layout);
 }
 
-static void control_characters_are_errors(void **state) {
-    (void)state;
-    static const struct {
-        const char *text;
-        bool valid;
-    } cases[] = {{"a cat,\tnight\nsky", true},
-                 {"K\xc3\xa4se \xc2\xa0 \xe2\x82\xac", true},
-                 {"\033[31mred", false},
-                 {"bell\a", false},
-                 {"\x7f", false},
-                 {"\xc2\x9b"
-                  "31m",
-                  false}};
-    cpl_defaults defaults = {128, 128, 20, 4, "euler", "karras"};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        cpl_problems problems = {0};
-        cpl_layout *layout = cpl_layout_new(NULL);
-        cpl_region *region = cpl_layout_insert(layout, 0, NULL);
-        assert_true(cpl_text_set(&region->prompt, cases[i].text, NULL));
-        assert_int_equal(find_layout_problems(layout, &defaults, &problems), cases[i].valid);
-        if (!cases[i].valid) {
-            assert_false(problems.list[0].warning);
-            assert_string_equal(problems.list[0].error.path, "regions[0].prompt");
-            assert_non_null(strstr(problems.list[0].error.message, "U+00"));
-        }
-        cpl_problems_clear(&problems);
-        cpl_layout_free(layout);
-    }
-}
-
 static void options_override(void **state) {
     (void)state;
     arguments a = {.cfg = NAN, .seed = CPL_SEED_UNSET};
@@ -217,7 +187,6 @@ int main(void) {
         cmocka_unit_test(bar_fits_every_width),
         cmocka_unit_test(messages_lose_what_is_said_before),
         cmocka_unit_test(lines_become_warnings),
-        cmocka_unit_test(control_characters_are_errors),
         cmocka_unit_test(options_override),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -220,6 +220,37 @@ static void test_resolve(void **state) {
     cpl_layout_free(layout);
 }
 
+static void test_control_characters(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        bool valid;
+    } cases[] = {{"a cat,\tnight\nsky", true},
+                 {"K\xc3\xa4se \xc2\xa0 \xe2\x82\xac", true},
+                 {"\033[31mred", false},
+                 {"bell\a", false},
+                 {"a\x1c b\x0b c", true}, /* white space to Forge */
+                 {"\x7f", false},
+                 {"\xc2\x9b"
+                  "31m",
+                  false}};
+    cpl_defaults defaults = {128, 128, 20, 4, "euler", "karras"};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cpl_problems problems = {0};
+        cpl_layout *layout = cpl_layout_new(NULL);
+        cpl_region *region = cpl_layout_insert(layout, 0, NULL);
+        assert_true(cpl_text_set(&region->prompt, cases[i].text, NULL));
+        assert_int_equal(cpl_layout_check(layout, &defaults, &problems), cases[i].valid);
+        if (!cases[i].valid) {
+            assert_false(problems.list[0].warning);
+            assert_string_equal(problems.list[0].error.path, "regions[0].prompt");
+            assert_non_null(strstr(problems.list[0].error.message, "U+00"));
+        }
+        cpl_problems_clear(&problems);
+        cpl_layout_free(layout);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_problem_is_found),
@@ -229,6 +260,7 @@ int main(void) {
         cmocka_unit_test(test_lines_of_rows),
         cmocka_unit_test(test_prompts_that_grow),
         cmocka_unit_test(test_resolve),
+        cmocka_unit_test(test_control_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
