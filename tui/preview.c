@@ -45,14 +45,14 @@ static window target(const preview *p, const term_caps *caps) {
                     columns};
 }
 
-/* Whole factors show every pixel alike, but where they leave more than a quarter of the pane's width empty a picture that fills it
+/* Whole factors show every pixel alike, but where they leave more than an eighth of the width empty a picture that fills it
  * is better. */
 static void fit(const preview *p, const term_caps *caps, int *width, int *height) {
     int whole_width, whole_height;
     picture_fit(p->image, caps, p->area.columns, p->area.rows, &whole_width, &whole_height);
     const cpl_image large = {.width = p->image->width * 16, .height = p->image->height * 16};
     picture_fit(&large, caps, p->area.columns, p->area.rows, width, height);
-    if (whole_width >= *width * 3 / 4) *width = whole_width, *height = whole_height;
+    if (whole_width >= *width * 7 / 8) *width = whole_width, *height = whole_height;
 }
 
 /* An enlargement by a broken factor: whole pixels first, then averaged down, so that no pixel is twice as wide as its
