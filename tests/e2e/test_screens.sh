@@ -297,6 +297,19 @@ END
 }
 check 'without a name, saving asks for one' nameless
 
+shipped() { # all of them, one after the other
+    local file
+    {
+        echo 'expect synced'
+        for file in "$root"/layouts/*.json; do
+            printf '%s\n' 'key :' "text e $file\\n" "expect opened" "expect ${file##*/}" 'expect synced' 'expect-not not valid' 'expect-not !' 'key Escape'
+        done
+        printf '%s\n' 'key q' 'waitexit 20 0'
+    } >shipped.txt
+    in_tmux 120x40 scene-of-none.json <shipped.txt
+}
+check 'every layout that ships opens without a warning' shipped
+
 # ---- Sizes ----
 
 scene sizes.json
