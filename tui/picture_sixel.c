@@ -8,6 +8,8 @@
 
 #include <sixel.h>
 
+#define FEW_COLORS 16
+
 static int write_bytes(char *data, int size, void *user) {
     text_add_bytes(user, data, (size_t)size);
     return size;
@@ -38,19 +40,47 @@ static void widen_palette(sixel_dither_t *dither) {
     }
 }
 
+/* The colours of a drawing such as a region map, if there are at most `most`: how many, else 0. */
+static int distinct_colors(const cpl_image *image, int most, unsigned char *palette) {
+    int count = 0, last = 0;
+    size_t pixels = (size_t)image->width * (size_t)image->height;
+    for (size_t i = 0; i < pixels; i++) {
+        const unsigned char *rgb = image->rgb + i * 3;
+        if (count && !memcmp(palette + last * 3, rgb, 3)) continue;
+        for (last = 0; last < count && memcmp(palette + last * 3, rgb, 3) != 0;) last++;
+        if (last < count) continue;
+        if (count == most) return 0;
+        memcpy(palette + count++ * 3, rgb, 3);
+    }
+    return count;
+}
+
+static SIXELSTATUS choose_palette(sixel_dither_t *dither, const cpl_image *pixels, bool diffuse) {
+    SIXELSTATUS status =
+        sixel_dither_initialize(dither, pixels->rgb, pixels->width, pixels->height, SIXEL_PIXELFORMAT_RGB888,
+                                SIXEL_LARGE_AUTO, SIXEL_REP_AUTO, diffuse ? SIXEL_QUALITY_HIGH : SIXEL_QUALITY_LOW);
+    if (SIXEL_FAILED(status)) return status;
+    widen_palette(dither);
+    sixel_dither_set_diffusion_type(dither, diffuse ? SIXEL_DIFFUSE_FS : SIXEL_DIFFUSE_NONE);
+    return status;
+}
+
+/* Few colours are taken as they are: rounded ones would be wrong, and diffusion would speckle their flat areas. */
+static void keep_palette(sixel_dither_t *dither, unsigned char *palette) {
+    sixel_dither_set_palette(dither, palette);
+    sixel_dither_set_diffusion_type(dither, SIXEL_DIFFUSE_NONE);
+}
+
 static SIXELSTATUS encode(cpl_image *pixels, int colors, bool diffuse, text_buffer *text) {
+    unsigned char palette[FEW_COLORS * 3];
+    int few = distinct_colors(pixels, colors < FEW_COLORS ? colors : FEW_COLORS, palette);
     sixel_dither_t *dither = NULL;
     sixel_output_t *output = NULL;
-    SIXELSTATUS status = sixel_dither_new(&dither, colors, NULL);
+    SIXELSTATUS status = sixel_dither_new(&dither, few ? few : colors, NULL);
     if (!SIXEL_FAILED(status)) status = sixel_output_new(&output, write_bytes, text, NULL);
+    if (!SIXEL_FAILED(status) && few) keep_palette(dither, palette);
+    if (!SIXEL_FAILED(status) && !few) status = choose_palette(dither, pixels, diffuse);
     if (!SIXEL_FAILED(status)) {
-        status =
-            sixel_dither_initialize(dither, pixels->rgb, pixels->width, pixels->height, SIXEL_PIXELFORMAT_RGB888,
-                                    SIXEL_LARGE_AUTO, SIXEL_REP_AUTO, diffuse ? SIXEL_QUALITY_HIGH : SIXEL_QUALITY_LOW);
-    }
-    if (!SIXEL_FAILED(status)) {
-        widen_palette(dither);
-        sixel_dither_set_diffusion_type(dither, diffuse ? SIXEL_DIFFUSE_FS : SIXEL_DIFFUSE_NONE);
         sixel_output_set_encode_policy(output, SIXEL_ENCODEPOLICY_FAST);
         status = sixel_encode(pixels->rgb, pixels->width, pixels->height, 3, dither, output);
     }

@@ -198,6 +198,11 @@ END
 }
 no_escape_left() { ! LC_ALL=C grep -qaP '\x1b\[\?1049h' "$record"; }
 check 'map and show in xterm: sixel' map_and_show
+exact_map() { # a drawing of few colours: just these, not speckled
+    python3 "$tools/sixelcat-check" --png maps --only 0 "$record" >"$said"
+    "$COUPLET" map scene.json --png map.png >/dev/null && "$pngdiff" --scale --most 2 map.png maps/000.png >"$said" 2>&1
+}
+check 'the map has the colours of map --png' exact_map
 map_in_tmux() {
     # shellcheck disable=SC2016 # the shell in the terminal expands it
     tmux_run 80x24 --hold -- sh -c '"$COUPLET" map scene.json; read -r _; "$COUPLET" show scene.png; read -r _' <<END && no_sixel
