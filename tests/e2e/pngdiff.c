@@ -30,7 +30,8 @@ static cpl_image *resample(const cpl_image *in, int rows, int width, int height)
     cpl_image *out = cpl_image_new(width, height, NULL);
     double across = (double)in->width / width, down = (double)rows / height;
     for (int i = 0; out && i < width * height; i++) {
-        double x0 = i % width * across, x1 = x0 + across, y0 = i / width * down, y1 = y0 + down, sum[3] = {0};
+        int column = i % width, row = i / width;
+        double x0 = column * across, x1 = x0 + across, y0 = row * down, y1 = y0 + down, sum[3] = {0};
         for (int y = (int)y0; y < y1 && y < rows; y++)
             for (int x = (int)x0; x < x1 && x < in->width; x++) {
                 const unsigned char *pixel = in->rgb + ((size_t)y * (size_t)in->width + (size_t)x) * 3;
