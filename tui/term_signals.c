@@ -50,6 +50,8 @@ static struct {
     bool own_stack;
 } signals;
 
+#define LATE_REPLY_MS 100
+
 static struct {
     volatile sig_atomic_t armed, in_string;
     int fd;
@@ -79,6 +81,9 @@ static void give_terminal_back(void) {
     crash.armed = 0;
     if (crash.in_string) crash_write(crash.fd, "\033\\", 2);
     crash_write(crash.fd, crash.restore, strlen(crash.restore));
+    /* Replies to our last questions are still on their way: the shell would take them for typing. */
+    poll(NULL, 0, LATE_REPLY_MS);
+    tcflush(crash.fd, TCIFLUSH);
     tcsetattr(crash.fd, TCSANOW, &crash.saved);
 }
 

@@ -66,13 +66,15 @@ key g
 expect /400
 sh kill -SEGV \$(cat pid)
 expect back in the shell
+settle 0.3 5
+expect-not ^[
 shot after-a-crash.png
 key Return
 waitexit 20 0
 END
 }
 rm -f modes-*
-check 'SIGSEGV in xterm, between previews: restored' in_sixel
+check 'SIGSEGV in xterm, between previews: restored, and no late reply is left to the shell' in_sixel
 sound() { python3 "$tools/sixelcat-check" "$record" >"$said"; }
 check 'and the last sixel is whole or was ended' sound
 
