@@ -50,7 +50,7 @@ static struct {
     bool own_stack;
 } signals;
 
-#define LATE_REPLY_MS 100
+#define REPLY_MS 500
 
 static struct {
     volatile sig_atomic_t armed, in_string;
@@ -75,15 +75,27 @@ static void crash_write(int fd, const char *bytes, size_t count) {
     }
 }
 
+/* Replies to our last questions may still be on their way, and a shell would take them for typing. A terminal answers in
+ * order: after the answer to one more question, "CSI 0 n", none is left. */
+static void await_replies(void) {
+    char bytes[256], before = 0;
+    struct pollfd in = {.fd = crash.fd, .events = POLLIN};
+    crash_write(crash.fd, "\033[5n", 4);
+    for (int rounds = 0; rounds < 20 && poll(&in, 1, REPLY_MS) > 0; rounds++) {
+        ssize_t count = read(crash.fd, bytes, sizeof bytes);
+        if (count <= 0) return;
+        for (ssize_t i = 0; i < count; before = bytes[i++])
+            if (before == '0' && bytes[i] == 'n') return;
+    }
+}
+
 /* Only calls that POSIX allows in a handler. */
 static void give_terminal_back(void) {
     if (!crash.armed) return;
     crash.armed = 0;
     if (crash.in_string) crash_write(crash.fd, "\033\\", 2);
     crash_write(crash.fd, crash.restore, strlen(crash.restore));
-    /* Replies to our last questions are still on their way: the shell would take them for typing. */
-    poll(NULL, 0, LATE_REPLY_MS);
-    tcflush(crash.fd, TCIFLUSH);
+    await_replies();
     tcsetattr(crash.fd, TCSANOW, &crash.saved);
 }
 
