@@ -28,8 +28,21 @@ static bool tokenizer_fits(const cpl_model *m, const cpl_safetensors *st, cpl_er
                     cpl_safetensors_path(st), has, wants);
 }
 
+/* The vector beside the context must be one that can be made: SDXL's. Its refiner has another one. */
+static bool vector_fits(const cpl_model_spec *spec, const char *file, cpl_error *error) {
+    int wanted = cpl_model_pooled_width(spec), has = spec->texts ? spec->text[spec->texts - 1].projection : 0;
+    return !spec->unet.adm_in_channels || (spec->texts == CPL_MAX_TEXTS && wanted > 0 && wanted == has) ||
+           cpl_fail(
+               error, CPL_E_UNSUPPORTED,
+               "%s: the UNet takes a vector of %d values, which is not SDXL's (%d from the text and 1536 of sizes); "
+               "choose an SD 1.x or an SDXL base checkpoint",
+               file, spec->unet.adm_in_channels, has);
+}
+
 static bool load(cpl_model *m, const cpl_safetensors *st, cpl_error *error) {
-    if (!cpl_model_spec_read(st, &m->spec, error) || !tokenizer_fits(m, st, error)) return false;
+    if (!cpl_model_spec_read(st, &m->spec, error) || !vector_fits(&m->spec, cpl_safetensors_path(st), error) ||
+        !tokenizer_fits(m, st, error))
+        return false;
     cpl_model_describe(st, &m->spec, &m->info);
     m->identity = cpl_safetensors_identity(st);
     for (int i = 0; i < m->spec.texts; i++) {
@@ -95,10 +108,6 @@ cpl_model *cpl_model_open(const char *model, const char *directory, const char *
     cpl_tokenizer *found = NULL;
     cpl_model *m = NULL;
     bool ok = st && cpl_model_spec_read(st, &spec, error);
-    if (ok && spec.unet.adm_in_channels)
-        ok = cpl_fail(error, CPL_E_UNSUPPORTED,
-                      "%s: models of the SDXL family cannot be run yet; choose an SD 1.x checkpoint",
-                      cpl_safetensors_path(st));
     if (ok && tokenizer && *tokenizer)
         ok = (found = cpl_tokenizer_open(tokenizer, error)) != NULL;
     else if (ok)

@@ -34,6 +34,20 @@ bool cpl_model_encode(const cpl_model *model, cpl_stream *s, const char *text, c
 /* The same from recorded ids and multipliers. */
 bool cpl_model_encode_chunks(const cpl_model *model, cpl_stream *s, const cpl_chunks *chunks, cpl_tensor *conditioning,
                              cpl_error *error);
+
+/* SDXL's vector beside the context is `pooled` values, which sum up the whole prompt, then the embedded size. */
+int cpl_model_pooled_width(const cpl_model_spec *spec); /* 0: the model takes no vector */
+bool cpl_model_pool(const cpl_model *model, cpl_stream *s, const char *text, cpl_tensor *pooled, cpl_error *error);
+bool cpl_model_pool_chunks(const cpl_model *model, cpl_stream *s, const cpl_chunks *chunks, cpl_tensor *pooled,
+                           cpl_error *error);
+/* What an empty negative prompt is to such a model: a context of zeros (and no pooled values). */
+bool cpl_model_encode_nothing(const cpl_model *model, cpl_stream *s, cpl_tensor *conditioning, cpl_error *error);
+/* y: [1, 1, 1, adm_in_channels], may be a view; pooled: NULL is zeros; the picture's size in pixels. */
+void cpl_model_vector(const cpl_model *model, cpl_stream *s, const cpl_tensor *y, const cpl_tensor *pooled, int width,
+                      int height);
+/* height, width, crop top and left, target height and width: [1, 1, 1, 1536]. */
+cpl_tensor cpl_size_vector(cpl_stream *s, const float size[6]);
+
 /* Tokens, room, unknown words of a line; needs no encoder. */
 bool cpl_model_line_info(const cpl_model *model, const char *text, cpl_line_info *info, cpl_error *error);
 

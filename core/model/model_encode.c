@@ -1,10 +1,11 @@
 /* model_encode.c: a prompt line as the context that cross-attention listens to: tokens, encoder, emphasis, and for two
- * encoders their outputs side by side. The vector that SDXL takes beside the context is not made here. */
+ * encoders their outputs side by side. The vector that SDXL takes beside the context is model_vector.c's. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../memory/alloc.h"
+#include "chunks.h"
 #include "emphasis.h"
 #include "model.h"
 
@@ -55,7 +56,7 @@ static void emphasize(cpl_stream *s, const cpl_tensor *x, const cpl_chunks *chun
 }
 
 /* SDXL's second encoder fills its chunks with id 0 behind the first end marker, which is the last of the vocabulary. */
-static int *refill_ids(const cpl_chunks *chunks, int end, cpl_error *error) {
+int *cpl_chunks_refill(const cpl_chunks *chunks, int end, cpl_error *error) {
     int *ids = cpl_alloc((size_t)chunks->chunks * (size_t)chunks->length, sizeof *ids, error);
     for (int i = 0; ids && i < chunks->chunks; i++) {
         bool behind = false;
@@ -78,7 +79,7 @@ static cpl_tensor encode_one(const cpl_model *m, cpl_stream *s, int which, const
 
 static bool encode_pair(const cpl_model *m, cpl_stream *s, const cpl_chunks *chunks, cpl_tensor *out,
                         cpl_error *error) {
-    int *ids = refill_ids(chunks, m->spec.text[1].vocab_size - 1, error);
+    int *ids = cpl_chunks_refill(chunks, m->spec.text[1].vocab_size - 1, error);
     if (!ids) return false;
     cpl_tensor l = encode_one(m, s, 0, chunks->ids, chunks), g = encode_one(m, s, 1, ids, chunks);
     *out = cpl_make(s, chunks->chunks, 1, chunks->length, l.c + g.c);
@@ -89,12 +90,17 @@ static bool encode_pair(const cpl_model *m, cpl_stream *s, const cpl_chunks *chu
     return true;
 }
 
+bool cpl_chunks_fit(const cpl_model *model, const cpl_chunks *chunks, cpl_error *error) {
+    int length = model->spec.text[0].context_length;
+    return (chunks->chunks >= 1 && chunks->length == length) ||
+           cpl_fail(error, CPL_E_INPUT, "%d chunks of %d tokens do not fit a model with chunks of %d", chunks->chunks,
+                    chunks->length, length);
+}
+
 bool cpl_model_encode_chunks(const cpl_model *model, cpl_stream *s, const cpl_chunks *chunks, cpl_tensor *conditioning,
                              cpl_error *error) {
     *conditioning = (cpl_tensor){0};
-    if (chunks->chunks < 1 || chunks->length != model->spec.text[0].context_length)
-        return cpl_fail(error, CPL_E_INPUT, "%d chunks of %d tokens do not fit a model with chunks of %d",
-                        chunks->chunks, chunks->length, model->spec.text[0].context_length);
+    if (!cpl_chunks_fit(model, chunks, error)) return false;
     if (model->spec.texts == 1)
         *conditioning = encode_one(model, s, 0, chunks->ids, chunks);
     else if (!encode_pair(model, s, chunks, conditioning, error))
@@ -111,12 +117,12 @@ bool cpl_model_encode_chunks(const cpl_model *model, cpl_stream *s, const cpl_ch
 
 static bool need_tokenizer(const cpl_model *model, cpl_error *error) {
     return model->tokenizer || cpl_fail(error, CPL_E_INPUT,
-                                        "%s: no tokenizer was found beside the model; put CLIP's vocab.json and "
-                                        "merges.txt there, or name their folder with --tokenizer",
+                                        "%s: no tokenizer was found; `make clip-vocab` fetches CLIP's, or name a "
+                                        "folder with vocab.json and merges.txt by --tokenizer",
                                         model->info.name);
 }
 
-static bool chunk_line(const cpl_model *model, const char *text, cpl_chunks *chunks, cpl_error *error) {
+bool cpl_chunks_of_line(const cpl_model *model, const char *text, cpl_chunks *chunks, cpl_error *error) {
     return need_tokenizer(model, error) && cpl_prompt_chunks(model->tokenizer, text, model->spec.text[0].context_length,
                                                              cpl_tokenizer_end(model->tokenizer), chunks, error);
 }
@@ -125,7 +131,7 @@ bool cpl_model_encode(const cpl_model *model, cpl_stream *s, const char *text, c
                       cpl_error *error) {
     cpl_chunks chunks;
     *conditioning = (cpl_tensor){0};
-    if (!chunk_line(model, text, &chunks, error)) return false;
+    if (!cpl_chunks_of_line(model, text, &chunks, error)) return false;
     bool ok = cpl_model_encode_chunks(model, s, &chunks, conditioning, error);
     cpl_chunks_clear(&chunks);
     return ok;
@@ -153,7 +159,7 @@ static char *plain_words(const char *text, cpl_error *error) {
 bool cpl_model_line_info(const cpl_model *model, const char *text, cpl_line_info *info, cpl_error *error) {
     cpl_chunks chunks;
     *info = (cpl_line_info){.room = model->spec.text[0].context_length - 2};
-    if (!chunk_line(model, text, &chunks, error)) return false;
+    if (!cpl_chunks_of_line(model, text, &chunks, error)) return false;
     info->tokens = chunks.tokens;
     cpl_chunks_clear(&chunks);
     if (!model->info.closed_vocabulary) return true;

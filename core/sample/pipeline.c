@@ -25,15 +25,13 @@ typedef struct pipeline {
     float *sigmas, *draw; /* owned, as all below: [steps + 1], [count] in the order of the generator */
     float *host, *x_planes, *denoised_planes;
     double *step_ms, start_ms, last_ms;
+    cpl_tensor y;                /* [batch], the vectors beside the contexts; empty for a model without */
     cpl_tensor x, input, output; /* output also holds guided sums; input and output have `batch` elements */
     uint64_t first_allocations;  /* of the pool, after the first step */
 } pipeline;
 
 static bool check_run(const cpl_run *run, cpl_error *error) {
     int factor = cpl_vae_factor(run->model->vae);
-    if (run->model->spec.unet.adm_in_channels > 0)
-        return cpl_fail(error, CPL_E_UNSUPPORTED, "%s: models with a size vector (SDXL) cannot be run yet",
-                        run->model->info.name);
     if (run->model->spec.unet.in_channels != run->model->spec.vae.z_channels)
         return cpl_fail(error, CPL_E_UNSUPPORTED, "%s: the UNet takes %d channels, the latent has %d",
                         run->model->info.name, run->model->spec.unet.in_channels, run->model->spec.vae.z_channels);
@@ -87,6 +85,7 @@ static void close_pipeline(pipeline *p) {
     cpl_tensor_free(&p->output);
     cpl_tensor_free(&p->input);
     cpl_tensor_free(&p->x);
+    cpl_tensor_free(&p->y);
     free(p->denoised_planes);
     free(p->x_planes);
     free(p->host);
@@ -104,6 +103,18 @@ static void upload_planes(pipeline *p, const cpl_tensor *tensor, const float *pl
 static void download_planes(pipeline *p, float *planes, const cpl_tensor *tensor) {
     p->s->ops->download(p->s, p->host, tensor);
     cpl_deinterleave(planes, p->host, p->c, p->cells);
+}
+
+static void make_vectors(pipeline *p) {
+    const cpl_run *run = p->run;
+    const cpl_tensor *pooled[2] = {run->negative_pooled, run->positive_pooled};
+    int width = run->model->spec.unet.adm_in_channels;
+    if (!width) return;
+    p->y = cpl_make(p->s, p->batch, 1, 1, width);
+    for (int i = 0; i < p->batch && cpl_stream_ok(p->s); i++) {
+        cpl_tensor slot = cpl_tensor_slice(&p->y, i, 1);
+        cpl_model_vector(run->model, p->s, &slot, pooled[i + 2 - p->batch], run->width, run->height);
+    }
 }
 
 static void make_start(pipeline *p) {
@@ -124,7 +135,8 @@ static void denoise(void *user, cpl_stream *s, const cpl_tensor *denoised, const
         cpl_tensor slot = cpl_tensor_slice(&p->input, i, 1);
         s->ops->scale_add(s, &slot, (float)cpl_input_scale(sigma), x, 0, NULL);
     }
-    cpl_unet_run(p->run->model->unet, s, &p->output, &p->input, timesteps, NULL, p->texts, NULL, NULL);
+    cpl_unet_run(p->run->model->unet, s, &p->output, &p->input, timesteps, p->y.data ? &p->y : NULL, p->texts, NULL,
+                 NULL);
     /* Guidance is on denoised values; these are linear in the output and share x, so guiding the outputs is the same. */
     cpl_mix mix = cpl_denoised_mix(p->run->model->spec.prediction, sigma), guide = cpl_guidance_mix(p->run->cfg);
     cpl_tensor first = cpl_tensor_slice(&p->output, 0, 1);
@@ -190,6 +202,7 @@ static bool run_pipeline(pipeline *p, cpl_run_result *result, cpl_error *error) 
     p->start_ms = p->last_ms = cpl_now_ms();
     if (!make_host_arrays(p, error) || !make_sigmas(p, error)) return false;
     make_start(p);
+    make_vectors(p);
     if (!cpl_stream_settle(p->s, error)) return false;
     if (run->replan) run->replan(run->user, 0, &p->texts[p->batch - 1]);
     if (!cpl_sampler_run(run->sampler, p->s, &p->x, p->sigmas, run->steps, &host, error)) return false;

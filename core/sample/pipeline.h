@@ -16,6 +16,7 @@ typedef struct cpl_run {
     const float *noise;  /* [4, h, w] start noise instead of the seed's, or NULL */
     const float *sigmas; /* [steps + 1] instead of the schedule's, or NULL */
     cpl_unet_text positive, negative;
+    const cpl_tensor *positive_pooled, *negative_pooled; /* for models with a vector beside the context; NULL: zeros */
     /* Asked before every step: may hand over newer plans (splice); NULL: the plans stay. */
     void (*replan)(void *user, int step, cpl_unet_text *positive);
     /* After each step (from 1), `ms` after the run's start; x and denoised are NCHW [4, h, w] on the host if `want_state`, else NULL. */

@@ -111,6 +111,8 @@ static cpl_run make_run(generation *g) {
                      .seed = (uint64_t)g->seed,
                      .positive = cpl_prepared_positive(&g->session->prepared),
                      .negative = cpl_prepared_negative(&g->session->prepared),
+                     .positive_pooled = g->session->prepared.positive_pooled,
+                     .negative_pooled = g->session->prepared.negative_pooled,
                      .stepped = stepped,
                      .want_state = g->rgb || g->dump,
                      .user = g};

@@ -84,9 +84,16 @@ static bool has_own_negatives(const cpl_layout *layout, int lines) {
     return any && layout->region_count == lines;
 }
 
+/* To models with a vector beside the context nothing is a context of zeros, not the text "". */
+static char *negative_line(const cpl_model_spec *spec, char *text) {
+    return cpl_model_pooled_width(spec) > 0 && !*text ? NULL : text;
+}
+
 static bool open_negative(cpl_prepared *prepared, cpl_context *context, const cpl_layout *layout, int own_lines,
                           cpl_error *error) {
     char none[] = "", *common = layout->negative ? layout->negative : none;
+    const cpl_model_spec *spec = &context->engine->model->spec;
+    common = negative_line(spec, common);
     if (!has_own_negatives(layout, own_lines))
         return cpl_listener_open(&prepared->negative, &context->texts, &common, 1, error);
     int count = prepared->plans->lines;
@@ -94,11 +101,38 @@ static bool open_negative(cpl_prepared *prepared, cpl_context *context, const cp
     if (!text) return false;
     for (int i = 0; i < count; i++) {
         char *own = i < layout->region_count ? layout->regions[i].negative : NULL;
-        text[i] = own ? own : common;
+        text[i] = own ? negative_line(spec, own) : common;
     }
     bool done = cpl_listener_open(&prepared->negative, &context->texts, text, count, error);
     free(text);
     return done;
+}
+
+/* The whole prompt as it was typed; of a layout without one the lines, one below the other. */
+static char *whole_prompt(const cpl_layout *layout, const cpl_lines *lines, cpl_error *error) {
+    if (layout->prompt) return cpl_strdup(layout->prompt, error);
+    size_t size = 1, used = 0;
+    for (int i = 0; i < lines->count; i++) size += strlen(lines->line[i]) + 1;
+    char *text = cpl_alloc(size, 1, error);
+    for (int i = 0; text && i < lines->count; i++) {
+        size_t length = strlen(lines->line[i]);
+        if (i > 0) text[used++] = '\n';
+        memcpy(text + used, lines->line[i], length);
+        used += length;
+    }
+    return text;
+}
+
+/* All lines share the vector beside the context. That of an empty negative prompt is zeros. */
+static bool pool_prompts(cpl_prepared *prepared, cpl_context *context, const cpl_layout *layout, const cpl_lines *lines,
+                         cpl_error *error) {
+    if (!cpl_model_pooled_width(&context->engine->model->spec)) return true;
+    char *prompt = whole_prompt(layout, lines, error);
+    if (prompt) prepared->positive_pooled = cpl_texts_pool(&context->texts, prompt, error);
+    free(prompt);
+    if (!prepared->positive_pooled || !layout->negative || !*layout->negative) return prepared->positive_pooled;
+    prepared->negative_pooled = cpl_texts_pool(&context->texts, layout->negative, error);
+    return prepared->negative_pooled;
 }
 
 static bool make_infos(cpl_prepared *prepared, const cpl_context *context, const cpl_lines *lines, cpl_error *error) {
@@ -121,7 +155,8 @@ static bool prepare_lines(cpl_prepared *prepared, cpl_context *context, const cp
     return prepared->plans && add_fill(lines, layout, prepared->plans->lines, error) &&
            make_infos(prepared, context, &lines->own, error) &&
            cpl_listener_open(&prepared->positive, &context->texts, lines->text, lines->count, error) &&
-           open_negative(prepared, context, layout, lines->own.count, error);
+           open_negative(prepared, context, layout, lines->own.count, error) &&
+           pool_prompts(prepared, context, layout, &lines->own, error);
 }
 
 bool cpl_prepare(cpl_prepared *prepared, cpl_context *context, const cpl_snapshot *snapshot, cpl_error *error) {
@@ -137,6 +172,8 @@ bool cpl_prepare(cpl_prepared *prepared, cpl_context *context, const cpl_snapsho
 void cpl_prepared_clear(cpl_prepared *prepared, cpl_context *context) {
     cpl_listener_close(&prepared->positive, &context->texts);
     cpl_listener_close(&prepared->negative, &context->texts);
+    cpl_texts_release_pooled(&context->texts, prepared->positive_pooled);
+    cpl_texts_release_pooled(&context->texts, prepared->negative_pooled);
     if (prepared->plans) cpl_cache_release(context->plans, prepared->plans);
     free(prepared->infos);
     *prepared = (cpl_prepared){0};

@@ -9,6 +9,7 @@
 /* Lines of a large model take about 50 MB of keys and values each, conditionings under 1 MB. */
 #define CONDITIONING_BUDGET ((uint64_t)64 << 20)
 #define KV_BUDGET ((uint64_t)1 << 30)
+#define POOLED_BUDGET ((uint64_t)1 << 20)
 
 static void drop_conditioning(void *context, void *value) {
     (void)context;
@@ -26,34 +27,52 @@ bool cpl_texts_open(cpl_texts *texts, const cpl_model *model, cpl_stream *stream
     *texts = (cpl_texts){.model = model, .stream = stream};
     texts->conditionings = cpl_cache_new(CONDITIONING_BUDGET, drop_conditioning, NULL, error);
     texts->kvs = cpl_cache_new(KV_BUDGET, drop_kv, NULL, error);
-    if (texts->conditionings && texts->kvs) return true;
+    texts->pooled = cpl_cache_new(POOLED_BUDGET, drop_conditioning, NULL, error);
+    if (texts->conditionings && texts->kvs && texts->pooled) return true;
     cpl_texts_close(texts);
     return false;
 }
 
 void cpl_texts_close(cpl_texts *texts) {
+    cpl_cache_free(texts->pooled);
     cpl_cache_free(texts->kvs);
     cpl_cache_free(texts->conditionings);
     *texts = (cpl_texts){0};
 }
 
+/* A line's key is its text; that of zeros is one that no text can have. */
+typedef struct line_key {
+    const char *text;
+    size_t size;
+} line_key;
+
+static line_key key_of(const char *line) { return line ? (line_key){line, strlen(line)} : (line_key){"", 1}; }
+
 static const cpl_tensor *find_conditioning(cpl_texts *texts, const char *line, cpl_error *error) {
-    cpl_tensor *value = cpl_cache_find(texts->conditionings, line, strlen(line));
+    line_key key = key_of(line);
+    cpl_tensor *value = cpl_cache_find(texts->conditionings, key.text, key.size);
     if (value) return value;
     value = cpl_alloc(1, sizeof *value, error);
     if (!value) return NULL;
-    texts->encoder_calls++;
-    if (!cpl_model_encode(texts->model, texts->stream, line, value, error)) {
+    bool done;
+    if (line) {
+        texts->encoder_calls++;
+        done = cpl_model_encode(texts->model, texts->stream, line, value, error);
+    } else {
+        done = cpl_model_encode_nothing(texts->model, texts->stream, value, error);
+    }
+    if (!done) {
         free(value);
         return NULL;
     }
     size_t bytes = cpl_tensor_bytes(value);
-    return cpl_cache_insert(texts->conditionings, line, strlen(line), value, bytes, error) ? value : NULL;
+    return cpl_cache_insert(texts->conditionings, key.text, key.size, value, bytes, error) ? value : NULL;
 }
 
 static const cpl_text_kv *find_kv(cpl_texts *texts, const char *line, const cpl_tensor *conditioning,
                                   cpl_error *error) {
-    cpl_text_kv *value = cpl_cache_find(texts->kvs, line, strlen(line));
+    line_key key = key_of(line);
+    cpl_text_kv *value = cpl_cache_find(texts->kvs, key.text, key.size);
     if (value) return value;
     value = cpl_alloc(1, sizeof *value, error);
     if (!value) return NULL;
@@ -62,7 +81,26 @@ static const cpl_text_kv *find_kv(cpl_texts *texts, const char *line, const cpl_
         return NULL;
     }
     size_t bytes = cpl_text_kv_bytes(value);
-    return cpl_cache_insert(texts->kvs, line, strlen(line), value, bytes, error) ? value : NULL;
+    return cpl_cache_insert(texts->kvs, key.text, key.size, value, bytes, error) ? value : NULL;
+}
+
+const cpl_tensor *cpl_texts_pool(cpl_texts *texts, const char *prompt, cpl_error *error) {
+    size_t size = strlen(prompt);
+    cpl_tensor *value = cpl_cache_find(texts->pooled, prompt, size);
+    if (value) return value;
+    value = cpl_alloc(1, sizeof *value, error);
+    if (!value) return NULL;
+    texts->encoder_calls++;
+    if (!cpl_model_pool(texts->model, texts->stream, prompt, value, error)) {
+        free(value);
+        return NULL;
+    }
+    size_t bytes = cpl_tensor_bytes(value);
+    return cpl_cache_insert(texts->pooled, prompt, size, value, bytes, error) ? value : NULL;
+}
+
+void cpl_texts_release_pooled(cpl_texts *texts, const cpl_tensor *pooled) {
+    if (pooled) cpl_cache_release(texts->pooled, pooled);
 }
 
 bool cpl_listener_open(cpl_listener *listener, cpl_texts *texts, char *const *line, int lines, cpl_error *error) {

@@ -9,7 +9,7 @@
 typedef struct cpl_texts {
     const cpl_model *model; /* borrowed */
     cpl_stream *stream;     /* borrowed */
-    cpl_cache *conditionings, *kvs;
+    cpl_cache *conditionings, *kvs, *pooled;
     uint64_t encoder_calls;
 } cpl_texts;
 bool cpl_texts_open(cpl_texts *texts, const cpl_model *model, cpl_stream *stream, cpl_error *error);
@@ -21,8 +21,12 @@ typedef struct cpl_listener {
     const cpl_tensor **conditioning; /* owned array of borrowed values, as kv */
     const cpl_text_kv **kv;
 } cpl_listener;
-/* Encodes what is not there yet. On failure nothing stays held. */
+/* Encodes what is not there yet. A line that is NULL is a context of zeros. On failure nothing stays held. */
 bool cpl_listener_open(cpl_listener *listener, cpl_texts *texts, char *const *line, int lines, cpl_error *error);
 void cpl_listener_close(cpl_listener *listener, cpl_texts *texts);
+
+/* The summary of a whole prompt, for a model that takes one; held until it is released (NULL is fine). */
+const cpl_tensor *cpl_texts_pool(cpl_texts *texts, const char *prompt, cpl_error *error);
+void cpl_texts_release_pooled(cpl_texts *texts, const cpl_tensor *pooled);
 
 #endif

@@ -1,5 +1,5 @@
-/* e2e.c: golden group from recorded token ids to the picture, on the tiny SD1 checkpoint: conditionings, start noise and
- * whole runs, each step of them. Runs, prompts, sizes and mapping come from the file's `info`. */
+/* e2e.c: golden group from recorded token ids to the picture, on the tiny checkpoints: conditionings, vectors, start
+ * noise and whole runs, each step of them. Runs, prompts, sizes and mapping come from the file's `info`. */
 #include "e2e.h"
 
 #include <math.h>
@@ -12,6 +12,7 @@
 #include "fixture.h"
 
 #define COND_LIMIT 1e-4
+#define VECTOR_LIMIT 2e-4
 #define LATENT_LIMIT 2e-3
 #define IMAGE_LIMIT 1e-3
 
@@ -20,6 +21,7 @@ typedef struct e2e {
     const cpl_safetensors *st; /* the expectations */
     const cJSON *info;
     coupling positive, negative;
+    cpl_tensor base_pooled, uncond_pooled; /* of a model with a vector beside the context */
     int width, height;
     size_t count; /* values of a latent */
 } e2e;
@@ -28,6 +30,19 @@ static float *expected_values(const e2e *e, const char *key, const char *part, s
     char name[128];
     snprintf(name, sizeof name, "%s.%s", key, part);
     return golden_values(e->f.g, e->st, name, count);
+}
+
+static void compare_part(const e2e *e, const char *key, const char *part, const float *got, size_t got_count,
+                         double limit, double relative) {
+    char id[96];
+    size_t count;
+    float *expected = expected_values(e, key, part, &count);
+    snprintf(id, sizeof id, "%s.%s", key, part);
+    if (expected && count != got_count)
+        golden_fail(e->f.g, id, "%zu values, not %zu", got_count, count);
+    else if (expected)
+        golden_compare(e->f.g, id, got, expected, count, limit, relative);
+    free(expected);
 }
 
 static bool fill_chunks(const cJSON *tokens, cpl_chunks *chunks) {
@@ -56,18 +71,34 @@ static void encode_prompt(e2e *e, const char *prompt, cpl_tensor *conditioning) 
         !cpl_model_encode_chunks(e->f.model, e->f.stream, &chunks, conditioning, &error)) {
         golden_fail(e->f.g, id, "%s", error.message);
     } else {
-        size_t count, got_count = cpl_tensor_count(conditioning);
-        float *expected = expected_values(e, "cond", prompt, &count), *got = calloc(got_count, sizeof *got);
-        if (expected && count == got_count) {
-            e->f.stream->ops->download(e->f.stream, got, conditioning);
-            golden_compare(e->f.g, id, got, expected, count, COND_LIMIT, 0);
-        } else if (expected) {
-            golden_fail(e->f.g, id, "%zu values, not %zu", got_count, count);
-        }
+        size_t count = cpl_tensor_count(conditioning);
+        float *got = calloc(count, sizeof *got);
+        e->f.stream->ops->download(e->f.stream, got, conditioning);
+        compare_part(e, "cond", prompt, got, count, COND_LIMIT, 0);
         free(got);
-        free(expected);
     }
     cpl_chunks_clear(&chunks);
+}
+
+/* The vector that a prompt stands for, whole: "vector.base". The pooled part stays with the caller. */
+static void pool_prompt(e2e *e, const char *prompt, cpl_tensor *pooled) {
+    const cJSON *tokens = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(e->info, "tokens"), prompt);
+    cpl_stream *s = e->f.stream;
+    cpl_chunks chunks = {0};
+    cpl_error error = {0};
+    int width = e->f.model->spec.unet.adm_in_channels;
+    float *got = calloc((size_t)width, sizeof *got);
+    if (!fill_chunks(tokens, &chunks) || !cpl_model_pool_chunks(e->f.model, s, &chunks, pooled, &error)) {
+        golden_fail(e->f.g, prompt, "%s", error.message);
+    } else {
+        cpl_tensor y = cpl_make(s, 1, 1, 1, width);
+        cpl_model_vector(e->f.model, s, &y, pooled, e->width, e->height);
+        s->ops->download(s, got, &y);
+        cpl_tensor_free(&y);
+        compare_part(e, "vector", prompt, got, (size_t)width, VECTOR_LIMIT, 0);
+    }
+    cpl_chunks_clear(&chunks);
+    free(got);
 }
 
 /* "region1", "region2", ... are the lines; "base" lies below them with a mask of zero and is only encoded. */
@@ -81,6 +112,10 @@ static bool encode_all(e2e *e) {
         if (strcmp(entry->string, "uncond") == 0) conditioning = &e->negative.conditioning[0];
         encode_prompt(e, entry->string, conditioning);
         cpl_tensor_free(&unused);
+    }
+    if (e->f.model->spec.unet.adm_in_channels) {
+        pool_prompt(e, "base", &e->base_pooled);
+        pool_prompt(e, "uncond", &e->uncond_pooled);
     }
     for (int i = 0; i < e->positive.lines; i++)
         if (!e->positive.conditioning[i].data) return false;
@@ -97,19 +132,6 @@ static void record_step(void *user, int step, double ms, const float *x, const f
     (void)ms;
     memcpy(r->x + (size_t)step * r->count, x, r->count * sizeof *x);
     memcpy(r->denoised + ((size_t)step - 1) * r->count, denoised, r->count * sizeof *denoised);
-}
-
-static void compare_part(const e2e *e, const char *key, const char *part, const float *got, size_t got_count,
-                         double limit, double relative) {
-    char id[96];
-    size_t count;
-    float *expected = expected_values(e, key, part, &count);
-    snprintf(id, sizeof id, "%s.%s", key, part);
-    if (expected && count != got_count)
-        golden_fail(e->f.g, id, "%zu values, not %zu", got_count, count);
-    else if (expected)
-        golden_compare(e->f.g, id, got, expected, count, limit, relative);
-    free(expected);
 }
 
 static bool has_part(const e2e *e, const char *key, const char *part) {
@@ -190,7 +212,9 @@ static void run_recorded(e2e *e, const cJSON *entry) {
                    .sigmas = sigmas,
                    .seed = (uint64_t)golden_number(e->info, "seed"),
                    .positive = e->positive.text,
-                   .negative = e->negative.text};
+                   .negative = e->negative.text,
+                   .positive_pooled = e->base_pooled.data ? &e->base_pooled : NULL,
+                   .negative_pooled = e->uncond_pooled.data ? &e->uncond_pooled : NULL};
     compare_run(e, key, &run);
     free(sigmas);
 }
@@ -210,11 +234,11 @@ static void compare_noise(const e2e *e) {
     free(got);
 }
 
-static bool open_model(e2e *e) {
+static bool open_model(e2e *e, const char *name) {
     cpl_error error = {0};
-    cpl_safetensors *weights = golden_tensors(e->f.g, "sd1_tiny.safetensors");
+    cpl_safetensors *weights = golden_tensors(e->f.g, name);
     e->f.model = weights ? cpl_model_from(weights, NULL, e->f.backend, &error) : NULL;
-    if (weights && !e->f.model) golden_fail(e->f.g, "sd1_tiny.safetensors", "%s", error.message);
+    if (weights && !e->f.model) golden_fail(e->f.g, name, "%s", error.message);
     cpl_safetensors_close(weights);
     return e->f.model != NULL;
 }
@@ -235,13 +259,15 @@ static void run_all(e2e *e) {
             golden_fail(e->f.g, "plans", "%s", error.message);
         }
     }
+    cpl_tensor_free(&e->base_pooled);
+    cpl_tensor_free(&e->uncond_pooled);
     coupling_close(&e->positive);
     coupling_close(&e->negative);
 }
 
-void golden_run_sd1_e2e(golden *g) {
+static void run_file(golden *g, const char *expected, const char *model) {
     e2e e = {0};
-    cpl_safetensors *st = golden_tensors(g, "sd1_tiny_e2e_expected.safetensors");
+    cpl_safetensors *st = golden_tensors(g, expected);
     const char *text = st ? cpl_safetensors_metadata(st, "info") : NULL;
     cJSON *info = text ? cJSON_Parse(text) : NULL;
     if (!info) {
@@ -249,9 +275,12 @@ void golden_run_sd1_e2e(golden *g) {
     } else if (fixture_open(&e.f, g)) {
         e.st = st;
         e.info = info;
-        if (open_model(&e)) run_all(&e);
+        if (open_model(&e, model)) run_all(&e);
         fixture_close(&e.f);
     }
     cJSON_Delete(info);
     cpl_safetensors_close(st);
 }
+
+void golden_run_sd1_e2e(golden *g) { run_file(g, "sd1_tiny_e2e_expected.safetensors", "sd1_tiny.safetensors"); }
+void golden_run_sdxl_e2e(golden *g) { run_file(g, "sdxl_tiny_e2e_expected.safetensors", "sdxl_tiny.safetensors"); }

@@ -375,6 +375,6 @@ const golden_group golden_sample_groups[] = {
     {"samplers.json/rng", run_rng, NULL},
     {"samplers.json/img2img_steps", NULL, "there is no image to image yet"},
     {"sd1_tiny_e2e_expected.safetensors/e2e", golden_run_sd1_e2e, NULL},
-    {"sdxl_tiny_e2e_expected.safetensors/e2e", NULL, "SDXL's second encoder and size vector are not built yet"},
+    {"sdxl_tiny_e2e_expected.safetensors/e2e", golden_run_sdxl_e2e, NULL},
     {NULL, NULL, NULL},
 };
