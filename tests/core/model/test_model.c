@@ -141,11 +141,44 @@ static void test_damaged_checkpoints_name_the_tensor(void **state) {
     unlink(path);
 }
 
+/* A copy of a file with the first `old` in it replaced by as many bytes. */
+static void copy_with(const char *from, const char *to, const char *old, const char *instead) {
+    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
+    assert_true(in && out && fseek(in, 0, SEEK_END) == 0);
+    size_t size = (size_t)ftell(in);
+    char *data = malloc(size);
+    rewind(in);
+    assert_int_equal(fread(data, 1, size, in), size);
+    char *place = memmem(data, size, old, strlen(old));
+    if (!place) fail_msg("%s has no '%s'", from, old);
+    memcpy(place, instead, strlen(instead));
+    assert_int_equal(fwrite(data, 1, size, out), size);
+    fclose(in);
+    assert_int_equal(fclose(out), 0);
+    free(data);
+}
+
+/* The vector beside the context must be made of the text and six numbers. */
+static void test_vector_of_another_kind(void **state) {
+    (void)state;
+    cpl_error error = {0};
+    cpl_model *m = cpl_model_open(TINY_XL, NULL, NULL, backend, &error);
+    if (!m) fail_msg("%s", error.message);
+    assert_int_equal(cpl_model_pooled_width(&m->spec), m->spec.text[1].projection);
+    assert_int_equal(cpl_model_pooled_width(&builtin->spec), 0);
+    cpl_model_close(m);
+    char path[256];
+    snprintf(path, sizeof path, "%s", in_folder("xl.safetensors"));
+    copy_with(TINY_XL, path, "projection_dim\\\": 32", "projection_dim\\\": 31");
+    assert_null(cpl_model_open(path, NULL, NULL, backend, &error));
+    assert_int_equal(error.code, CPL_E_UNSUPPORTED);
+    assert_non_null(strstr(error.message, "a vector of 1568 values"));
+    unlink(path);
+}
+
 static void test_refusals(void **state) {
     (void)state;
     cpl_error error = {0};
-    assert_null(cpl_model_open(TINY_XL, NULL, NULL, backend, &error));
-    assert_int_equal(error.code, CPL_E_UNSUPPORTED);
     assert_null(cpl_model_open("tests/golden/engine/tokenizer.json", NULL, NULL, backend, &error));
     assert_int_equal(error.code, CPL_E_FILE);
     /* The built-in vocabulary does not fit another model. */
@@ -319,6 +352,7 @@ int main(void) {
         cmocka_unit_test(test_builtin_info),
         cmocka_unit_test(test_files_are_found_and_named),
         cmocka_unit_test(test_damaged_checkpoints_name_the_tensor),
+        cmocka_unit_test(test_vector_of_another_kind),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_tokenizer_beside_the_model),
         cmocka_unit_test(test_encoded_lines),
