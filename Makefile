@@ -72,7 +72,7 @@ $(lib): $(core_obj)
 	$(Q)rm -f $@ && $(AR) rcs $@ $(core_obj)
 ifneq ($(build),build/plain)
 build/plain/couplet build/plain/libcouplet.a:
-	$(Q)$(MAKE) --no-print-directory SANITIZE= $@
+	$(Q)$(MAKE) --no-print-directory SANITIZE= build=build/plain $@
 endif
 
 # OpenMP stands in core/cpu only: the thread count is a property of the backend.
@@ -167,6 +167,9 @@ install: couplet ## install program, layouts and manual pages under PREFIX (DEST
 uninstall: ## remove them again
 	rm -f $(DESTDIR)$(PREFIX)/bin/couplet $(DESTDIR)$(PREFIX)/share/man/man1/couplet.1 $(DESTDIR)$(PREFIX)/share/man/man5/couplet-layout.5
 	rm -rf $(DESTDIR)$(PREFIX)/share/couplet
+.PHONY: clip-vocab
+clip-vocab: ## fetch CLIP's vocabulary (npm), which SD 1.x and SDXL checkpoints need and do not bring
+	@core/model/clip-vocab
 .PHONY: man
 man: ## show the manual page
 	@man ./man/couplet.1
