@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "../memory/alloc.h"
 #include "builtin.h"
 #include "model_file.h"
+#include "tokenizer_find.h"
 
 void cpl_model_close(cpl_model *model) {
     if (!model) return;
@@ -67,29 +67,6 @@ cpl_model *cpl_model_from(const cpl_safetensors *st, cpl_tokenizer *tokenizer, c
     return NULL;
 }
 
-static bool has_vocabulary(const char *folder, cpl_error *error) {
-    char *path = cpl_format(error, "%s/vocab.json", folder);
-    bool there = path && access(path, F_OK) == 0;
-    free(path);
-    return there;
-}
-
-/* The tokenizer that lies beside a model, or in a folder `tokenizer` there. True with NULL: there is none. */
-static bool find_tokenizer(const char *model_path, cpl_tokenizer **tokenizer, cpl_error *error) {
-    static const char *const places[] = {"", "/tokenizer"};
-    const char *slash = strrchr(model_path, '/');
-    *tokenizer = NULL;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        char *folder =
-            cpl_format(error, "%.*s%s", slash ? (int)(slash - model_path) : 1, slash ? model_path : ".", places[i]);
-        bool there = folder && has_vocabulary(folder, error);
-        if (there) *tokenizer = cpl_tokenizer_open(folder, error);
-        free(folder);
-        if (there) return *tokenizer != NULL;
-    }
-    return true;
-}
-
 static cpl_model *open_builtin(cpl_backend *backend, cpl_error *error) {
     cpl_safetensors *st = cpl_builtin_open(error);
     cpl_tokenizer *tokenizer = st ? cpl_builtin_tokenizer(error) : NULL;
@@ -111,7 +88,7 @@ cpl_model *cpl_model_open(const char *model, const char *directory, const char *
     if (ok && tokenizer && *tokenizer)
         ok = (found = cpl_tokenizer_open(tokenizer, error)) != NULL;
     else if (ok)
-        ok = find_tokenizer(cpl_safetensors_path(st), &found, error);
+        ok = cpl_tokenizer_find(cpl_safetensors_path(st), spec.text[0].vocab_size, &found, error);
     if (ok) m = cpl_model_from(st, found, backend, error);
     if (m) snprintf(m->info.path, sizeof m->info.path, "%s", cpl_safetensors_path(st));
     cpl_safetensors_close(st);

@@ -18,7 +18,8 @@ typedef struct cpl_model {
     cpl_vae *vae;
 } cpl_model;
 
-/* model: NULL or "builtin", or a file (relative to `directory` if that is given and the file is there). tokenizer: a folder or NULL. */
+/* model: NULL or "builtin", or a file (relative to `directory` if that is given and the file is there). tokenizer: a folder,
+ * or NULL: beside the model, or CLIP's own in the user's data folder. */
 cpl_model *cpl_model_open(const char *model, const char *directory, const char *tokenizer, cpl_backend *backend,
                           cpl_error *error);
 /* From a file that is already open (tests, the built-in model); st is only needed during the call. */

@@ -193,6 +193,7 @@ static void test_refusals(void **state) {
     cpl_line_info info;
     assert_false(cpl_model_encode(m, stream, "a cat", &x, &error));
     assert_non_null(strstr(error.message, "--tokenizer"));
+    assert_non_null(strstr(error.message, "make clip-vocab"));
     assert_false(cpl_model_line_info(m, "a cat", &info, &error));
     int ids[77] = {0};
     float multipliers[77] = {0};
@@ -238,6 +239,43 @@ static void test_tokenizer_beside_the_model(void **state) {
     unlink(vocab);
     rmdir(words);
     unlink(model);
+}
+
+/* The vocabulary of `make clip-vocab`, for models that were trained with one of its size. */
+static void test_tokenizer_in_the_data_folder(void **state) {
+    (void)state;
+    cpl_error error = {0};
+    char here[200], model[256], base[256], words[256], target[300], *had = getenv("XDG_DATA_HOME");
+    had = had ? strdup(had) : NULL;
+    assert_non_null(getcwd(here, sizeof here));
+    snprintf(model, sizeof model, "%s", in_folder("m.safetensors"));
+    snprintf(base, sizeof base, "%s", in_folder("couplet"));
+    snprintf(words, sizeof words, "%s", in_folder("couplet/clip"));
+    assert_int_equal(mkdir(base, 0700), 0);
+    snprintf(target, sizeof target, "%s/" BUILTIN_FOLDER, here);
+    assert_int_equal(symlink(target, words), 0);
+    snprintf(target, sizeof target, "%s/" BUILTIN_FOLDER "/builtin.safetensors", here);
+    assert_int_equal(symlink(target, model), 0);
+    setenv("XDG_DATA_HOME", folder, 1);
+    static const bool fits[] = {true, false};
+    for (int i = 0; i < 2; i++) {
+        cpl_model *m = cpl_model_open(fits[i] ? model : TINY, NULL, NULL, backend, &error);
+        if (!m) fail_msg("%s", error.message);
+        assert_true((m->tokenizer != NULL) == fits[i]);
+        cpl_model_close(m);
+    }
+    setenv("XDG_DATA_HOME", "relative", 1); /* does not count, by the rules of XDG */
+    cpl_model *m = cpl_model_open(model, NULL, NULL, backend, &error);
+    assert_true(m && !m->tokenizer);
+    cpl_model_close(m);
+    if (had)
+        setenv("XDG_DATA_HOME", had, 1);
+    else
+        unsetenv("XDG_DATA_HOME");
+    free(had);
+    unlink(model);
+    unlink(words);
+    rmdir(base);
 }
 
 static float *encode(const char *text, int *tokens) {
@@ -355,6 +393,7 @@ int main(void) {
         cmocka_unit_test(test_vector_of_another_kind),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_tokenizer_beside_the_model),
+        cmocka_unit_test(test_tokenizer_in_the_data_folder),
         cmocka_unit_test(test_encoded_lines),
         cmocka_unit_test(test_emphasis_by_hand),
         cmocka_unit_test(test_line_info),
