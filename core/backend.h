@@ -29,15 +29,17 @@ typedef struct cpl_listen {
     int lines;                  /* 1, or the number of lines of the plan */
     const cpl_tensor *const *k; /* [lines] tensors [1, 1, S_r, heads * d]; S_r may differ from line to line */
     const cpl_tensor *const *v;
-    const cpl_plan *plan;       /* NULL: ordinary attention to line 0 */
+    const cpl_plan *plan; /* NULL: ordinary attention to line 0 */
 } cpl_listen;
 
-typedef struct cpl_conv_shape { int stride, pad_top, pad_left, pad_bottom, pad_right; } cpl_conv_shape;
+typedef struct cpl_conv_shape {
+    int stride, pad_top, pad_left, pad_bottom, pad_right;
+} cpl_conv_shape;
 
 typedef struct cpl_backend_config {
-    int threads;             /* CPU threads, 0: all this process may use */
-    cpl_dtype precision;     /* activations and packed weights; f32 is always possible */
-    size_t pool_budget;      /* bytes of a stream's pool, 0: none */
+    int threads;         /* CPU threads, 0: all this process may use */
+    cpl_dtype precision; /* activations and packed weights; f32 is always possible */
+    size_t pool_budget;  /* bytes of a stream's pool, 0: none */
 } cpl_backend_config;
 
 typedef struct cpl_backend_ops {
@@ -45,16 +47,17 @@ typedef struct cpl_backend_ops {
     const char *name; /* "cpu" */
 
     cpl_backend *(*open)(const cpl_backend_config *config, cpl_error *error);
-    void (*close)(cpl_backend *b);       /* after its weights and streams */
+    void (*close)(cpl_backend *b); /* after its weights and streams */
     cpl_stream *(*stream_open)(cpl_backend *b, cpl_error *error);
     void (*stream_close)(cpl_stream *s); /* after its tensors */
-    void (*stats)(const cpl_stream *s, cpl_stats *stats); /* fills the pool, tensor, weight, device and primitive fields */
+    void (*stats)(const cpl_stream *s,
+                  cpl_stats *stats); /* fills the pool, tensor, weight, device and primitive fields */
 
     /* Weights from f32 host memory, which may go away afterwards. Any thread, one at a time per backend. */
     cpl_weight *(*linear_weight)(cpl_backend *b, const float *w /* [out][in] */, const float *bias /* [out] or NULL */,
                                  int out, int in, cpl_error *error);
-    cpl_weight *(*conv_weight)(cpl_backend *b, const float *w /* [out][in][kh][kw] */, const float *bias, int out, int in,
-                               int kh, int kw, cpl_error *error);
+    cpl_weight *(*conv_weight)(cpl_backend *b, const float *w /* [out][in][kh][kw] */, const float *bias, int out,
+                               int in, int kh, int kw, cpl_error *error);
     cpl_weight *(*norm_weight)(cpl_backend *b, const float *gamma, const float *beta, int c, cpl_error *error);
     cpl_weight *(*table_weight)(cpl_backend *b, const float *rows /* [count][c] */, int count, int c, cpl_error *error);
     void (*weight_free)(cpl_backend *b, cpl_weight *w);
@@ -62,8 +65,8 @@ typedef struct cpl_backend_ops {
     /* Called around one denoise step, so that a backend can record, flush or check. */
     void (*step_begin)(cpl_stream *s);
     void (*step_end)(cpl_stream *s);
-    void (*upload)(cpl_stream *s, const cpl_tensor *y, const float *host);   /* converts from f32; host is free to go */
-    void (*download)(cpl_stream *s, float *host, const cpl_tensor *x);       /* waits; converts to f32 */
+    void (*upload)(cpl_stream *s, const cpl_tensor *y, const float *host); /* converts from f32; host is free to go */
+    void (*download)(cpl_stream *s, float *host, const cpl_tensor *x);     /* waits; converts to f32 */
 
     /* y = act(x * W^T + bias) + add. x [.., in], y [.., out], the same rows; add: shape of y, or NULL; y may be add. */
     void (*linear)(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const cpl_weight *w, cpl_activation act,
@@ -75,7 +78,8 @@ typedef struct cpl_backend_ops {
      * asked. shift: [n, 1, 1, c] or NULL (the time embedding). y may be x. */
     void (*group_norm)(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const cpl_tensor *shift,
                        const cpl_weight *w, int groups, float eps, bool silu);
-    void (*layer_norm)(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const cpl_weight *w, float eps); /* y may be x */
+    void (*layer_norm)(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const cpl_weight *w,
+                       float eps); /* y may be x */
     /* x [.., 2c]: the first half is the value, the second goes through exact GELU as gate; y [.., c]. */
     void (*geglu)(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x);
     void (*activate)(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, cpl_activation act); /* y may be x */
@@ -85,14 +89,18 @@ typedef struct cpl_backend_ops {
     /* Cross-attention, one cpl_listen per batch element of q [n, h, w, c]:
      * y[t] = sum over the lines r of t of weight_r(t) * softmax(q[t] K_r^T / sqrt(d)) V_r, see design note "Coupled
      * attention". A plan's grid must be q's. */
-    void (*cross_attention)(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *q, const cpl_listen *listen, int heads);
+    void (*cross_attention)(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *q, const cpl_listen *listen,
+                            int heads);
     /* Nearest: y's pixel (i, j) is x's (i * xh / yh, j * xw / yw) in integers. */
     void (*upsample)(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x);
-    void (*concat)(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *a, const cpl_tensor *b); /* channels: a, then b */
+    void (*concat)(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *a,
+                   const cpl_tensor *b); /* channels: a, then b */
     /* y = alpha * a + beta * b, b may be NULL; y may be a or b. */
-    void (*scale_add)(cpl_stream *s, const cpl_tensor *y, float alpha, const cpl_tensor *a, float beta, const cpl_tensor *b);
+    void (*scale_add)(cpl_stream *s, const cpl_tensor *y, float alpha, const cpl_tensor *a, float beta,
+                      const cpl_tensor *b);
     /* y [n, 1, S, c] = tokens[ids] + positions[0..S-1]; ids: host, n * S, each checked; positions may be NULL. */
-    void (*embed)(cpl_stream *s, const cpl_tensor *y, const cpl_weight *tokens, const int *ids, const cpl_weight *positions);
+    void (*embed)(cpl_stream *s, const cpl_tensor *y, const cpl_weight *tokens, const int *ids,
+                  const cpl_weight *positions);
     /* y [n, 1, 1, c]: cos(t * f_i) for i < c/2, then sin; f_i = exp(-ln(10000) * i / (c/2)); t: host, n values. */
     void (*timestep_embedding)(cpl_stream *s, const cpl_tensor *y, const float *t);
 } cpl_backend_ops;
@@ -108,7 +116,7 @@ struct cpl_stream {
     cpl_pool *pool;               /* owned by the implementation */
     const atomic_bool *cancelled; /* borrowed, set by whoever runs the stream; NULL: never */
     bool failed;
-    cpl_error error;              /* of the first failure */
+    cpl_error error; /* of the first failure */
 };
 
 /* A tensor of the stream's precision from its pool; on failure the stream fails and the tensor is empty. */

@@ -40,7 +40,7 @@ extern "C" {
 
 #define CPL_VERSION "0.1.0"
 #define CPL_MAX_REGIONS 256
-#define CPL_MIN_SIDE 24   /* canvas side in pixels; below it a latent side has no attention level */
+#define CPL_MIN_SIDE 24 /* canvas side in pixels; below it a latent side has no attention level */
 #define CPL_MAX_SIDE 8192
 #define CPL_SEED_RANDOM (-1) /* draw a seed for each run; the picture records it */
 #define CPL_SEED_UNSET INT64_MIN
@@ -49,8 +49,8 @@ extern "C" {
 
 typedef enum cpl_code {
     CPL_OK = 0,
-    CPL_E_INPUT,       /* a layout, prompt or option is wrong */
-    CPL_E_FILE,        /* a file cannot be read, written or understood */
+    CPL_E_INPUT, /* a layout, prompt or option is wrong */
+    CPL_E_FILE,  /* a file cannot be read, written or understood */
     CPL_E_MEMORY,
     CPL_E_UNSUPPORTED, /* understood, but this build or model cannot do it */
     CPL_E_DEVICE,      /* the backend failed */
@@ -67,11 +67,13 @@ typedef struct cpl_error {
 /* ---- Images ---------------------------------------------------------------------------------------------- */
 
 typedef struct cpl_image {
-    int width, height;   /* pixels */
-    unsigned char *rgb;  /* owned: width * height * 3, row by row */
+    int width, height;  /* pixels */
+    unsigned char *rgb; /* owned: width * height * 3, row by row */
 } cpl_image;
 
-typedef struct cpl_text { const char *key, *value; } cpl_text; /* a PNG text entry, both borrowed */
+typedef struct cpl_text {
+    const char *key, *value;
+} cpl_text; /* a PNG text entry, both borrowed */
 
 cpl_image *cpl_image_new(int width, int height, cpl_error *error); /* black */
 void cpl_image_free(cpl_image *image);
@@ -104,43 +106,43 @@ const unsigned char *cpl_mask_pixels(const cpl_mask *mask);
 /* In all layout structs: `present` has one bit per key that the file had (they are written back even at their
  * default); `extra` holds unknown and reserved keys (cJSON object, owned, may be NULL). Strings are owned, NULL = absent. */
 typedef struct cpl_region {
-    double x1, x2, y1, y2;  /* 0..1 of the canvas; default 0 1 0 1 */
-    double weight;          /* >= 0, default 1 */
-    double feather;         /* 0..1 of the canvas, default 0 */
+    double x1, x2, y1, y2; /* 0..1 of the canvas; default 0 1 0 1 */
+    double weight;         /* >= 0, default 1 */
+    double feather;        /* 0..1 of the canvas, default 0 */
     char *prompt;
-    char *negative;         /* NULL: the layout's */
-    int color;              /* palette entry 0..15, or -1: by row */
-    char *mask_source;      /* as in the file: path relative to the layout, or a data: URI */
-    cpl_mask *mask;         /* one reference */
+    char *negative;    /* NULL: the layout's */
+    int color;         /* palette entry 0..15, or -1: by row */
+    char *mask_source; /* as in the file: path relative to the layout, or a data: URI */
+    cpl_mask *mask;    /* one reference */
     unsigned present;
     struct cJSON *extra;
 } cpl_region;
 
-typedef struct cpl_sampling {   /* "unset" resolves to the model's defaults */
+typedef struct cpl_sampling {               /* "unset" resolves to the model's defaults */
     char *model, *sampler, *schedule, *rng; /* NULL = unset */
-    int steps;                  /* 1..1000, 0 = unset */
-    double cfg;                 /* NaN = unset */
-    int64_t seed;               /* 0..2^53-1, CPL_SEED_RANDOM, CPL_SEED_UNSET (means 0) */
+    int steps;                              /* 1..1000, 0 = unset */
+    double cfg;                             /* NaN = unset */
+    int64_t seed;                           /* 0..2^53-1, CPL_SEED_RANDOM, CPL_SEED_UNSET (means 0) */
     struct cJSON *extra;
 } cpl_sampling;
 
 typedef struct cpl_layout {
-    int width, height;          /* canvas in pixels, multiples of 8, 0 = unset */
+    int width, height; /* canvas in pixels, multiples of 8, 0 = unset */
     cpl_mode mode;
-    cpl_direction direction;    /* basic: horizontal = columns from left to right */
+    cpl_direction direction; /* basic: horizontal = columns from left to right */
     cpl_background background;
-    double background_weight;   /* default 0.5; below 0.1 it acts as 0.1 */
-    char *background_prompt;    /* for CPL_UNCOVERED_FILL */
+    double background_weight; /* default 0.5; below 0.1 it acts as 0.1 */
+    char *background_prompt;  /* for CPL_UNCOVERED_FILL */
     cpl_uncovered uncovered;
-    char *separator;            /* as typed; NULL = "\n" */
+    char *separator; /* as typed; NULL = "\n" */
     cpl_brackets brackets;
-    bool definitions;           /* a definition's value stays where it was defined; default true */
-    char *prompt;               /* one text for all lines; then regions carry none */
+    bool definitions; /* a definition's value stays where it was defined; default true */
+    char *prompt;     /* one text for all lines; then regions carry none */
     char *negative;
-    cpl_region *regions;        /* owned */
+    cpl_region *regions; /* owned */
     int region_count;
     cpl_sampling sampling;
-    char *directory;            /* where the file lies, for relative paths; NULL = working directory */
+    char *directory; /* where the file lies, for relative paths; NULL = working directory */
     unsigned present;
     struct cJSON *extra, *extra_canvas, *extra_background, *extra_common;
 } cpl_layout;
@@ -154,7 +156,7 @@ cpl_layout *cpl_layout_load(const char *path, cpl_error *error);
 cpl_layout *cpl_layout_parse(const char *json, const char *directory, const char *name, cpl_error *error);
 bool cpl_layout_save(const cpl_layout *layout, const char *path, cpl_error *error); /* atomic: whole or not at all */
 char *cpl_layout_print(const cpl_layout *layout, cpl_error *error);                 /* JSON, caller frees */
-bool cpl_layout_equal(const cpl_layout *a, const cpl_layout *b); /* same file contents */
+bool cpl_layout_equal(const cpl_layout *a, const cpl_layout *b);                    /* same file contents */
 
 bool cpl_text_set(char **text, const char *value, cpl_error *error); /* replaces an owned string; value may be NULL */
 cpl_region *cpl_layout_insert(cpl_layout *layout, int at, cpl_error *error); /* a default region at row `at` */
@@ -164,20 +166,28 @@ void cpl_layout_move(cpl_layout *layout, int from, int to);
 int cpl_layout_background_row(const cpl_layout *layout);
 
 /* What a model gives to the keys that a layout leaves out. */
-typedef struct cpl_defaults { int width, height, steps; double cfg; char sampler[24], schedule[24]; } cpl_defaults;
-
-typedef struct cpl_settings {   /* every setting of a run, resolved */
+typedef struct cpl_defaults {
     int width, height, steps;
     double cfg;
-    int64_t seed;               /* may be CPL_SEED_RANDOM */
+    char sampler[24], schedule[24];
+} cpl_defaults;
+
+typedef struct cpl_settings { /* every setting of a run, resolved */
+    int width, height, steps;
+    double cfg;
+    int64_t seed; /* may be CPL_SEED_RANDOM */
     char sampler[24], schedule[24], rng[8];
 } cpl_settings;
 
-bool cpl_layout_resolve(const cpl_layout *layout, const cpl_defaults *defaults, cpl_settings *settings, cpl_error *error);
+bool cpl_layout_resolve(const cpl_layout *layout, const cpl_defaults *defaults, cpl_settings *settings,
+                        cpl_error *error);
 
 /* The resolved prompt lines: common prompts expanded, split, stripped, background in its place. With
  * CPL_UNCOVERED_FILL and a hole a last line for the hole is added by the engine, not here. */
-typedef struct cpl_lines { char **line; int count; } cpl_lines;
+typedef struct cpl_lines {
+    char **line;
+    int count;
+} cpl_lines;
 bool cpl_layout_lines(const cpl_layout *layout, cpl_lines *lines, cpl_error *error);
 void cpl_lines_clear(cpl_lines *lines);
 
@@ -191,8 +201,14 @@ double cpl_layout_coverage(const cpl_layout *layout, const cpl_defaults *default
 cpl_image *cpl_layout_map(const cpl_layout *layout, const cpl_defaults *defaults, int width, int height,
                           const unsigned char palette[16][3], cpl_error *error);
 
-typedef struct cpl_problem { bool warning; cpl_error error; } cpl_problem;
-typedef struct cpl_problems { cpl_problem *list; int count; } cpl_problems;
+typedef struct cpl_problem {
+    bool warning;
+    cpl_error error;
+} cpl_problem;
+typedef struct cpl_problems {
+    cpl_problem *list;
+    int count;
+} cpl_problems;
 /* Everything that is wrong with a layout, errors first. True if there is no error (warnings may remain). */
 bool cpl_layout_check(const cpl_layout *layout, const cpl_defaults *defaults, cpl_problems *problems);
 void cpl_problems_clear(cpl_problems *problems);
@@ -209,11 +225,11 @@ const cpl_layout *cpl_history_redo(cpl_history *history);
 
 typedef struct cpl_model_info {
     char name[64], family[16];
-    char path[512];            /* "" for builtin */
+    char path[512]; /* "" for builtin */
     int64_t parameters;
-    char weights[16];          /* type in the file, such as "F16" */
-    int context_length;        /* tokens of one text chunk, the two markers included */
-    bool closed_vocabulary;    /* words outside of it mean nothing to the model */
+    char weights[16];       /* type in the file, such as "F16" */
+    int context_length;     /* tokens of one text chunk, the two markers included */
+    bool closed_vocabulary; /* words outside of it mean nothing to the model */
     cpl_defaults defaults;
 } cpl_model_info;
 /* Reads a header only. `model` is NULL, "builtin" or a file; `directory` (may be NULL) is where a relative file is looked for. */
@@ -222,43 +238,44 @@ bool cpl_model_peek(const char *model, const char *directory, cpl_model_info *in
 /* The names that layouts and options accept, NULL-terminated. */
 const char *const *cpl_sampler_names(void);
 const char *const *cpl_schedule_names(void);
+const char *const *cpl_rng_names(void);
 
 /* ---- Sessions -------------------------------------------------------------------------------------------- */
 
 typedef void cpl_log_fn(void *user, const char *message);
 
-typedef struct cpl_options {   /* all zero: the defaults */
-    const char *device;        /* "auto", "cpu", "cuda[:N]"; NULL = auto */
-    const char *precision;     /* "auto", "f32", "bf16", "f16"; NULL = auto */
-    const char *tokenizer;     /* folder with vocab.json and merges.txt; NULL: beside the model */
-    const char *dump;          /* folder to write each stage's tensors to; NULL: none */
-    int threads;               /* 0: one per core that this process may use */
-    int debounce_ms;           /* 0: 100 */
-    int preview_every;         /* a preview each n steps; 0: 1, negative: none */
-    cpl_log_fn *log;           /* called from the worker; NULL: silent */
+typedef struct cpl_options { /* all zero: the defaults */
+    const char *device;      /* "auto", "cpu", "cuda[:N]"; NULL = auto */
+    const char *precision;   /* "auto", "f32", "bf16", "f16"; NULL = auto */
+    const char *tokenizer;   /* folder with vocab.json and merges.txt; NULL: beside the model */
+    const char *dump;        /* folder to write each stage's tensors to; NULL: none */
+    int threads;             /* 0: one per core that this process may use */
+    int debounce_ms;         /* 0: 100 */
+    int preview_every;       /* a preview each n steps; 0: 1, negative: none */
+    cpl_log_fn *log;         /* called from the worker; NULL: silent */
     void *log_user;
 } cpl_options;
 
 typedef struct cpl_session cpl_session;
 
 typedef enum cpl_event_type {
-    CPL_EVENT_LOADING,    /* a model is being loaded: `model` names it */
-    CPL_EVENT_READY,      /* it is: `model` */
-    CPL_EVENT_SYNCED,     /* the core holds revision/hash: `lines` */
-    CPL_EVENT_STARTED,    /* a run began: `seed`, `steps` */
-    CPL_EVENT_PROGRESS,   /* `step` of `steps` done, `ms` since the start */
-    CPL_EVENT_PREVIEW,    /* `image` (latent size) at `step` */
-    CPL_EVENT_FINISHED,   /* `image`, `seed`, `ms`, `texts`: what belongs into its PNG */
+    CPL_EVENT_LOADING,  /* a model is being loaded: `model` names it */
+    CPL_EVENT_READY,    /* it is: `model` */
+    CPL_EVENT_SYNCED,   /* the core holds revision/hash: `lines` */
+    CPL_EVENT_STARTED,  /* a run began: `seed`, `steps` */
+    CPL_EVENT_PROGRESS, /* `step` of `steps` done, `ms` since the start */
+    CPL_EVENT_PREVIEW,  /* `image` (latent size) at `step` */
+    CPL_EVENT_FINISHED, /* `image`, `seed`, `ms`, `texts`: what belongs into its PNG */
     CPL_EVENT_CANCELLED,
-    CPL_EVENT_INVALID,    /* the newest snapshot cannot be used: `error` with row and path; the last picture stands */
-    CPL_EVENT_FAILED      /* the run or the model failed: `error` */
+    CPL_EVENT_INVALID, /* the newest snapshot cannot be used: `error` with row and path; the last picture stands */
+    CPL_EVENT_FAILED   /* the run or the model failed: `error` */
 } cpl_event_type;
 
 typedef struct cpl_line_info {
-    int tokens, room;      /* text tokens used, and how many fit one chunk */
-    bool cut;              /* tokens beyond the room that a one-chunk model drops */
-    char unknown[64];      /* first words outside a closed vocabulary, "" if none */
-    bool vanishes;         /* no token at all on some attention grid: too thin */
+    int tokens, room; /* text tokens used, and how many fit one chunk */
+    bool cut;         /* tokens beyond the room that a one-chunk model drops */
+    char unknown[64]; /* first words outside a closed vocabulary, "" if none */
+    bool vanishes;    /* no token at all on some attention grid: too thin */
 } cpl_line_info;
 
 typedef struct cpl_event {
@@ -267,43 +284,48 @@ typedef struct cpl_event {
     int step, steps;
     double ms;
     int64_t seed;
-    cpl_image *image;        /* owned by the event */
-    cpl_line_info *lines;    /* owned: line_count */
+    cpl_image *image;     /* owned by the event */
+    cpl_line_info *lines; /* owned: line_count */
     int line_count;
-    cpl_text *texts;         /* owned with their strings */
+    cpl_text *texts; /* owned with their strings */
     int text_count;
     cpl_model_info model;
     cpl_error error;
 } cpl_event;
 
 typedef enum cpl_sync { CPL_SYNC_SETTLE, CPL_SYNC_NOW } cpl_sync;
-typedef struct cpl_ticket { uint64_t revision, hash; } cpl_ticket;
+typedef struct cpl_ticket {
+    uint64_t revision, hash;
+} cpl_ticket;
 
 /* Starts the worker. No model is loaded before the first sync names one. */
 cpl_session *cpl_session_new(const cpl_options *options, cpl_error *error);
 void cpl_session_free(cpl_session *session); /* cancels, joins the worker, frees its events */
 /* Hands over the whole desired state; what did not change is not redone. The ticket tells its revision and the hash
  * that a picture of just this layout will carry. With CPL_SYNC_SETTLE the worker waits for the edits to rest. */
-bool cpl_session_sync(cpl_session *session, const cpl_layout *layout, cpl_sync when, cpl_ticket *ticket, cpl_error *error);
+bool cpl_session_sync(cpl_session *session, const cpl_layout *layout, cpl_sync when, cpl_ticket *ticket,
+                      cpl_error *error);
 /* Runs the newest snapshot (a run under way is cancelled first). Ends with FINISHED, CANCELLED, INVALID or FAILED. */
 void cpl_session_generate(cpl_session *session);
 /* In live mode each settled snapshot is generated by itself. */
 void cpl_session_live(cpl_session *session, bool on);
-void cpl_session_cancel(cpl_session *session); /* takes effect within one UNet block */
-int cpl_session_fd(const cpl_session *session); /* readable while events wait; only to be polled */
-bool cpl_session_wait(cpl_session *session, int timeout_ms); /* true: an event waits */
+void cpl_session_cancel(cpl_session *session);                 /* takes effect within one UNet block */
+int cpl_session_fd(const cpl_session *session);                /* readable while events wait; only to be polled */
+bool cpl_session_wait(cpl_session *session, int timeout_ms);   /* true: an event waits */
 bool cpl_session_next(cpl_session *session, cpl_event *event); /* false: none */
 void cpl_event_clear(cpl_event *event);
 
 /* ---- Statistics ------------------------------------------------------------------------------------------ */
 
-typedef struct cpl_cache_stats { uint64_t hits, misses, evictions, bytes, entries; } cpl_cache_stats;
+typedef struct cpl_cache_stats {
+    uint64_t hits, misses, evictions, bytes, entries;
+} cpl_cache_stats;
 typedef struct cpl_stats {
     uint64_t pool_allocations, pool_reuses, pool_bytes, pool_peak_bytes; /* bytes held; peak in use */
     uint64_t active_tensors, active_bytes;
     uint64_t weight_bytes, device_bytes;
-    uint64_t step_allocations;   /* pool misses in steps after the first, of the last run */
-    uint64_t encoder_calls;      /* prompt lines run through the text encoder */
+    uint64_t step_allocations; /* pool misses in steps after the first, of the last run */
+    uint64_t encoder_calls;    /* prompt lines run through the text encoder */
     cpl_cache_stats conditioning, text_kv, plans, primitives;
     uint64_t runs, steps;
     double load_ms, text_ms, first_step_ms, step_ms, decode_ms, total_ms; /* of the last run; step_ms: median */
@@ -316,7 +338,11 @@ char *cpl_stats_print(const cpl_stats *stats, cpl_error *error); /* JSON, caller
 
 /* ---- Devices --------------------------------------------------------------------------------------------- */
 
-typedef struct cpl_device_info { char name[32], description[96]; bool usable; char why_not[160]; } cpl_device_info;
+typedef struct cpl_device_info {
+    char name[32], description[96];
+    bool usable;
+    char why_not[160];
+} cpl_device_info;
 int cpl_devices(cpl_device_info *list, int room); /* how many there are; the first `room` are filled in */
 
 #ifdef __cplusplus

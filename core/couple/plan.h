@@ -15,14 +15,14 @@ typedef struct cpl_plan_group {
 } cpl_plan_group;
 
 typedef struct cpl_plan {
-    uint64_t id;             /* unique in the process: a device keeps its copy under it */
-    int w, h, lines;         /* the grid, and how many lines the layout has */
+    uint64_t id;     /* unique in the process: a device keeps its copy under it */
+    int w, h, lines; /* the grid, and how many lines the layout has */
     int groups, largest_group;
-    cpl_plan_group *group;   /* owned, as all arrays here */
-    int *token;              /* [w * h]: token numbers (y * w + x), group after group, ascending inside a group */
-    int *line;               /* line numbers, group after group, ascending inside a group */
+    cpl_plan_group *group; /* owned, as all arrays here */
+    int *token;            /* [w * h]: token numbers (y * w + x), group after group, ascending inside a group */
+    int *line;             /* line numbers, group after group, ascending inside a group */
     float *weight;
-    bool *touched;           /* [lines]: does the line have any token at this grid? */
+    bool *touched; /* [lines]: does the line have any token at this grid? */
 } cpl_plan;
 
 /* masks: [lines][w * h], normalised (cpl_layout_masks). Negative or NaN weights are refused. */

@@ -9,6 +9,6 @@
 uint64_t cpl_hash_bytes(uint64_t hash, const void *data, size_t size);
 uint64_t cpl_hash_text(uint64_t hash, const char *text); /* NULL and "" differ; the end is hashed too */
 uint64_t cpl_hash_u64(uint64_t hash, uint64_t value);
-uint64_t cpl_hash_double(uint64_t hash, double value);   /* 0 and -0 are equal */
+uint64_t cpl_hash_double(uint64_t hash, double value); /* 0 and -0 are equal */
 
 #endif

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Four classes per power of two waste at most a fifth; below the smallest everything is one class. */
-enum { CLASS_COUNT = 256, SMALLEST = 256 };
+enum { CLASS_COUNT = 200, SMALLEST = 256 };
 
 /* The books are kept apart from the blocks: those may be device memory that the host cannot touch. */
 typedef struct block {

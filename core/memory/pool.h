@@ -20,13 +20,13 @@ typedef struct cpl_pool_stats {
     uint64_t reuses;      /* requests served by a block that lay idle */
     uint64_t held_bytes;  /* in use and idle */
     uint64_t used_bytes, used_blocks;
-    uint64_t peak_bytes;  /* the largest used_bytes */
+    uint64_t peak_bytes; /* the largest used_bytes */
 } cpl_pool_stats;
 
 cpl_pool *cpl_pool_new(const cpl_memory *memory, size_t budget_bytes, cpl_error *error); /* budget 0: none */
 void cpl_pool_free(cpl_pool *pool); /* every block must have come back */
 void *cpl_pool_take(cpl_pool *pool, size_t bytes, cpl_error *error);
-void cpl_pool_give(cpl_pool *pool, void *block); /* NULL is allowed */
+void cpl_pool_give(cpl_pool *pool, void *block);       /* NULL is allowed */
 void cpl_pool_trim(cpl_pool *pool, size_t keep_bytes); /* frees idle blocks until at most keep_bytes are held */
 void cpl_pool_stats_read(const cpl_pool *pool, cpl_pool_stats *stats);
 

@@ -11,11 +11,13 @@ size_t cpl_dtype_bytes(cpl_dtype dtype);
 typedef struct cpl_tensor {
     cpl_dtype dtype;
     int n, h, w, c;
-    void *data;      /* device memory: only the backend looks inside */
-    cpl_pool *pool;  /* borrowed: where data goes back to; NULL for a view */
+    void *data;     /* device memory: only the backend looks inside */
+    cpl_pool *pool; /* borrowed: where data goes back to; NULL for a view */
 } cpl_tensor;
 
-static inline size_t cpl_tensor_count(const cpl_tensor *t) { return (size_t)t->n * (size_t)t->h * (size_t)t->w * (size_t)t->c; }
+static inline size_t cpl_tensor_count(const cpl_tensor *t) {
+    return (size_t)t->n * (size_t)t->h * (size_t)t->w * (size_t)t->c;
+}
 static inline size_t cpl_tensor_bytes(const cpl_tensor *t) { return cpl_tensor_count(t) * cpl_dtype_bytes(t->dtype); }
 
 /* Contents are undefined. A zero-initialised tensor is empty; freeing it does nothing. */

@@ -22,8 +22,8 @@ size_t cpl_text_kv_bytes(const cpl_text_kv *kv);
 /* What one batch element listens to: one text, or `lines` texts mixed by the plan of each level. */
 typedef struct cpl_unet_text {
     int lines;
-    const cpl_text_kv *const *kv;     /* [lines] */
-    const cpl_plan *const *plans;     /* [levels], from cpl_unet_grid; NULL: only line 0 */
+    const cpl_text_kv *const *kv; /* [lines] */
+    const cpl_plan *const *plans; /* [levels], from cpl_unet_grid; NULL: only line 0 */
 } cpl_unet_text;
 
 int cpl_unet_levels(const cpl_unet *unet);

@@ -11,6 +11,7 @@ void cpl_vae_free(cpl_vae *vae, cpl_backend *backend);
 int cpl_vae_factor(const cpl_vae *vae); /* pixels per latent cell */
 typedef void cpl_vae_probe(void *user, cpl_stream *s, const char *module, const cpl_tensor *output);
 /* z [n, h, w, z_channels], already divided by scaling_factor. Result [n, h*f, w*f, 3], about -1..1, not clamped. */
-cpl_tensor cpl_vae_decode(const cpl_vae *vae, cpl_stream *s, const cpl_tensor *z, cpl_vae_probe *probe, void *probe_user);
+cpl_tensor cpl_vae_decode(const cpl_vae *vae, cpl_stream *s, const cpl_tensor *z, cpl_vae_probe *probe,
+                          void *probe_user);
 
 #endif

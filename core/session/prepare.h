@@ -10,8 +10,8 @@ typedef struct cpl_prepared {
     bool ready;
     cpl_listener positive, negative; /* the negative has one line, or as many as the positive if it is coupled too */
     const cpl_tensor *positive_pooled, *negative_pooled; /* held as well; NULL: zeros, or the model takes none */
-    const cpl_plan_set *plans;       /* held in the context's cache */
-    cpl_line_info *infos;            /* owned: one for each line of the layout, a filled hole has none */
+    const cpl_plan_set *plans;                           /* held in the context's cache */
+    cpl_line_info *infos; /* owned: one for each line of the layout, a filled hole has none */
     int info_count;
 } cpl_prepared;
 
