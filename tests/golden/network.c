@@ -277,6 +277,6 @@ const golden_group golden_network_groups[] = {
     {"sdxl_tiny_vae_expected.safetensors/decode", sdxl_decode, NULL},
     {"sdxl_tiny_vae_expected.safetensors/encode", sdxl_encode, NULL},
     {"sdxl_tiny_vae_expected.safetensors/chain", sdxl_chain, NULL},
-    {"sd15_random_expected.safetensors/full_size", NULL, "its checkpoint of 1.7 GB is not kept with the tests"},
+    {"sd15_random_expected.safetensors/full_size", golden_full_size, NULL},
     {NULL, NULL, NULL},
 };

@@ -59,4 +59,7 @@ void golden_vae_decode(golden *g, const char *model);
 void golden_vae_encode(golden *g, const char *model);
 void golden_vae_chain(golden *g, const char *model);
 
+/* full_size.c: sd15_random_expected.safetensors */
+void golden_full_size(golden *g);
+
 #endif
