@@ -14,10 +14,15 @@
 #include "rng.h"
 #include "sampler.h"
 
+/* UNet and VAE have little use for each other's blocks. Those of a small model may all lie idle, so that a second run
+ * takes no memory; those of a large one would add to its peak. */
+#define IDLE_KEPT ((size_t)256 << 20)
+
 typedef struct pipeline {
     const cpl_run *run; /* borrowed */
     cpl_stream *s;
     int w, h, c, batch; /* of the latent; batch 1: no guidance */
+    int steps;          /* that will be made: some samplers make other than asked for */
     size_t cells, count;
     cpl_unet_text texts[2]; /* the last one is the positive */
     cpl_noise_levels levels;
@@ -46,20 +51,24 @@ static bool make_sigmas(pipeline *p, cpl_error *error) {
     const cpl_model_spec *spec = &run->model->spec;
     if (!cpl_noise_levels_init(&p->levels, spec->beta_start, spec->beta_end, spec->train_timesteps, error))
         return false;
-    if (!run->sigmas) return cpl_schedule_make(run->schedule, &p->levels, run->steps, p->sigmas, error);
+    p->steps = run->steps;
+    if (!run->sigmas) {
+        p->sigmas = cpl_sampler_sigmas(run->sampler, run->schedule, &p->levels, run->steps, &p->steps, error);
+        return p->sigmas != NULL;
+    }
+    p->sigmas = cpl_alloc((size_t)run->steps + 1, sizeof *p->sigmas, error);
+    if (!p->sigmas) return false;
     memcpy(p->sigmas, run->sigmas, ((size_t)run->steps + 1) * sizeof *p->sigmas);
     return true;
 }
 
 static bool make_host_arrays(pipeline *p, cpl_error *error) {
-    size_t steps = (size_t)p->run->steps;
-    p->sigmas = cpl_alloc(steps + 1, sizeof *p->sigmas, error);
-    p->step_ms = cpl_alloc(steps, sizeof *p->step_ms, error);
+    p->step_ms = cpl_alloc((size_t)p->steps, sizeof *p->step_ms, error);
     p->draw = cpl_alloc(p->count, sizeof *p->draw, error);
     p->host = cpl_alloc(p->count, sizeof *p->host, error);
     p->x_planes = cpl_alloc(p->count, sizeof *p->x_planes, error);
     p->denoised_planes = cpl_alloc(p->count, sizeof *p->denoised_planes, error);
-    return p->sigmas && p->step_ms && p->draw && p->host && p->x_planes && p->denoised_planes;
+    return p->step_ms && p->draw && p->host && p->x_planes && p->denoised_planes;
 }
 
 static pipeline *open_pipeline(const cpl_run *run, cpl_error *error) {
@@ -76,8 +85,9 @@ static pipeline *open_pipeline(const cpl_run *run, cpl_error *error) {
     p->batch = run->cfg == 1 ? 1 : 2;
     p->texts[0] = run->negative;
     p->texts[p->batch - 1] = run->positive;
-    cpl_rng_seed(&p->rng, run->seed);
-    return p;
+    if (cpl_rng_open(&p->rng, run->rng ? run->rng : "cpu", run->seed, error)) return p;
+    free(p);
+    return NULL;
 }
 
 static void close_pipeline(pipeline *p) {
@@ -125,7 +135,7 @@ static void make_start(pipeline *p) {
     p->output = cpl_make(p->s, p->batch, p->h, p->w, p->c);
     if (!cpl_stream_ok(p->s)) return;
     upload_planes(p, &p->x, p->run->noise ? p->run->noise : p->draw);
-    p->s->ops->scale_add(p->s, &p->x, (float)cpl_noise_scale(p->sigmas[0], false), &p->x, 0, NULL);
+    p->s->ops->scale_add(p->s, &p->x, (float)cpl_sampler_start(p->run->sampler, p->sigmas[0]), &p->x, 0, NULL);
 }
 
 static void denoise(void *user, cpl_stream *s, const cpl_tensor *denoised, const cpl_tensor *x, float sigma) {
@@ -177,7 +187,7 @@ static void stepped(void *user, cpl_stream *s, int step, const cpl_tensor *x, co
     if (run->stepped)
         run->stepped(run->user, step, now - p->start_ms, run->want_state ? p->x_planes : NULL,
                      run->want_state ? p->denoised_planes : NULL);
-    if (run->replan && step < run->steps) run->replan(run->user, step, &p->texts[p->batch - 1]);
+    if (run->replan && step < p->steps) run->replan(run->user, step, &p->texts[p->batch - 1]);
 }
 
 static int compare_doubles(const void *a, const void *b) {
@@ -187,7 +197,7 @@ static int compare_doubles(const void *a, const void *b) {
 
 /* Times of the steps; their order is lost. */
 static void sum_up_steps(pipeline *p, cpl_run_result *result) {
-    int later = p->run->steps - 1;
+    int later = p->steps - 1;
     result->first_step_ms = p->step_ms[0];
     result->step_ms = p->step_ms[0];
     result->step_allocations = pool_allocations(p->s) - p->first_allocations;
@@ -200,12 +210,12 @@ static bool run_pipeline(pipeline *p, cpl_run_result *result, cpl_error *error) 
     const cpl_run *run = p->run;
     cpl_sampler_host host = {.user = p, .denoise = denoise, .noise = draw_noise, .stepped = stepped};
     p->start_ms = p->last_ms = cpl_now_ms();
-    if (!make_host_arrays(p, error) || !make_sigmas(p, error)) return false;
+    if (!make_sigmas(p, error) || !make_host_arrays(p, error)) return false;
     make_start(p);
     make_vectors(p);
     if (!cpl_stream_settle(p->s, error)) return false;
     if (run->replan) run->replan(run->user, 0, &p->texts[p->batch - 1]);
-    if (!cpl_sampler_run(run->sampler, p->s, &p->x, p->sigmas, run->steps, &host, error)) return false;
+    if (!cpl_sampler_run(run->sampler, p->s, &p->x, p->sigmas, p->steps, &host, error)) return false;
     sum_up_steps(p, result);
     result->latent = cpl_alloc(p->count, sizeof *result->latent, error);
     if (!result->latent) return false;
@@ -220,8 +230,10 @@ bool cpl_run_sample(const cpl_run *run, bool decode, cpl_run_result *result, cpl
     bool done = p && run_pipeline(p, result, error);
     if (done && decode) {
         double start_ms = cpl_now_ms();
+        cpl_pool_trim(run->stream->pool, IDLE_KEPT);
         result->image01 = cpl_decode_latent(run->model, run->stream, result->latent, p->w, p->h, error);
         result->decode_ms = cpl_now_ms() - start_ms;
+        cpl_pool_trim(run->stream->pool, IDLE_KEPT);
         done = result->image01 != NULL;
     }
     close_pipeline(p);

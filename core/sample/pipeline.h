@@ -9,9 +9,9 @@
 typedef struct cpl_run {
     const cpl_model *model;
     cpl_stream *stream;
-    int width, height, steps; /* pixels */
-    double cfg;               /* at 1 the negative half is not evaluated */
-    const char *sampler, *schedule;
+    int width, height, steps;             /* pixels */
+    double cfg;                           /* at 1 the negative half is not evaluated */
+    const char *sampler, *schedule, *rng; /* rng NULL: "cpu" */
     uint64_t seed;
     const float *noise;  /* [4, h, w] start noise instead of the seed's, or NULL */
     const float *sigmas; /* [steps + 1] instead of the schedule's, or NULL */

@@ -1,14 +1,33 @@
-/* rng.c: torch's CPU normal generator. The draws are MT19937's, the transforms follow ATen's two ways to make normals:
- * blocks of 16 for 16 values or more, pairs of doubles below. Philox ("nv") noise is not made here. */
+/* rng.c: the generators by name, and torch's CPU normal generator. Its draws are MT19937's, the transforms follow ATen's two
+ * ways to make normals: blocks of 16 for 16 values or more, pairs of doubles below. The numbers of "nv" are philox.c's. */
 #include "rng.h"
 
 #include <math.h>
+#include <string.h>
+
+#include "../memory/error.h"
 
 enum { STATE = 624, SHIFT = 397, BLOCK = 16 };
 
 #define TWO_PI 6.283185307179586
 
+static const char *const names[] = {"cpu", "nv", NULL};
+
+const char *const *cpl_rng_names(void) { return names; }
+
+bool cpl_rng_open(cpl_rng *rng, const char *name, uint64_t seed, cpl_error *error) {
+    if (strcmp(name, "cpu") == 0)
+        cpl_rng_seed(rng, seed);
+    else if (strcmp(name, "nv") == 0)
+        *rng = (cpl_rng){.is_philox = true, .philox_seed = seed};
+    else
+        return cpl_fail(error, CPL_E_UNSUPPORTED, "random numbers \"%s\" are not built in; use \"cpu\" or \"nv\"",
+                        name);
+    return true;
+}
+
 void cpl_rng_seed(cpl_rng *rng, uint64_t seed) {
+    rng->is_philox = false;
     rng->state[0] = (uint32_t)seed;
     for (uint32_t i = 1; i < STATE; i++)
         rng->state[i] = 1812433253u * (rng->state[i - 1] ^ (rng->state[i - 1] >> 30)) + i;
@@ -80,6 +99,10 @@ static double normal_single(cpl_rng *rng) {
 }
 
 void cpl_rng_normal(cpl_rng *rng, float *out, size_t count) {
+    if (rng->is_philox) {
+        cpl_philox_normal(rng->philox_seed, rng->philox_call++, out, count);
+        return;
+    }
     if (count >= BLOCK) {
         normal_blocks(rng, out, count);
         return;

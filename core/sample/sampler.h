@@ -1,8 +1,9 @@
-/* sampler.h: the solvers. Each walks x from sigmas[0] to 0 through a denoiser callback. */
+/* sampler.h: the solvers. Each walks x from sigmas[0] down to the last of them through a denoiser callback. */
 #ifndef CPL_SAMPLE_SAMPLER_H
 #define CPL_SAMPLE_SAMPLER_H
 
 #include "../backend.h"
+#include "schedule.h"
 
 /* What a sampler needs of its surroundings; also how tests feed it a toy denoiser and recorded noise. */
 typedef struct cpl_sampler_host {
@@ -18,7 +19,16 @@ typedef struct cpl_sampler_host {
 /* How far an ancestral step goes down by the solver and how much new noise brings it back up to sigma_next. */
 void cpl_ancestral_step(double sigma, double sigma_next, double eta, double *down, double *up);
 
-/* x holds noise * sigmas[0] and ends as the clean latent. sigmas[steps + 1]. Each step stands between the backend's step_begin
+/* The noise levels of a run with `steps` asked for: those of the schedule, but ddim has its own and takes no schedule. A new
+ * array of *taken + 1 values, freed by the caller; *taken is how many steps it will be. */
+float *cpl_sampler_sigmas(const char *sampler, const char *schedule, const cpl_noise_levels *levels, int steps,
+                          int *taken, cpl_error *error);
+/* What cpl_sampler_sigmas puts into *taken. */
+int cpl_sampler_steps(const char *sampler, int train_timesteps, int steps);
+/* x starts as unit normal noise times this. */
+double cpl_sampler_start(const char *sampler, double sigma);
+
+/* x holds noise * cpl_sampler_start and ends as the clean latent. sigmas[steps + 1]. Each step stands between the backend's step_begin
  * and step_end; tensors are made before the first. Stops early when the stream fails: then false, and the stream is
  * settled. A name that is not in cpl_sampler_names is an error. */
 bool cpl_sampler_run(const char *sampler, cpl_stream *s, const cpl_tensor *x, const float *sigmas, int steps,

@@ -65,11 +65,32 @@ static void make_karras(const cpl_noise_levels *levels, int steps, float *sigmas
         sigmas[i] = (float)pow(high + in_equal_steps(0, 1, steps, i) * (low - high), KARRAS_RHO);
 }
 
+static void make_exponential(const cpl_noise_levels *levels, int steps, float *sigmas) {
+    float low = (float)log(levels->sigma[0]), high = (float)log(levels->sigma[levels->count - 1]);
+    for (int i = 0; i < steps; i++) sigmas[i] = (float)exp((double)in_equal_steps(high, low, steps, i));
+}
+
+/* One step more than asked for, of which the last, to time step 0, gives way to the end. */
+static void make_sgm_uniform(const cpl_noise_levels *levels, int steps, float *sigmas) {
+    for (int i = 0; i < steps; i++)
+        sigmas[i] = (float)cpl_t_to_sigma(levels, in_equal_steps((float)(levels->count - 1), 0, steps + 1, i));
+}
+
+int cpl_ddim_timesteps(int steps, int train_timesteps, int *timesteps) {
+    int stride = steps < train_timesteps ? train_timesteps / steps : 1;
+    int count = (train_timesteps + stride - 1) / stride;
+    for (int i = 0; i < count; i++) {
+        int t = (count - 1 - i) * stride + 1;
+        timesteps[i] = t < train_timesteps ? t : train_timesteps - 1;
+    }
+    return count;
+}
+
 /* All sigmas but the final 0. */
 typedef void make_schedule(const cpl_noise_levels *levels, int steps, float *sigmas);
 
-static const char *const names[] = {"normal", "karras", NULL};
-static make_schedule *const makers[] = {make_normal, make_karras};
+static const char *const names[] = {"normal", "karras", "exponential", "sgm_uniform", NULL};
+static make_schedule *const makers[] = {make_normal, make_karras, make_exponential, make_sgm_uniform};
 _Static_assert(sizeof names / sizeof *names == sizeof makers / sizeof *makers + 1, "one maker for each name");
 
 const char *const *cpl_schedule_names(void) { return names; }

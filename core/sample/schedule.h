@@ -19,4 +19,8 @@ int cpl_sigma_to_t(const cpl_noise_levels *levels, double sigma); /* nearest in 
 bool cpl_schedule_make(const char *schedule, const cpl_noise_levels *levels, int steps, float *sigmas,
                        cpl_error *error);
 
+/* The whole time steps that DDIM visits, falling to 1: [CPL_MAX_TRAIN_STEPS] at most. Their number, which is `steps` or, where
+ * `steps` does not divide the model's, may be more; the solver goes from one to the next, so that the last is an end. */
+int cpl_ddim_timesteps(int steps, int train_timesteps, int *timesteps);
+
 #endif

@@ -10,6 +10,7 @@
 #include "../memory/alloc.h"
 #include "../sample/clock.h"
 #include "../sample/pipeline.h"
+#include "../sample/sampler.h"
 #include "dump.h"
 #include "preview.h"
 #include "record.h"
@@ -21,6 +22,7 @@ typedef struct generation {
     int64_t seed;
     double start_ms;
     int w, h;           /* of the latent */
+    int steps;          /* that will be made; a sampler may make other than asked for */
     unsigned char *rgb; /* owned: a preview; NULL: none are made */
     cpl_dump *dump;     /* owned, NULL: none */
 } generation;
@@ -35,11 +37,8 @@ static bool draw_seed(int64_t *seed, cpl_error *error) {
 }
 
 static cpl_event event_of(const generation *g, cpl_event_type type) {
-    return (cpl_event){.type = type,
-                       .revision = g->snapshot->revision,
-                       .hash = g->snapshot->hash,
-                       .seed = g->seed,
-                       .steps = g->snapshot->settings.steps};
+    return (cpl_event){
+        .type = type, .revision = g->snapshot->revision, .hash = g->snapshot->hash, .seed = g->seed, .steps = g->steps};
 }
 
 /* Runs between two steps: it allocates nothing. */
@@ -70,6 +69,7 @@ static bool open_generation(generation *g, cpl_session *session, cpl_error *erro
                       .seed = settings->seed,
                       .start_ms = cpl_now_ms()};
     int factor = cpl_vae_factor(g->model->vae);
+    g->steps = cpl_sampler_steps(settings->sampler, g->model->spec.train_timesteps, settings->steps);
     g->w = settings->width / factor;
     g->h = settings->height / factor;
     if (settings->seed == CPL_SEED_RANDOM && !draw_seed(&g->seed, error)) return false;
@@ -108,6 +108,7 @@ static cpl_run make_run(generation *g) {
                      .cfg = settings->cfg,
                      .sampler = settings->sampler,
                      .schedule = settings->schedule,
+                     .rng = settings->rng,
                      .seed = (uint64_t)g->seed,
                      .positive = cpl_prepared_positive(&g->session->prepared),
                      .negative = cpl_prepared_negative(&g->session->prepared),
@@ -139,7 +140,7 @@ static bool run(generation *g, cpl_event *end, cpl_error *error) {
     if (!done) return false;
     note_times(g, &result);
     *end = event_of(g, CPL_EVENT_FINISHED);
-    end->step = settings->steps;
+    end->step = g->steps;
     end->image = cpl_image_from_planes(result.image01, settings->width, settings->height, error);
     end->ms = cpl_now_ms() - g->start_ms;
     cpl_run_result_clear(&result);

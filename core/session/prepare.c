@@ -14,8 +14,6 @@ static bool is_listed(const char *const *names, const char *name) {
     return false;
 }
 
-static const char *const rngs[] = {"cpu", NULL};
-
 /* Layouts may name what this build lacks: the file format is older and younger than one program. */
 static bool check_names(const cpl_settings *settings, cpl_error *error) {
     const struct {
@@ -23,7 +21,7 @@ static bool check_names(const cpl_settings *settings, cpl_error *error) {
         const char *const *names;
     } all[] = {{"sampling.sampler", settings->sampler, cpl_sampler_names()},
                {"sampling.schedule", settings->schedule, cpl_schedule_names()},
-               {"sampling.rng", settings->rng, rngs}};
+               {"sampling.rng", settings->rng, cpl_rng_names()}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (!is_listed(all[i].names, all[i].name))
             return cpl_fail_at(error, -1, all[i].path, "%s: \"%s\" is not built into this version; use \"%s\"",

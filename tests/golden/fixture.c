@@ -69,12 +69,16 @@ typedef struct alias {
     const char *theirs, *ours;
 } alias;
 
-static const alias schedules[] = {
-    {"Automatic", "normal"}, {"Uniform", "normal"}, {"Normal", "normal"}, {"normal", "normal"},
-    {"Karras", "karras"},    {"karras", "karras"},  {NULL, NULL}};
+static const alias schedules[] = {{"Automatic", "normal"},        {"Uniform", "normal"},          {"Normal", "normal"},
+                                  {"normal", "normal"},           {"Karras", "karras"},           {"karras", "karras"},
+                                  {"Exponential", "exponential"}, {"SGM Uniform", "sgm_uniform"}, {NULL, NULL}};
 static const alias samplers[] = {{"sample_euler", "euler"},
                                  {"sample_euler_ancestral", "euler_a"},
+                                 {"sample_heun", "heun"},
                                  {"sample_dpmpp_2m", "dpmpp_2m"},
+                                 {"sample_dpmpp_2m_sde", "dpmpp_2m_sde"},
+                                 {"ddim", "ddim"},
+                                 {"sample_lcm", "lcm"},
                                  {"euler", "euler"},
                                  {"eulera", "euler_a"},
                                  {"dpmpp2m", "dpmpp_2m"},

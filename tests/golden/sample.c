@@ -90,6 +90,20 @@ static void run_sigma_to_t(golden *g) {
     cJSON_Delete(json);
 }
 
+/* The DDIM schedule is the noise levels that the sampler of this name visits, and a 0. */
+static void compare_ddim_levels(golden *g, const char *id, int steps, const cJSON *sigmas) {
+    int timesteps[CPL_MAX_TRAIN_STEPS], levels = cpl_ddim_timesteps(steps, sd_levels()->count, timesteps);
+    size_t count;
+    float got[CPL_MAX_TRAIN_STEPS + 1], *expected = golden_list(sigmas, &count);
+    for (int i = 0; i < levels; i++) got[i] = (float)sd_levels()->sigma[timesteps[i]];
+    got[levels] = 0;
+    if (count != (size_t)levels + 1)
+        golden_fail(g, id, "%d levels, the reference has %zu", levels, count);
+    else
+        golden_compare(g, id, got, expected, count, 0, 2e-5);
+    free(expected);
+}
+
 static void run_schedules(golden *g) {
     cJSON *json = golden_json(g, "samplers.json");
     const cJSON *entry;
@@ -98,6 +112,10 @@ static void run_schedules(golden *g) {
         int steps = (int)golden_number(entry, "steps");
         char id[96];
         snprintf(id, sizeof id, "%s %d%s", label, steps, cJSON_IsTrue(section(entry, "sdxl")) ? " sdxl" : "");
+        if (strcmp(label, "DDIM") == 0) {
+            compare_ddim_levels(g, id, steps, section(entry, "sigmas"));
+            continue;
+        }
         if (!name) {
             golden_skip(g, id, "this schedule is not built in");
             continue;
@@ -183,30 +201,83 @@ static float *run_values(golden *g, const cpl_safetensors *st, const char *key, 
     return golden_values(g, st, name, count);
 }
 
+/* All that a sampler is given here: the start, the levels and the values that it should pass through, the start's first. */
+typedef struct walk_case {
+    float *x, *sigmas;
+    int steps;
+} walk_case;
+
+static void clear_case(walk_case *c) {
+    free(c->x);
+    free(c->sigmas);
+}
+
+/* DDIM's runs have the start apart, and the time steps in place of sigmas; the sampler finds both by itself. */
+static bool read_ddim_case(golden *g, const cpl_safetensors *st, const char *key, int asked, walk_case *c) {
+    size_t start_count, later_count, timestep_count;
+    float *start = run_values(g, st, key, "x0", &start_count), *later = run_values(g, st, key, "x", &later_count);
+    float *timesteps = run_values(g, st, key, "timesteps", &timestep_count);
+    cpl_error error = {0};
+    bool done = start && later && timesteps;
+    if (done) {
+        c->sigmas = cpl_sampler_sigmas("ddim", "normal", sd_levels(), asked, &c->steps, &error);
+        c->x = calloc(start_count + later_count, sizeof *c->x);
+        memcpy(c->x, start, start_count * sizeof *start);
+        memcpy(c->x + start_count, later, later_count * sizeof *later);
+        done = c->sigmas && timestep_count == (size_t)c->steps + 1 && later_count == start_count * (size_t)c->steps;
+        for (int i = 0; done && i <= c->steps; i++)
+            done = c->sigmas[i] == (float)sd_levels()->sigma[(int)timesteps[c->steps - i]];
+        if (!done) golden_fail(g, key, "the time steps are others: %d of them", c->steps + 1);
+    }
+    free(timesteps);
+    free(later);
+    free(start);
+    return done;
+}
+
+static bool read_case(golden *g, const cpl_safetensors *st, const char *key, walk_case *c) {
+    size_t count, sigma_count;
+    c->x = run_values(g, st, key, "x", &count);
+    c->sigmas = run_values(g, st, key, "sigmas", &sigma_count);
+    c->steps = (int)sigma_count - 1;
+    return c->x && c->sigmas && c->steps > 0;
+}
+
 static void run_one_walk(const fixture *f, const cpl_safetensors *st, const cJSON *json, const cJSON *entry,
                          const char *sampler) {
     const char *key = golden_string(entry, "key");
-    size_t count, sigma_count, noise_count = 0;
+    size_t noise_count = 0;
     toy t = {.c = 4, .factor = golden_number(section(json, "toy"), "c")};
-    float *target = golden_values(f->g, st, "toy.F", &t.count), *x = run_values(f->g, st, key, "x", &count);
-    float *sigmas = run_values(f->g, st, key, "sigmas", &sigma_count), *noise = NULL;
+    float *target = golden_values(f->g, st, "toy.F", &t.count), *noise = NULL;
+    walk_case c = {0};
+    bool read = strcmp(sampler, "ddim") == 0 ? read_ddim_case(f->g, st, key, (int)golden_number(entry, "steps"), &c)
+                                             : read_case(f->g, st, key, &c);
     if (cJSON_GetArraySize(section(entry, "noise_calls")) > 0) noise = run_values(f->g, st, key, "noise", &noise_count);
-    if (target && x && sigmas && sigma_count > 1) {
+    if (target && read) {
         t.f = target;
         t.noise = noise;
         t.noises = noise_count / t.count;
         t.host = calloc(t.count, sizeof *t.host);
         t.planes = calloc(t.count, sizeof *t.planes);
-        t.x = calloc(sigma_count * t.count, sizeof *t.x);
-        walk_toy(f, key, sampler, &t, sigmas, (int)sigma_count - 1, x);
+        t.x = calloc(((size_t)c.steps + 1) * t.count, sizeof *t.x);
+        walk_toy(f, key, sampler, &t, c.sigmas, c.steps, c.x);
         free(t.host);
         free(t.planes);
         free(t.x);
     }
     free(noise);
-    free(sigmas);
-    free(x);
+    clear_case(&c);
     free(target);
+}
+
+/* Why a run is none of ours: the samplers here take no options. */
+static const char *foreign(const cJSON *entry, const char *sampler) {
+    const cJSON *options = section(entry, "options");
+    const char *solver = golden_string(options, "solver_type");
+    if (!sampler) return "this sampler is not built in";
+    if (*solver && strcmp(solver, "midpoint") != 0) return "of this sampler only the midpoint form is built in";
+    if (section(options, "eta") && golden_number(options, "eta") != 0) return "ddim is built in without noise (eta 0)";
+    return NULL;
 }
 
 static void run_walks(golden *g) {
@@ -217,10 +288,11 @@ static void run_walks(golden *g) {
         const cJSON *entry;
         cJSON_ArrayForEach(entry, section(json, "runs")) {
             const char *sampler = golden_sampler_name(golden_string(entry, "sampler"));
-            if (sampler)
-                run_one_walk(&f, st, json, entry, sampler);
+            const char *why = foreign(entry, sampler);
+            if (why)
+                golden_skip(g, golden_string(entry, "key"), why);
             else
-                golden_skip(g, golden_string(entry, "key"), "this sampler is not built in");
+                run_one_walk(&f, st, json, entry, sampler);
         }
         fixture_close(&f);
     }
@@ -330,10 +402,11 @@ static size_t shape_count(const char *shape, const char **end) {
     }
 }
 
-static void run_one_draw(golden *g, const cpl_safetensors *st, const char *name) {
+/* name: rng.GENERATOR.SEED.SHAPE, and a part of it. */
+static void run_one_draw(golden *g, const cpl_safetensors *st, const char *name, const char *generator) {
     char *after;
     const char *end;
-    unsigned long long seed = strtoull(name + strlen("rng.cpu."), &after, 10);
+    unsigned long long seed = strtoull(name + strlen("rng.") + strlen(generator) + 1, &after, 10);
     size_t count = *after == '.' ? shape_count(after + 1, &end) : 0, expected_count;
     const struct draw_part *part = count ? find_part(*end == '.' ? end + 1 : end) : NULL;
     if (!part) {
@@ -342,10 +415,11 @@ static void run_one_draw(golden *g, const cpl_safetensors *st, const char *name)
     }
     float *expected = golden_values(g, st, name, &expected_count), *got = calloc(count, sizeof *got);
     cpl_rng rng;
-    cpl_rng_seed(&rng, seed);
+    cpl_rng_open(&rng, generator, seed, NULL);
     for (int i = 0; i <= part->call; i++) cpl_rng_normal(&rng, got, count);
     if (expected && expected_count <= count)
-        golden_compare(g, name, got + (part->from_end ? count - expected_count : 0), expected, expected_count, 1e-6, 0);
+        golden_compare(g, name, got + (part->from_end ? count - expected_count : 0), expected, expected_count,
+                       strcmp(generator, "nv") ? 1e-6 : 0, 0);
     else if (expected)
         golden_fail(g, name, "%zu values of a draw of %zu", expected_count, count);
     free(got);
@@ -356,8 +430,11 @@ static void run_rng(golden *g) {
     cpl_safetensors *st = golden_tensors(g, "samplers.safetensors");
     for (int i = 0; st && i < cpl_safetensors_count(st); i++) {
         const char *name = cpl_safetensors_at(st, i)->name;
-        if (strncmp(name, "rng.cpu.", strlen("rng.cpu.")) == 0) run_one_draw(g, st, name);
-        if (strncmp(name, "rng.nv.", strlen("rng.nv.")) == 0) golden_skip(g, name, "Philox noise (nv) is not built in");
+        for (const char *const *generator = cpl_rng_names(); *generator; generator++) {
+            char begin[32];
+            snprintf(begin, sizeof begin, "rng.%s.", *generator);
+            if (strncmp(name, begin, strlen(begin)) == 0) run_one_draw(g, st, name, *generator);
+        }
     }
     cpl_safetensors_close(st);
 }

@@ -123,6 +123,27 @@ static void given_noise_replaces_the_seeds(void **state) {
     cpl_run_result_clear(&b);
 }
 
+static void generators_give_other_pictures(void **state) {
+    (void)state;
+    cpl_run run = make_run(2, 4), other;
+    cpl_run_result a, b;
+    cpl_error error = {0};
+    other = run;
+    run.rng = "cpu";
+    assert_true(cpl_run_sample(&run, false, &a, NULL));
+    assert_true(cpl_run_sample(&other, false, &b, NULL)); /* none named */
+    assert_memory_equal(a.latent, b.latent, LATENT * sizeof(float));
+    cpl_run_result_clear(&b);
+    other.rng = "nv";
+    assert_true(cpl_run_sample(&other, false, &b, NULL));
+    assert_memory_not_equal(a.latent, b.latent, LATENT * sizeof(float));
+    cpl_run_result_clear(&a);
+    cpl_run_result_clear(&b);
+    other.rng = "gpu";
+    assert_false(cpl_run_sample(&other, false, &b, &error));
+    assert_int_equal(error.code, CPL_E_UNSUPPORTED);
+}
+
 typedef struct watcher {
     int steps, cancel_at, replans;
     float last_x[LATENT];
@@ -224,6 +245,7 @@ int main(void) {
         cmocka_unit_test(guidance_towards_itself_does_nothing),
         cmocka_unit_test(the_same_run_gives_the_same_bytes),
         cmocka_unit_test(given_noise_replaces_the_seeds),
+        cmocka_unit_test(generators_give_other_pictures),
         cmocka_unit_test(steps_are_told_and_the_last_state_is_the_latent),
         cmocka_unit_test(cancelling_leaves_nothing_behind),
         cmocka_unit_test(sizes_that_are_no_whole_latent_are_refused),

@@ -72,11 +72,43 @@ static void values_are_normal(void **state) {
     assert_true(fabs(squares / COUNT - 1) < 0.02);
 }
 
+static void philox_draws_stand_alone(void **state) {
+    (void)state;
+    cpl_rng a, b;
+    float whole[64], part[20];
+    assert_true(cpl_rng_open(&a, "nv", 7, NULL));
+    cpl_rng_normal(&a, whole, 64);
+    cpl_philox_normal(7, 0, part, 20);
+    assert_memory_equal(whole, part, sizeof part); /* a value does not depend on how many there are */
+    cpl_rng_normal(&a, part, 20);
+    assert_memory_not_equal(whole, part, sizeof part);
+    assert_true(cpl_rng_open(&b, "nv", 7 + (UINT64_C(1) << 32), NULL));
+    cpl_rng_normal(&b, part, 20);
+    assert_memory_not_equal(whole, part, sizeof part); /* all 64 bits of the seed count */
+    for (int i = 0; i < 64; i++) assert_true(isfinite(whole[i]));
+}
+
+static void generators_have_names(void **state) {
+    (void)state;
+    cpl_rng rng;
+    cpl_error error = {0};
+    float x[16], y[16];
+    for (const char *const *name = cpl_rng_names(); *name; name++) assert_true(cpl_rng_open(&rng, *name, 1, NULL));
+    assert_true(cpl_rng_open(&rng, "cpu", 3, NULL)); /* after "nv": nothing of it is left */
+    cpl_rng_normal(&rng, x, 16);
+    cpl_rng_seed(&rng, 3);
+    cpl_rng_normal(&rng, y, 16);
+    assert_memory_equal(x, y, sizeof x);
+    assert_false(cpl_rng_open(&rng, "gpu", 1, &error));
+    assert_non_null(strstr(error.message, "gpu"));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_generator_continues), cmocka_unit_test(a_rest_shorter_than_a_block_redraws_the_end),
         cmocka_unit_test(copies_draw_the_same),    cmocka_unit_test(only_32_bits_of_a_seed_count),
-        cmocka_unit_test(values_are_normal),
+        cmocka_unit_test(values_are_normal),       cmocka_unit_test(philox_draws_stand_alone),
+        cmocka_unit_test(generators_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,8 +3,10 @@
 
 #include <math.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "../../../core/layout/fields.h"
 #include "../../../core/sample/sampler.h"
 
 enum { CELLS = 12, CHANNELS = 4, COUNT = CELLS * CHANNELS };
@@ -86,6 +88,15 @@ static uint64_t tensors_in_use(void) {
     return stats.active_tensors;
 }
 
+static bool is(const char *name, const char *other) { return strcmp(name, other) == 0; }
+
+/* Asks of the model in n steps: Heun's look ahead as well, but for the last. */
+static int calls_of(const char *name, int n) { return is(name, "heun") ? 2 * n - 1 : n; }
+
+static int draws_of(const char *name, int n) {
+    return is(name, "euler_a") || is(name, "dpmpp_2m_sde") || is(name, "lcm") ? n - 1 : 0;
+}
+
 static void every_sampler_arrives_at_a_constant_estimate(void **state) {
     (void)state;
     for (const char *const *name = cpl_sampler_names(); *name; name++)
@@ -97,8 +108,8 @@ static void every_sampler_arrives_at_a_constant_estimate(void **state) {
                 if (fabsf(end[i] - (t.value + (float)i)) > 1e-3f)
                     fail_msg("%s, %d steps: value %d is %g", *name, steps, i, end[i]);
             assert_int_equal(t.steps_told, steps);
-            assert_int_equal(t.denoise_calls, steps);
-            assert_int_equal(t.noise_calls, strcmp(*name, "euler_a") == 0 ? steps - 1 : 0);
+            assert_int_equal(t.denoise_calls, calls_of(*name, steps));
+            assert_int_equal(t.noise_calls, draws_of(*name, steps));
             assert_int_equal(tensors_in_use(), 0);
         }
 }
@@ -112,11 +123,48 @@ static void cancelling_ends_the_walk_and_the_stream_lives_on(void **state) {
         assert_false(walk(*name, &t, 8, end, &error));
         assert_int_equal(error.code, CPL_E_CANCELLED);
         assert_int_equal(t.denoise_calls, 3);
-        assert_int_equal(t.steps_told, 2); /* half a step is not told */
+        assert_int_equal(t.steps_told, is(*name, "heun") ? 1 : 2); /* half a step is not told */
         assert_int_equal(tensors_in_use(), 0);
         atomic_store(&cancelled, false);
         assert_true(walk(*name, &again, 4, end, &error));
     }
+}
+
+/* Layouts check names by the format's list; all that it has is built in. */
+static void every_name_of_the_format_is_built_in(void **state) {
+    (void)state;
+    const char *const *lists[][2] = {{cpl_layout_samplers, cpl_sampler_names()},
+                                     {cpl_layout_schedules, cpl_schedule_names()},
+                                     {cpl_layout_rngs, cpl_rng_names()}};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        for (int k = 0; lists[i][0][k] || lists[i][1][k]; k++) {
+            assert_non_null(lists[i][0][k]);
+            assert_non_null(lists[i][1][k]);
+            assert_string_equal(lists[i][0][k], lists[i][1][k]);
+        }
+}
+
+static void ddim_has_levels_of_its_own(void **state) {
+    (void)state;
+    cpl_noise_levels levels;
+    assert_true(cpl_noise_levels_init(&levels, 0.00085, 0.012, 1000, NULL));
+    for (int steps = 1; steps <= 1000; steps += steps < 70 ? 1 : 31) {
+        int taken = 0, plain = 0;
+        float *sigmas = cpl_sampler_sigmas("ddim", "karras", &levels, steps, &taken, NULL);
+        float *karras = cpl_sampler_sigmas("euler", "karras", &levels, steps, &plain, NULL);
+        assert_true(sigmas && karras && taken >= 1 && plain == steps);
+        assert_int_equal(taken, cpl_sampler_steps("ddim", 1000, steps));
+        assert_true(sigmas[taken] == (float)levels.sigma[1] && karras[steps] == 0);
+        for (int i = 0; i < taken; i++) assert_true(sigmas[i + 1] <= sigmas[i]);
+        free(sigmas);
+        free(karras);
+    }
+    cpl_error error = {0};
+    int taken;
+    assert_null(cpl_sampler_sigmas("runge", "karras", &levels, 4, &taken, &error));
+    assert_null(cpl_sampler_sigmas("euler", "linear", &levels, 4, &taken, &error));
+    assert_null(cpl_sampler_sigmas("ddim", "karras", &levels, 0, &taken, &error));
+    assert_true(cpl_sampler_start("ddim", 14) == 1 && cpl_sampler_start("euler", 14) == 14);
 }
 
 static void a_failure_is_the_first_one(void **state) {
@@ -144,6 +192,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_sampler_arrives_at_a_constant_estimate),
         cmocka_unit_test(cancelling_ends_the_walk_and_the_stream_lives_on),
+        cmocka_unit_test(every_name_of_the_format_is_built_in),
+        cmocka_unit_test(ddim_has_levels_of_its_own),
         cmocka_unit_test(a_failure_is_the_first_one),
         cmocka_unit_test(unknown_names_are_refused),
     };

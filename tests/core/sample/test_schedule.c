@@ -23,13 +23,37 @@ static void every_schedule_falls_from_the_largest_level_to_zero(void **state) {
             for (int i = 0; i < steps; i++)
                 if (!(sigmas[i + 1] < sigmas[i])) fail_msg("%s, %d steps: sigma %d does not fall", *name, steps, i + 1);
             assert_true(sigmas[steps] == 0);
-            if (steps > 1) assert_true(fabs(sigmas[steps - 1] / levels.sigma[0] - 1) < 2e-5);
+            if (steps > 1 && strcmp(*name, "sgm_uniform") != 0)
+                assert_true(fabs(sigmas[steps - 1] / levels.sigma[0] - 1) < 2e-5);
         }
 }
 
 static void whole_time_steps_come_back(void **state) {
     (void)state;
     for (int t = 0; t < levels.count; t++) assert_int_equal(cpl_sigma_to_t(&levels, cpl_t_to_sigma(&levels, t)), t);
+}
+
+/* The last level before 0 is one step's way up from the lowest. */
+static void sgm_uniform_is_normal_of_one_step_more(void **state) {
+    (void)state;
+    float more[22], fewer[21];
+    assert_true(cpl_schedule_make("normal", &levels, 21, more, NULL));
+    assert_true(cpl_schedule_make("sgm_uniform", &levels, 20, fewer, NULL));
+    for (int i = 0; i < 20; i++) assert_true(fabsf(more[i] - fewer[i]) <= 1e-5f * more[i]);
+    assert_true(fewer[20] == 0);
+}
+
+static void ddim_visits_falling_time_steps(void **state) {
+    (void)state;
+    int t[CPL_MAX_TRAIN_STEPS];
+    for (int steps = 1; steps <= 1000; steps++) {
+        int count = cpl_ddim_timesteps(steps, 1000, t);
+        assert_true(count >= steps && count <= CPL_MAX_TRAIN_STEPS);
+        assert_true(t[0] <= 999);
+        assert_int_equal(t[count - 1], 1);
+        for (int i = 2; i < count; i++) assert_true(t[i] < t[i - 1]);
+        if (count > 1) assert_true(t[1] <= t[0]); /* equal where the first would stand at 1000 */
+    }
 }
 
 /* The reference feeds step 500 for 499.5, as float32 rounding has it; half the step counts meet this place. */
@@ -55,6 +79,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_schedule_falls_from_the_largest_level_to_zero),
         cmocka_unit_test(whole_time_steps_come_back),
+        cmocka_unit_test(sgm_uniform_is_normal_of_one_step_more),
+        cmocka_unit_test(ddim_visits_falling_time_steps),
         cmocka_unit_test(the_tie_in_the_middle_goes_up),
         cmocka_unit_test(what_cannot_be_is_refused),
     };

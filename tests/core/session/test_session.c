@@ -210,7 +210,7 @@ static void names_that_this_build_lacks_are_told(void **state) {
     cpl_session *session = open_session(&(cpl_options){0});
     cpl_layout *layout = two_columns(1);
     cpl_event event = {0};
-    assert_true(cpl_text_set(&layout->sampling.rng, "nv", NULL));
+    assert_true(cpl_text_set(&layout->sampling.rng, "gpu", NULL));
     hand_over(session, layout, CPL_SYNC_NOW);
     await(session, CPL_EVENT_INVALID, &event);
     assert_string_equal(event.error.path, "sampling.rng");
