@@ -181,6 +181,28 @@ static void steps_are_told_and_the_last_state_is_the_latent(void **state) {
     cpl_run_result_clear(&result);
 }
 
+/* DDIM makes as many steps as its own time steps say: fewer than asked for, or more. */
+static void a_sampler_may_make_other_than_the_steps_asked_for(void **state) {
+    (void)state;
+    static const int asked_made[][2] = {{1, 1}, {4, 3}, {6, 6}, {60, 62}};
+    for (size_t i = 0; i < sizeof asked_made / sizeof *asked_made; i++) {
+        watcher w = {0};
+        cpl_run run = make_run(asked_made[i][0], 1);
+        cpl_run_result result;
+        run.sampler = "ddim";
+        run.stepped = watch;
+        run.replan = replan;
+        run.want_state = true;
+        run.user = &w;
+        assert_true(cpl_run_sample(&run, false, &result, NULL));
+        assert_int_equal(w.steps, asked_made[i][1]);
+        assert_int_equal(w.replans, asked_made[i][1]);
+        assert_memory_equal(w.last_x, result.latent, sizeof w.last_x);
+        assert_int_equal(result.step_allocations, 0);
+        cpl_run_result_clear(&result);
+    }
+}
+
 static void cancelling_leaves_nothing_behind(void **state) {
     (void)state;
     cpl_stats before = {0}, after = {0};
@@ -247,6 +269,7 @@ int main(void) {
         cmocka_unit_test(given_noise_replaces_the_seeds),
         cmocka_unit_test(generators_give_other_pictures),
         cmocka_unit_test(steps_are_told_and_the_last_state_is_the_latent),
+        cmocka_unit_test(a_sampler_may_make_other_than_the_steps_asked_for),
         cmocka_unit_test(cancelling_leaves_nothing_behind),
         cmocka_unit_test(sizes_that_are_no_whole_latent_are_refused),
         cmocka_unit_test(odd_latents_run),
