@@ -230,6 +230,9 @@ typedef struct cpl_model_info {
     char weights[16];       /* type in the file, such as "F16" */
     int context_length;     /* tokens of one text chunk, the two markers included */
     bool closed_vocabulary; /* words outside of it mean nothing to the model */
+    int64_t text_parameters, unet_parameters, vae_parameters;
+    char prediction[8];  /* what the UNet gives: "epsilon" or "v" */
+    char tokenizer[256]; /* folder where its tokenizer was found, "" for none and for builtin */
     cpl_defaults defaults;
 } cpl_model_info;
 /* Reads a header only. `model` is NULL, "builtin" or a file; `directory` (may be NULL) is where a relative file is looked for. */

@@ -28,6 +28,9 @@ static void model_json(const cpl_model_info *m) {
     member("family", m->family, false);
     member("path", m->path, false);
     member("weights", m->weights, false);
+    printf("\"prediction\": \"%s\", \"parts\": {\"text\": %lld, \"unet\": %lld, \"vae\": %lld},\n    ", m->prediction,
+           (long long)m->text_parameters, (long long)m->unet_parameters, (long long)m->vae_parameters);
+    member("tokenizer", *m->tokenizer ? m->tokenizer : NULL, false);
     printf("\"parameters\": %lld, \"context_length\": %d, \"closed_vocabulary\": %s,\n    \"defaults\": {",
            (long long)m->parameters, m->context_length, json_bool(m->closed_vocabulary));
     printf("\"width\": %d, \"height\": %d, \"steps\": %d, \"cfg\": ", m->defaults.width, m->defaults.height,
@@ -83,6 +86,14 @@ static void model_text(const cpl_model_info *m) {
     snprintf(line, sizeof line, "%s (%s)%s%s", m->name, m->family, *m->path ? ", " : "", m->path);
     row("model", line);
     snprintf(line, sizeof line, "%.2f million parameters, %s", (double)m->parameters / 1e6, m->weights);
+    row("", line);
+    snprintf(line, sizeof line, "text %.2f, UNet %.2f, VAE %.2f; predicts %s", (double)m->text_parameters / 1e6,
+             (double)m->unet_parameters / 1e6, (double)m->vae_parameters / 1e6, m->prediction);
+    row("", line);
+    snprintf(line, sizeof line, "tokenizer: %s",
+             *m->tokenizer ? m->tokenizer
+             : *m->path    ? "missing; `make clip-vocab` fetches CLIP's, or name one with --tokenizer"
+                           : "its own");
     row("", line);
     snprintf(line, sizeof line, "prompts of %d tokens a chunk%s", m->context_length - 2,
              m->closed_vocabulary ? ", closed vocabulary" : "");

@@ -76,21 +76,26 @@ static cpl_model *open_builtin(cpl_backend *backend, cpl_error *error) {
     return m;
 }
 
+static cpl_model *open_file(const cpl_safetensors *st, const char *tokenizer, cpl_backend *backend, cpl_error *error) {
+    cpl_model_spec spec;
+    if (!cpl_model_spec_read(st, &spec, error)) return NULL;
+    const char *path = cpl_safetensors_path(st);
+    char *folder =
+        tokenizer && *tokenizer ? cpl_strdup(tokenizer, error) : cpl_tokenizer_folder(path, spec.text[0].vocab_size);
+    cpl_tokenizer *opened = folder ? cpl_tokenizer_open(folder, error) : NULL;
+    cpl_model *m = opened || !folder ? cpl_model_from(st, opened, backend, error) : NULL;
+    if (m) snprintf(m->info.path, sizeof m->info.path, "%s", path);
+    if (m && folder) snprintf(m->info.tokenizer, sizeof m->info.tokenizer, "%s", folder);
+    free(folder);
+    return m;
+}
+
 cpl_model *cpl_model_open(const char *model, const char *directory, const char *tokenizer, cpl_backend *backend,
                           cpl_error *error) {
     /* The built-in model brings its own vocabulary; no other would fit it. */
     if (cpl_model_is_builtin(model)) return open_builtin(backend, error);
     cpl_safetensors *st = cpl_model_file_open(model, directory, error);
-    cpl_model_spec spec;
-    cpl_tokenizer *found = NULL;
-    cpl_model *m = NULL;
-    bool ok = st && cpl_model_spec_read(st, &spec, error);
-    if (ok && tokenizer && *tokenizer)
-        ok = (found = cpl_tokenizer_open(tokenizer, error)) != NULL;
-    else if (ok)
-        ok = cpl_tokenizer_find(cpl_safetensors_path(st), spec.text[0].vocab_size, &found, error);
-    if (ok) m = cpl_model_from(st, found, backend, error);
-    if (m) snprintf(m->info.path, sizeof m->info.path, "%s", cpl_safetensors_path(st));
+    cpl_model *m = st ? open_file(st, tokenizer, backend, error) : NULL;
     cpl_safetensors_close(st);
     return m;
 }

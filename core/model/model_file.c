@@ -9,6 +9,7 @@
 #include "../memory/alloc.h"
 #include "builtin.h"
 #include "model.h"
+#include "tokenizer_find.h"
 #include "unicode.h"
 
 /* CLIP's own vocabulary has 49408 entries. One that is so much smaller was made for the few words that its model was
@@ -46,6 +47,17 @@ static void show_name(const char *path, char *name, size_t size) {
     name[used] = 0;
 }
 
+static bool begins_with(const char *text, const char *start) { return strncmp(text, start, strlen(start)) == 0; }
+
+/* Which part a tensor belongs to; NULL: none that is run (a second set of averaged weights, counters of training). */
+static int64_t *part_of(const char *name, const cpl_model_spec *spec, cpl_model_info *info) {
+    if (begins_with(name, "model.diffusion_model.")) return &info->unet_parameters;
+    if (begins_with(name, "first_stage_model.")) return &info->vae_parameters;
+    for (int i = 0; i < spec->texts; i++)
+        if (begins_with(name, spec->text[i].prefix)) return &info->text_parameters;
+    return NULL;
+}
+
 void cpl_model_describe(const cpl_safetensors *st, const cpl_model_spec *spec, cpl_model_info *info) {
     uint64_t most = 0, bytes[8] = {0};
     const char *types[8] = {0};
@@ -54,11 +66,14 @@ void cpl_model_describe(const cpl_safetensors *st, const cpl_model_spec *spec, c
                              .defaults = spec->defaults};
     show_name(cpl_safetensors_path(st), info->name, sizeof info->name);
     snprintf(info->family, sizeof info->family, "%s", spec->family);
+    snprintf(info->prediction, sizeof info->prediction, "%s", spec->prediction == CPL_PREDICT_V ? "v" : "epsilon");
     for (int i = 0; i < cpl_safetensors_count(st); i++) {
         const cpl_st_entry *e = cpl_safetensors_at(st, i);
+        int64_t *part = part_of(e->name, spec, info);
         int k = 0;
         if (!strchr(e->dtype, 'F') || !e->rank) continue; /* counters and flags are no parameters */
         info->parameters += e->count;
+        if (part) *part += e->count;
         while (k < 7 && types[k] && strcmp(types[k], e->dtype) != 0) k++;
         types[k] = e->dtype;
         bytes[k] += e->bytes;
@@ -73,7 +88,12 @@ bool cpl_model_peek(const char *model, const char *directory, cpl_model_info *in
     cpl_safetensors *st = cpl_model_file_open(model, directory, error);
     bool ok = st && cpl_model_spec_read(st, &spec, error);
     if (ok) cpl_model_describe(st, &spec, info);
-    if (ok && !cpl_model_is_builtin(model)) snprintf(info->path, sizeof info->path, "%s", cpl_safetensors_path(st));
+    if (ok && !cpl_model_is_builtin(model)) {
+        snprintf(info->path, sizeof info->path, "%s", cpl_safetensors_path(st));
+        char *folder = cpl_tokenizer_folder(info->path, spec.text[0].vocab_size);
+        if (folder) snprintf(info->tokenizer, sizeof info->tokenizer, "%s", folder);
+        free(folder);
+    }
     cpl_safetensors_close(st);
     return ok;
 }

@@ -8,6 +8,8 @@
 
 #include "../memory/alloc.h"
 
+#define CLIP_ENTRIES 49408
+
 static bool has_vocabulary(const char *folder) {
     char *path = cpl_format(NULL, "%s/vocab.json", folder);
     bool there = path && access(path, F_OK) == 0;
@@ -22,31 +24,17 @@ static char *data_folder(void) {
     return home && *home == '/' ? cpl_format(NULL, "%s/.local/share/couplet/clip", home) : NULL;
 }
 
-/* True: the folder was found, and *tokenizer is NULL only if it cannot be read. */
-static bool try_folder(const char *folder, cpl_tokenizer **tokenizer, cpl_error *error) {
-    if (!folder || !has_vocabulary(folder)) return false;
-    *tokenizer = cpl_tokenizer_open(folder, error);
-    return true;
-}
-
-bool cpl_tokenizer_find(const char *model_path, int entries, cpl_tokenizer **tokenizer, cpl_error *error) {
+char *cpl_tokenizer_folder(const char *model_path, int entries) {
     static const char *const places[] = {"", "/tokenizer"};
     const char *slash = strrchr(model_path, '/');
-    *tokenizer = NULL;
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         char *folder =
             cpl_format(NULL, "%.*s%s", slash ? (int)(slash - model_path) : 1, slash ? model_path : ".", places[i]);
-        bool found = try_folder(folder, tokenizer, error);
+        if (folder && has_vocabulary(folder)) return folder;
         free(folder);
-        if (found) return *tokenizer != NULL;
     }
-    char *folder = data_folder();
-    bool found = try_folder(folder, tokenizer, error);
+    char *folder = entries == CLIP_ENTRIES ? data_folder() : NULL;
+    if (folder && has_vocabulary(folder)) return folder;
     free(folder);
-    if (*tokenizer && cpl_tokenizer_size(*tokenizer) != entries) {
-        cpl_tokenizer_free(*tokenizer);
-        *tokenizer = NULL;
-        return true;
-    }
-    return !found || *tokenizer != NULL;
+    return NULL;
 }

@@ -5,7 +5,7 @@
 #include "tokenizer.h"
 
 /* Beside the model, in a folder `tokenizer` there, then in the user's data folder ($XDG_DATA_HOME/couplet/clip), which holds
- * CLIP's own and counts only for a model with as many entries. True with NULL: there is none. */
-bool cpl_tokenizer_find(const char *model_path, int entries, cpl_tokenizer **tokenizer, cpl_error *error);
+ * CLIP's own and counts only for a model that was trained with as many entries. NULL: there is none. Caller frees. */
+char *cpl_tokenizer_folder(const char *model_path, int entries);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "../../../core/model/emphasis.h"
 #include "../../../core/model/model.h"
+#include "../../../core/model/tokenizer_find.h"
 #include "../../test.h"
 
 #define TINY "tests/golden/engine/sd1_tiny.safetensors"
@@ -76,6 +77,9 @@ static void test_builtin_info(void **state) {
     assert_string_equal(info.weights, "F16");
     assert_in_range(info.parameters, 4100000, 4200000);
     assert_int_equal(info.context_length, 24);
+    assert_string_equal(info.prediction, "epsilon");
+    assert_true(info.unet_parameters > info.vae_parameters && info.vae_parameters > 0 && info.text_parameters > 0);
+    assert_true(info.text_parameters + info.unet_parameters + info.vae_parameters <= info.parameters);
     assert_true(info.closed_vocabulary);
     assert_int_equal(info.defaults.width, 128);
     uint64_t identity;
@@ -231,6 +235,7 @@ static void test_tokenizer_beside_the_model(void **state) {
     assert_non_null(m);
     assert_non_null(m->tokenizer);
     assert_string_equal(m->info.name, "m");
+    assert_string_equal(m->info.tokenizer, words);
     cpl_model_close(m);
     /* A broken one is an error, not ignored. */
     unlink(merges);
@@ -241,41 +246,46 @@ static void test_tokenizer_beside_the_model(void **state) {
     unlink(model);
 }
 
-/* The vocabulary of `make clip-vocab`, for models that were trained with one of its size. */
+static void expect_folder(int entries, const char *expected) {
+    char *found = cpl_tokenizer_folder("/nowhere/m.safetensors", entries);
+    if (expected)
+        assert_string_equal(found, expected);
+    else
+        assert_null(found);
+    free(found);
+}
+
+static char *set_variable(const char *name, const char *value) {
+    char *had = getenv(name) ? strdup(getenv(name)) : NULL;
+    if (value)
+        setenv(name, value, 1);
+    else
+        unsetenv(name);
+    return had;
+}
+
+/* The vocabulary of `make clip-vocab`, for models that were trained with it. */
 static void test_tokenizer_in_the_data_folder(void **state) {
     (void)state;
-    cpl_error error = {0};
-    char here[200], model[256], base[256], words[256], target[300], *had = getenv("XDG_DATA_HOME");
-    had = had ? strdup(had) : NULL;
-    assert_non_null(getcwd(here, sizeof here));
-    snprintf(model, sizeof model, "%s", in_folder("m.safetensors"));
-    snprintf(base, sizeof base, "%s", in_folder("couplet"));
+    char words[256], vocab[300];
     snprintf(words, sizeof words, "%s", in_folder("couplet/clip"));
-    assert_int_equal(mkdir(base, 0700), 0);
-    snprintf(target, sizeof target, "%s/" BUILTIN_FOLDER, here);
-    assert_int_equal(symlink(target, words), 0);
-    snprintf(target, sizeof target, "%s/" BUILTIN_FOLDER "/builtin.safetensors", here);
-    assert_int_equal(symlink(target, model), 0);
-    setenv("XDG_DATA_HOME", folder, 1);
-    static const bool fits[] = {true, false};
-    for (int i = 0; i < 2; i++) {
-        cpl_model *m = cpl_model_open(fits[i] ? model : TINY, NULL, NULL, backend, &error);
-        if (!m) fail_msg("%s", error.message);
-        assert_true((m->tokenizer != NULL) == fits[i]);
-        cpl_model_close(m);
-    }
-    setenv("XDG_DATA_HOME", "relative", 1); /* does not count, by the rules of XDG */
-    cpl_model *m = cpl_model_open(model, NULL, NULL, backend, &error);
-    assert_true(m && !m->tokenizer);
-    cpl_model_close(m);
-    if (had)
-        setenv("XDG_DATA_HOME", had, 1);
-    else
-        unsetenv("XDG_DATA_HOME");
-    free(had);
-    unlink(model);
-    unlink(words);
-    rmdir(base);
+    snprintf(vocab, sizeof vocab, "%s/vocab.json", words);
+    char *data = set_variable("XDG_DATA_HOME", folder), *home = set_variable("HOME", "/nowhere");
+    expect_folder(49408, NULL);
+    assert_int_equal(mkdir(in_folder("couplet"), 0700), 0);
+    assert_int_equal(mkdir(words, 0700), 0);
+    fclose(fopen(vocab, "w"));
+    expect_folder(49408, words);
+    expect_folder(300, NULL);
+    free(set_variable("XDG_DATA_HOME", "relative")); /* does not count, by the rules of XDG */
+    expect_folder(49408, NULL);
+    free(set_variable("XDG_DATA_HOME", data));
+    free(set_variable("HOME", home));
+    free(data);
+    free(home);
+    unlink(vocab);
+    rmdir(words);
+    rmdir(in_folder("couplet"));
 }
 
 static float *encode(const char *text, int *tokens) {
