@@ -98,6 +98,7 @@ cpl_tensor cpl_vae_decode(const cpl_vae *vae, cpl_stream *s, const cpl_tensor *z
     h = cpl_vae_mid_run(&vae->mid, s, &h, "decoder", probe, probe_user);
     for (int i = spec->levels - 1; i >= 0; i--) {
         const level *at = &vae->level[i];
+        cpl_pool_trim(s->pool, CPL_VAE_KEEP);
         for (int k = 0; k <= spec->num_res_blocks && cpl_stream_ok(s); k++) {
             h = cpl_resblock_run(&at->block[k], s, &h, NULL);
             cpl_vae_tell(s, probe, probe_user, &h, "decoder.up.%d.block.%d", i, k);

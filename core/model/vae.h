@@ -5,6 +5,11 @@
 #include "../backend.h"
 #include "spec.h"
 
+/* The pool is trimmed to this before each level of the decoder, and before and after the whole: no level has use for the
+ * others' blocks, nor has the UNet. Those of a small model may all lie idle, so that a second run takes no memory; those of
+ * a large one would add to its peak. */
+#define CPL_VAE_KEEP ((size_t)256 << 20)
+
 typedef struct cpl_vae cpl_vae;
 cpl_vae *cpl_vae_new(cpl_backend *backend, const cpl_safetensors *st, const cpl_vae_spec *spec, cpl_error *error);
 void cpl_vae_free(cpl_vae *vae, cpl_backend *backend);

@@ -14,10 +14,6 @@
 #include "rng.h"
 #include "sampler.h"
 
-/* UNet and VAE have little use for each other's blocks. Those of a small model may all lie idle, so that a second run
- * takes no memory; those of a large one would add to its peak. */
-#define IDLE_KEPT ((size_t)256 << 20)
-
 typedef struct pipeline {
     const cpl_run *run; /* borrowed */
     cpl_stream *s;
@@ -230,10 +226,10 @@ bool cpl_run_sample(const cpl_run *run, bool decode, cpl_run_result *result, cpl
     bool done = p && run_pipeline(p, result, error);
     if (done && decode) {
         double start_ms = cpl_now_ms();
-        cpl_pool_trim(run->stream->pool, IDLE_KEPT);
+        cpl_pool_trim(run->stream->pool, CPL_VAE_KEEP);
         result->image01 = cpl_decode_latent(run->model, run->stream, result->latent, p->w, p->h, error);
         result->decode_ms = cpl_now_ms() - start_ms;
-        cpl_pool_trim(run->stream->pool, IDLE_KEPT);
+        cpl_pool_trim(run->stream->pool, CPL_VAE_KEEP);
         done = result->image01 != NULL;
     }
     close_pipeline(p);
