@@ -96,16 +96,17 @@ static void test_errors_stand_before_warnings(void **state) {
 
 static void test_clean_layouts(void **state) {
     (void)state;
-    /* a heuristic of clang's takes wrapped strings in lists for a missing comma: parentheses say that they are one */
+    static const char kept_for_later[] =
+        "{\"vae\": \"x\", \"clip_skip\": 2, \"loras\": [], \"batch\": 2, \"prediction\": \"v\", "
+        "\"schedules\": true, \"img2img\": {}, \"hires\": {}, " ROWS "}";
+    static const char filled[] = "{\"uncovered\": \"fill\", \"background\": {\"prompt\": \"fog\"}, "
+                                 "\"regions\": [{\"prompt\": \"a\", \"rect\": [0, 0.5, 0, 1]}]}";
     static const char *const clean[] = {
         "{" ROWS "}",
-        /* the keys that are kept for later */
-        ("{\"vae\": \"x\", \"clip_skip\": 2, \"loras\": [], \"batch\": 2, \"prediction\": \"v\", "
-         "\"schedules\": true, \"img2img\": {}, \"hires\": {}, " ROWS "}"),
+        kept_for_later,
         "{\"prompt\": \"a\\nb\", \"regions\": [{}, {}]}",
         "{\"mode\": \"basic\", \"prompt\": \"a\\nb\"}",
-        ("{\"uncovered\": \"fill\", \"background\": {\"prompt\": \"fog\"}, "
-         "\"regions\": [{\"prompt\": \"a\", \"rect\": [0, 0.5, 0, 1]}]}"),
+        filled,
         "{\"regions\": [{\"prompt\": \"{hair: red} cat\"}, {\"prompt\": \"{hair} <lora:x:1>\"}]}",
     };
     for (size_t i = 0; i < sizeof clean / sizeof *clean; i++) {
