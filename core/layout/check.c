@@ -36,27 +36,28 @@ static bool put_error(void *user, cpl_fault *fault) {
     return true;
 }
 
-__attribute__((format(printf, 4, 5))) static void warn(checker *c, int row, const char *path, const char *format, ...) {
+__attribute__((format(printf, 6, 0))) static void put_words(checker *c, bool warning, cpl_reason reason, int row,
+                                                            const char *path, const char *format, va_list args) {
     char words[sizeof c->first->error.message];
     cpl_fault fault = {0};
+    vsnprintf(words, sizeof words, format, args);
+    cpl_fault_set(&fault, reason, row, path, "%s", words);
+    put(c, warning, &fault);
+}
+
+__attribute__((format(printf, 4, 5))) static void warn(checker *c, int row, const char *path, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    vsnprintf(words, sizeof words, format, args);
+    put_words(c, true, CPL_REASON_OTHER, row, path, format, args);
     va_end(args);
-    cpl_fault_set(&fault, CPL_REASON_OTHER, row, path, "%s", words);
-    put(c, true, &fault);
 }
 
 __attribute__((format(printf, 5, 6))) static void fail(checker *c, cpl_reason reason, int row, const char *path,
                                                        const char *format, ...) {
-    char words[sizeof c->first->error.message];
-    cpl_fault fault = {0};
     va_list args;
     va_start(args, format);
-    vsnprintf(words, sizeof words, format, args);
+    put_words(c, false, reason, row, path, format, args);
     va_end(args);
-    cpl_fault_set(&fault, reason, row, path, "%s", words);
-    put(c, false, &fault);
 }
 
 static void row_path(char path[64], int row, const char *key) {
