@@ -40,6 +40,7 @@ typedef struct cpl_model_spec {
     cpl_text_spec text[CPL_MAX_TEXTS];
     int texts;
     cpl_prediction prediction;
+    bool zero_terminal_snr; /* trained on noise levels whose last one holds no picture at all */
     double beta_start, beta_end;
     int train_timesteps;
     cpl_defaults defaults;

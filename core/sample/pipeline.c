@@ -45,7 +45,8 @@ static bool check_run(const cpl_run *run, cpl_error *error) {
 static bool make_sigmas(pipeline *p, cpl_error *error) {
     const cpl_run *run = p->run;
     const cpl_model_spec *spec = &run->model->spec;
-    if (!cpl_noise_levels_init(&p->levels, spec->beta_start, spec->beta_end, spec->train_timesteps, error))
+    if (!cpl_noise_levels_init(&p->levels, spec->beta_start, spec->beta_end, spec->train_timesteps,
+                               spec->zero_terminal_snr, error))
         return false;
     p->steps = run->steps;
     if (!run->sigmas) {

@@ -8,8 +8,27 @@
 #include <string.h>
 
 #define KARRAS_RHO 7.0
+#define LAST_ALPHA_CUMPROD 4.8973451890853435e-08
 
-bool cpl_noise_levels_init(cpl_noise_levels *levels, double beta_start, double beta_end, int count, cpl_error *error) {
+static void set_level(cpl_noise_levels *levels, int i, double alpha_cumprod) {
+    float sigma = (float)sqrt((1 - alpha_cumprod) / alpha_cumprod);
+    levels->alpha_cumprod[i] = (float)alpha_cumprod;
+    levels->sigma[i] = sigma;
+    levels->log_sigma[i] = (float)log((double)sigma);
+}
+
+static void end_without_signal(cpl_noise_levels *levels, double alpha_cumprod[]) {
+    double first = sqrt(alpha_cumprod[0]), last = sqrt(alpha_cumprod[levels->count - 1]);
+    for (int i = 0; i < levels->count - 1; i++) {
+        double root = (sqrt(alpha_cumprod[i]) - last) * first / (first - last);
+        alpha_cumprod[i] = root * root;
+    }
+    alpha_cumprod[levels->count - 1] = LAST_ALPHA_CUMPROD;
+}
+
+bool cpl_noise_levels_init(cpl_noise_levels *levels, double beta_start, double beta_end, int count,
+                           bool zero_terminal_snr, cpl_error *error) {
+    double alpha_cumprod[CPL_MAX_TRAIN_STEPS];
     if (count < 2 || count > CPL_MAX_TRAIN_STEPS || !(beta_start > 0) || !(beta_end >= beta_start) || !(beta_end < 1))
         return cpl_fail(error, CPL_E_UNSUPPORTED, "noise levels from beta %g to %g in %d steps are out of range",
                         beta_start, beta_end, count);
@@ -17,12 +36,10 @@ bool cpl_noise_levels_init(cpl_noise_levels *levels, double beta_start, double b
     levels->count = count;
     for (int i = 0; i < count; i++) {
         double root = first + (last - first) * i / (count - 1);
-        product *= 1 - root * root;
-        float sigma = (float)sqrt((1 - product) / product);
-        levels->alpha_cumprod[i] = (float)product;
-        levels->sigma[i] = sigma;
-        levels->log_sigma[i] = (float)log((double)sigma);
+        alpha_cumprod[i] = product *= 1 - root * root;
     }
+    if (zero_terminal_snr) end_without_signal(levels, alpha_cumprod);
+    for (int i = 0; i < count; i++) set_level(levels, i, alpha_cumprod[i]);
     return true;
 }
 

@@ -11,7 +11,11 @@ typedef struct cpl_noise_levels { /* of a model: linear-in-sqrt betas */
     double log_sigma[CPL_MAX_TRAIN_STEPS];
     double sigma[CPL_MAX_TRAIN_STEPS], alpha_cumprod[CPL_MAX_TRAIN_STEPS];
 } cpl_noise_levels;
-bool cpl_noise_levels_init(cpl_noise_levels *levels, double beta_start, double beta_end, int count, cpl_error *error);
+/* With zero_terminal_snr the square roots of alpha_cumprod are shifted and stretched so that the last is 0 and the first
+ * stays ("Common Diffusion Noise Schedules and Sample Steps are Flawed", Lin et al. 2023, algorithm 1); sigma would end at
+ * infinity, so the last alpha_cumprod is the 4.8973451890853435e-08 of ComfyUI and Forge, which makes it 4518.8. */
+bool cpl_noise_levels_init(cpl_noise_levels *levels, double beta_start, double beta_end, int count,
+                           bool zero_terminal_snr, cpl_error *error);
 double cpl_t_to_sigma(const cpl_noise_levels *levels, double t);  /* log-linear between whole steps */
 int cpl_sigma_to_t(const cpl_noise_levels *levels, double sigma); /* nearest in log sigma */
 

@@ -198,7 +198,8 @@ static void run_recorded(e2e *e, const cJSON *entry) {
     }
     cpl_noise_levels levels;
     float *sigmas = calloc((size_t)steps + 1, sizeof *sigmas);
-    cpl_noise_levels_init(&levels, spec->beta_start, spec->beta_end, spec->train_timesteps, NULL);
+    cpl_noise_levels_init(&levels, spec->beta_start, spec->beta_end, spec->train_timesteps, spec->zero_terminal_snr,
+                          NULL);
     cpl_schedule_make(schedule, &levels, steps, sigmas, NULL);
     compare_part(e, key, "sigmas", sigmas, (size_t)steps + 1, 0, 2e-5);
     cpl_run run = {.model = e->f.model,

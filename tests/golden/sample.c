@@ -17,7 +17,7 @@
 /* The noise levels of all data here: FORMAT.md section 7. */
 static const cpl_noise_levels *sd_levels(void) {
     static cpl_noise_levels levels;
-    if (levels.count == 0) cpl_noise_levels_init(&levels, 0.00085, 0.012, 1000, NULL);
+    if (levels.count == 0) cpl_noise_levels_init(&levels, 0.00085, 0.012, 1000, false, NULL);
     return &levels;
 }
 

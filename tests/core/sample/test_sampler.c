@@ -147,7 +147,7 @@ static void every_name_of_the_format_is_built_in(void **state) {
 static void ddim_has_levels_of_its_own(void **state) {
     (void)state;
     cpl_noise_levels levels;
-    assert_true(cpl_noise_levels_init(&levels, 0.00085, 0.012, 1000, NULL));
+    assert_true(cpl_noise_levels_init(&levels, 0.00085, 0.012, 1000, false, NULL));
     for (int steps = 1; steps <= 1000; steps += steps < 70 ? 1 : 31) {
         int taken = 0, plain = 0;
         float *sigmas = cpl_sampler_sigmas("ddim", "karras", &levels, steps, &taken, NULL);

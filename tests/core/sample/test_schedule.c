@@ -6,31 +6,62 @@
 
 #include "../../../core/sample/schedule.h"
 
-static cpl_noise_levels levels;
+static cpl_noise_levels levels, without_signal;
 
 static int set_up(void **state) {
     (void)state;
-    return cpl_noise_levels_init(&levels, 0.00085, 0.012, 1000, NULL) ? 0 : -1;
+    if (!cpl_noise_levels_init(&levels, 0.00085, 0.012, 1000, false, NULL)) return -1;
+    return cpl_noise_levels_init(&without_signal, 0.00085, 0.012, 1000, true, NULL) ? 0 : -1;
+}
+
+static void check_falling(const cpl_noise_levels *of, const char *name, int steps) {
+    float sigmas[1001];
+    assert_true(cpl_schedule_make(name, of, steps, sigmas, NULL));
+    assert_true(fabs(sigmas[0] / of->sigma[999] - 1) < 2e-6);
+    for (int i = 0; i < steps; i++)
+        if (!(sigmas[i + 1] < sigmas[i])) fail_msg("%s, %d steps: sigma %d does not fall", name, steps, i + 1);
+    assert_true(sigmas[steps] == 0);
+    if (steps > 1 && strcmp(name, "sgm_uniform") != 0) assert_true(fabs(sigmas[steps - 1] / of->sigma[0] - 1) < 2e-5);
 }
 
 static void every_schedule_falls_from_the_largest_level_to_zero(void **state) {
     (void)state;
-    float sigmas[1001];
     for (const char *const *name = cpl_schedule_names(); *name; name++)
         for (int steps = 1; steps <= 1000; steps += steps < 60 ? 1 : 47) {
-            assert_true(cpl_schedule_make(*name, &levels, steps, sigmas, NULL));
-            assert_true(fabs(sigmas[0] / levels.sigma[999] - 1) < 2e-6);
-            for (int i = 0; i < steps; i++)
-                if (!(sigmas[i + 1] < sigmas[i])) fail_msg("%s, %d steps: sigma %d does not fall", *name, steps, i + 1);
-            assert_true(sigmas[steps] == 0);
-            if (steps > 1 && strcmp(*name, "sgm_uniform") != 0)
-                assert_true(fabs(sigmas[steps - 1] / levels.sigma[0] - 1) < 2e-5);
+            check_falling(&levels, *name, steps);
+            check_falling(&without_signal, *name, steps);
         }
 }
 
 static void whole_time_steps_come_back(void **state) {
     (void)state;
-    for (int t = 0; t < levels.count; t++) assert_int_equal(cpl_sigma_to_t(&levels, cpl_t_to_sigma(&levels, t)), t);
+    const cpl_noise_levels *const both[] = {&levels, &without_signal};
+    for (int i = 0; i < 2; i++)
+        for (int t = 0; t < both[i]->count; t++)
+            assert_int_equal(cpl_sigma_to_t(both[i], cpl_t_to_sigma(both[i], t)), t);
+}
+
+/* Algorithm 1 of the paper, on betas as it is written there; the last level alone is not infinite but the programs' own. */
+static void the_last_level_holds_no_signal(void **state) {
+    (void)state;
+    double alphas_bar_sqrt[1000], alphas_bar = 1;
+    for (int i = 0; i < 1000; i++) {
+        double root = sqrt(0.00085) + (sqrt(0.012) - sqrt(0.00085)) * i / 999;
+        alphas_bar_sqrt[i] = sqrt(alphas_bar *= 1 - root * root);
+    }
+    double first = alphas_bar_sqrt[0], last = alphas_bar_sqrt[999], before = 1;
+    alphas_bar = 1;
+    for (int i = 0; i < 999; i++) {
+        double rescaled = (alphas_bar_sqrt[i] - last) * (first / (first - last));
+        double beta = 1 - rescaled * rescaled / before; /* back to betas and forth, as a trainer does it */
+        before = rescaled * rescaled;
+        alphas_bar *= 1 - beta;
+        assert_true(fabs(without_signal.alpha_cumprod[i] / alphas_bar - 1) < 1e-6);
+        assert_true(fabs(without_signal.sigma[i] / sqrt(1 / alphas_bar - 1) - 1) < 1e-6);
+    }
+    assert_true(fabs(without_signal.sigma[0] / levels.sigma[0] - 1) < 1e-6);
+    assert_true(fabs(without_signal.sigma[999] - 4518.76) < 0.05);
+    assert_true(without_signal.sigma[998] < without_signal.sigma[999]);
 }
 
 /* The last level before 0 is one step's way up from the lowest. */
@@ -70,15 +101,16 @@ static void what_cannot_be_is_refused(void **state) {
     assert_false(cpl_schedule_make("triangular", &levels, 4, sigmas, &error));
     assert_non_null(strstr(error.message, "triangular"));
     assert_false(cpl_schedule_make("karras", &levels, 0, sigmas, &error));
-    assert_false(cpl_noise_levels_init(&bad, 0.00085, 0.012, CPL_MAX_TRAIN_STEPS + 1, &error));
-    assert_false(cpl_noise_levels_init(&bad, NAN, 0.012, 1000, &error));
-    assert_false(cpl_noise_levels_init(&bad, 0.012, 0.00085, 1000, &error));
+    assert_false(cpl_noise_levels_init(&bad, 0.00085, 0.012, CPL_MAX_TRAIN_STEPS + 1, false, &error));
+    assert_false(cpl_noise_levels_init(&bad, NAN, 0.012, 1000, false, &error));
+    assert_false(cpl_noise_levels_init(&bad, 0.012, 0.00085, 1000, false, &error));
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_schedule_falls_from_the_largest_level_to_zero),
         cmocka_unit_test(whole_time_steps_come_back),
+        cmocka_unit_test(the_last_level_holds_no_signal),
         cmocka_unit_test(sgm_uniform_is_normal_of_one_step_more),
         cmocka_unit_test(ddim_visits_falling_time_steps),
         cmocka_unit_test(the_tie_in_the_middle_goes_up),
