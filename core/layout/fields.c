@@ -13,8 +13,39 @@ const char *const cpl_direction_names[] = {"horizontal", "vertical", NULL};
 const char *const cpl_background_names[] = {"none", "first", "last", NULL};
 const char *const cpl_uncovered_names[] = {"error", "fill", NULL};
 const char *const cpl_bracket_names[] = {"{ }", "< >", "off", NULL};
-const char *const cpl_layout_samplers[] = {"euler", "euler_a", "heun", "dpmpp_2m", "dpmpp_2m_sde", "ddim", "lcm", NULL};
-const char *const cpl_layout_schedules[] = {"normal", "karras", "exponential", "sgm_uniform", NULL};
+const char *const cpl_layout_samplers[] = {"euler",
+                                           "euler_a",
+                                           "heun",
+                                           "dpm_2",
+                                           "dpm_2_a",
+                                           "lms",
+                                           "dpmpp_2s_a",
+                                           "dpmpp_sde",
+                                           "dpmpp_2m",
+                                           "dpmpp_2m_sde",
+                                           "dpmpp_2m_sde_heun",
+                                           "dpmpp_3m_sde",
+                                           "ddim",
+                                           "ddpm",
+                                           "plms",
+                                           "lcm",
+                                           NULL};
+const char *const cpl_layout_schedules[] = {"automatic",
+                                            "normal",
+                                            "karras",
+                                            "exponential",
+                                            "polyexponential",
+                                            "sgm_uniform",
+                                            "kl_optimal",
+                                            "align_your_steps",
+                                            "align_your_steps_gits",
+                                            "align_your_steps_11",
+                                            "align_your_steps_32",
+                                            "simple",
+                                            "ddim",
+                                            "beta",
+                                            "turbo",
+                                            NULL};
 const char *const cpl_layout_rngs[] = {"cpu", "nv", NULL};
 
 /* Reserved for what the format will say later, and what people write for themselves. */
@@ -217,7 +248,7 @@ static bool check_rect(const cpl_field *f, const double *rect, int row, const ch
 
 static bool check_choice(const cpl_field *f, const char *value, int row, const char *path, cpl_fault *fault) {
     int index;
-    char known[128];
+    char known[CPL_NAMES_SIZE];
     if (!value || cpl_name_find(f->names, value, &index)) return true;
     cpl_names_list(f->names, known, sizeof known);
     return cpl_fault_set(fault, CPL_REASON_OTHER, row, path, "\"%.60s\" is not known; it must be %s", value, known);

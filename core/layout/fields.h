@@ -56,6 +56,7 @@ extern const char *const cpl_mode_names[], *const cpl_direction_names[], *const 
                                                                                              *const cpl_layout_rngs[];
 
 bool cpl_name_find(const char *const *names, const char *name, int *index);
+#define CPL_NAMES_SIZE 320 /* holds the longest list of names here */
 /* "a, b or c" */
 void cpl_names_list(const char *const *names, char *text, size_t size);
 

@@ -13,13 +13,38 @@ typedef struct spelling {
     const char *ours, *theirs;
 } spelling;
 
-static const spelling samplers[] = {
-    {"euler", "Euler"}, {"euler_a", "Euler a"},           {"heun", "Heun"}, {"dpmpp_2m", "DPM++ 2M"},
-    {"ddim", "DDIM"},   {"dpmpp_2m_sde", "DPM++ 2M SDE"}, {"lcm", "LCM"},   {NULL, NULL}};
-static const spelling schedules[] = {{"normal", "Normal"},
+static const spelling samplers[] = {{"euler", "Euler"},
+                                    {"euler_a", "Euler a"},
+                                    {"heun", "Heun"},
+                                    {"dpm_2", "DPM2"},
+                                    {"dpm_2_a", "DPM2 a"},
+                                    {"lms", "LMS"},
+                                    {"dpmpp_2s_a", "DPM++ 2S a"},
+                                    {"dpmpp_sde", "DPM++ SDE"},
+                                    {"dpmpp_2m", "DPM++ 2M"},
+                                    {"dpmpp_2m_sde", "DPM++ 2M SDE"},
+                                    {"dpmpp_2m_sde_heun", "DPM++ 2M SDE Heun"},
+                                    {"dpmpp_3m_sde", "DPM++ 3M SDE"},
+                                    {"ddim", "DDIM"},
+                                    {"ddpm", "DDIM"}, /* with eta 1, which stands beside it */
+                                    {"plms", "PLMS"},
+                                    {"lcm", "LCM"},
+                                    {NULL, NULL}};
+static const spelling schedules[] = {{"automatic", "Automatic"},
+                                     {"normal", "Normal"},
                                      {"karras", "Karras"},
                                      {"exponential", "Exponential"},
+                                     {"polyexponential", "Polyexponential"},
                                      {"sgm_uniform", "SGM Uniform"},
+                                     {"kl_optimal", "KL Optimal"},
+                                     {"align_your_steps", "Align Your Steps"},
+                                     {"align_your_steps_gits", "Align Your Steps GITS"},
+                                     {"align_your_steps_11", "Align Your Steps 11"},
+                                     {"align_your_steps_32", "Align Your Steps 32"},
+                                     {"simple", "Simple"},
+                                     {"ddim", "DDIM"},
+                                     {"beta", "Beta"},
+                                     {"turbo", "Turbo"},
                                      {NULL, NULL}};
 static const spelling rngs[] = {{"cpu", "CPU"}, {"nv", "NV"}, {NULL, NULL}};
 static const char *const modes[] = {"Basic", "Advanced", "Mask"};
@@ -124,6 +149,7 @@ char *cpl_infotext(const cpl_layout *layout, const cpl_settings *settings, const
     number_pair(&out, "Seed", (double)settings->seed);
     cpl_builder_format(&out, ", Size: %dx%d", settings->width, settings->height);
     if (model_name) pair(&out, "Model", model_name);
+    if (strcmp(settings->sampler, "ddpm") == 0) pair(&out, "Eta DDIM", "1.0");
     pair(&out, "RNG", spell(rngs, settings->rng));
     put_couple(&out, layout);
     pair(&out, "Version", "couplet " CPL_VERSION);

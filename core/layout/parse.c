@@ -44,7 +44,7 @@ static bool read_whole(reader *r, const cpl_field *f, const cJSON *item, const c
 
 static bool read_name(reader *r, const cpl_field *f, const cJSON *item, const char *path, void *at) {
     int index;
-    char known[128];
+    char known[CPL_NAMES_SIZE];
     cpl_names_list(f->names, known, sizeof known);
     if (!cJSON_IsString(item) || !cpl_name_find(f->names, item->valuestring, &index))
         return wrong_type(r, item, path, CPL_REASON_OTHER, known);

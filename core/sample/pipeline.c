@@ -48,6 +48,7 @@ static bool make_sigmas(pipeline *p, cpl_error *error) {
     if (!cpl_noise_levels_init(&p->levels, spec->beta_start, spec->beta_end, spec->train_timesteps,
                                spec->zero_terminal_snr, error))
         return false;
+    p->levels.of_sdxl = strcmp(spec->family, "sdxl") == 0;
     p->steps = run->steps;
     if (!run->sigmas) {
         p->sigmas = cpl_sampler_sigmas(run->sampler, run->schedule, &p->levels, run->steps, &p->steps, error);

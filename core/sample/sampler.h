@@ -19,12 +19,13 @@ typedef struct cpl_sampler_host {
 /* How far an ancestral step goes down by the solver and how much new noise brings it back up to sigma_next. */
 void cpl_ancestral_step(double sigma, double sigma_next, double eta, double *down, double *up);
 
-/* The noise levels of a run with `steps` asked for: those of the schedule, but ddim has its own and takes no schedule. A new
- * array of *taken + 1 values, freed by the caller; *taken is how many steps it will be. */
+/* The noise levels of a run with `steps` asked for: those of the schedule, but ddim, ddpm and plms have their own and take no
+ * schedule. CPL_SCHEDULE_AUTOMATIC is the one that the original gives to the sampler. A new array of *taken + 1 values, freed
+ * by the caller; *taken is how many steps it will be. */
 float *cpl_sampler_sigmas(const char *sampler, const char *schedule, const cpl_noise_levels *levels, int steps,
                           int *taken, cpl_error *error);
 /* What cpl_sampler_sigmas puts into *taken. */
-int cpl_sampler_steps(const char *sampler, int train_timesteps, int steps);
+int cpl_sampler_steps(const char *sampler, const char *schedule, int train_timesteps, int steps);
 /* x starts as unit normal noise times this. */
 double cpl_sampler_start(const char *sampler, double sigma);
 

@@ -8,6 +8,7 @@
 
 typedef struct cpl_noise_levels { /* of a model: linear-in-sqrt betas */
     int count;
+    bool of_sdxl; /* Align Your Steps has tables of its own for SDXL; false after cpl_noise_levels_init */
     double log_sigma[CPL_MAX_TRAIN_STEPS];
     double sigma[CPL_MAX_TRAIN_STEPS], alpha_cumprod[CPL_MAX_TRAIN_STEPS];
 } cpl_noise_levels;
@@ -19,7 +20,12 @@ bool cpl_noise_levels_init(cpl_noise_levels *levels, double beta_start, double b
 double cpl_t_to_sigma(const cpl_noise_levels *levels, double t);  /* log-linear between whole steps */
 int cpl_sigma_to_t(const cpl_noise_levels *levels, double sigma); /* nearest in log sigma */
 
-/* sigmas[steps + 1], falling, the last is 0. schedule: a name from cpl_schedule_names. */
+/* "automatic": a schedule that is left to the sampler to choose; here the normal one. */
+#define CPL_SCHEDULE_AUTOMATIC "automatic"
+/* How many steps the schedule makes of `steps`: as many, but "ddim" may make more. */
+int cpl_schedule_steps(const char *schedule, int train_timesteps, int steps);
+/* sigmas[cpl_schedule_steps + 1], falling; the last is 0, but for "kl_optimal", which ends at the model's lowest level. schedule:
+ * a name from cpl_schedule_names. */
 bool cpl_schedule_make(const char *schedule, const cpl_noise_levels *levels, int steps, float *sigmas,
                        cpl_error *error);
 

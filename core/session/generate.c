@@ -69,7 +69,8 @@ static bool open_generation(generation *g, cpl_session *session, cpl_error *erro
                       .seed = settings->seed,
                       .start_ms = cpl_now_ms()};
     int factor = cpl_vae_factor(g->model->vae);
-    g->steps = cpl_sampler_steps(settings->sampler, g->model->spec.train_timesteps, settings->steps);
+    g->steps =
+        cpl_sampler_steps(settings->sampler, settings->schedule, g->model->spec.train_timesteps, settings->steps);
     g->w = settings->width / factor;
     g->h = settings->height / factor;
     if (settings->seed == CPL_SEED_RANDOM && !draw_seed(&g->seed, error)) return false;

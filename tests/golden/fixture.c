@@ -69,15 +69,38 @@ typedef struct alias {
     const char *theirs, *ours;
 } alias;
 
-static const alias schedules[] = {{"Automatic", "normal"},        {"Uniform", "normal"},          {"Normal", "normal"},
-                                  {"normal", "normal"},           {"Karras", "karras"},           {"karras", "karras"},
-                                  {"Exponential", "exponential"}, {"SGM Uniform", "sgm_uniform"}, {NULL, NULL}};
+static const alias schedules[] = {{"Automatic", "automatic"},
+                                  {"Uniform", "normal"},
+                                  {"Normal", "normal"},
+                                  {"normal", "normal"},
+                                  {"Karras", "karras"},
+                                  {"karras", "karras"},
+                                  {"Exponential", "exponential"},
+                                  {"Polyexponential", "polyexponential"},
+                                  {"SGM Uniform", "sgm_uniform"},
+                                  {"KL Optimal", "kl_optimal"},
+                                  {"Align Your Steps", "align_your_steps"},
+                                  {"Align Your Steps GITS", "align_your_steps_gits"},
+                                  {"Align Your Steps 11", "align_your_steps_11"},
+                                  {"Align Your Steps 32", "align_your_steps_32"},
+                                  {"Simple", "simple"},
+                                  {"DDIM", "ddim"},
+                                  {"Beta", "beta"},
+                                  {"Turbo", "turbo"},
+                                  {NULL, NULL}};
 static const alias samplers[] = {{"sample_euler", "euler"},
                                  {"sample_euler_ancestral", "euler_a"},
                                  {"sample_heun", "heun"},
+                                 {"sample_dpm_2", "dpm_2"},
+                                 {"sample_dpm_2_ancestral", "dpm_2_a"},
+                                 {"sample_lms", "lms"},
+                                 {"sample_dpmpp_2s_ancestral", "dpmpp_2s_a"},
+                                 {"sample_dpmpp_sde", "dpmpp_sde"},
                                  {"sample_dpmpp_2m", "dpmpp_2m"},
                                  {"sample_dpmpp_2m_sde", "dpmpp_2m_sde"},
+                                 {"sample_dpmpp_3m_sde", "dpmpp_3m_sde"},
                                  {"ddim", "ddim"},
+                                 {"plms", "plms"},
                                  {"sample_lcm", "lcm"},
                                  {"euler", "euler"},
                                  {"eulera", "euler_a"},
@@ -95,6 +118,8 @@ const char *golden_schedule_name(const char *label) { return find_alias(schedule
 
 const char *golden_sampler_name(const char *label) {
     size_t length = strlen(label);
+    const char *whole = find_alias(samplers, label, length);
+    if (whole) return whole;
     while (length > 0 && label[length - 1] >= '0' && label[length - 1] <= '9') length--;
     return find_alias(samplers, label, length);
 }

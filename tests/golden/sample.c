@@ -90,42 +90,27 @@ static void run_sigma_to_t(golden *g) {
     cJSON_Delete(json);
 }
 
-/* The DDIM schedule is the noise levels that the sampler of this name visits, and a 0. */
-static void compare_ddim_levels(golden *g, const char *id, int steps, const cJSON *sigmas) {
-    int timesteps[CPL_MAX_TRAIN_STEPS], levels = cpl_ddim_timesteps(steps, sd_levels()->count, timesteps);
-    size_t count;
-    float got[CPL_MAX_TRAIN_STEPS + 1], *expected = golden_list(sigmas, &count);
-    for (int i = 0; i < levels; i++) got[i] = (float)sd_levels()->sigma[timesteps[i]];
-    got[levels] = 0;
-    if (count != (size_t)levels + 1)
-        golden_fail(g, id, "%d levels, the reference has %zu", levels, count);
-    else
-        golden_compare(g, id, got, expected, count, 0, 2e-5);
-    free(expected);
-}
-
 static void run_schedules(golden *g) {
     cJSON *json = golden_json(g, "samplers.json");
     const cJSON *entry;
     cJSON_ArrayForEach(entry, section(json, "schedules")) {
         const char *label = golden_string(entry, "label"), *name = golden_schedule_name(label);
-        int steps = (int)golden_number(entry, "steps");
+        int asked = (int)golden_number(entry, "steps");
+        cpl_noise_levels levels = *sd_levels();
         char id[96];
-        snprintf(id, sizeof id, "%s %d%s", label, steps, cJSON_IsTrue(section(entry, "sdxl")) ? " sdxl" : "");
-        if (strcmp(label, "DDIM") == 0) {
-            compare_ddim_levels(g, id, steps, section(entry, "sigmas"));
-            continue;
-        }
+        levels.of_sdxl = cJSON_IsTrue(section(entry, "sdxl"));
+        snprintf(id, sizeof id, "%s %d%s", label, asked, levels.of_sdxl ? " sdxl" : "");
         if (!name) {
-            golden_skip(g, id, "this schedule is not built in");
+            golden_fail(g, id, "this schedule is not built in");
             continue;
         }
+        int steps = cpl_schedule_steps(name, levels.count, asked);
         size_t count;
         cpl_error error = {0};
         float *expected = golden_list(section(entry, "sigmas"), &count), *got = calloc((size_t)steps + 1, sizeof *got);
         if (count != (size_t)steps + 1)
-            golden_fail(g, id, "the reference has %zu sigmas for %d steps", count, steps);
-        else if (!cpl_schedule_make(name, sd_levels(), steps, got, &error))
+            golden_fail(g, id, "%d steps, the reference has %zu sigmas", steps, count);
+        else if (!cpl_schedule_make(name, &levels, asked, got, &error))
             golden_fail(g, id, "%s", error.message);
         else
             golden_compare(g, id, got, expected, count, 0, 2e-5);
@@ -212,15 +197,16 @@ static void clear_case(walk_case *c) {
     free(c->sigmas);
 }
 
-/* DDIM's runs have the start apart, and the time steps in place of sigmas; the sampler finds both by itself. */
-static bool read_ddim_case(golden *g, const cpl_safetensors *st, const char *key, int asked, walk_case *c) {
+/* The runs of DDIM's kind have the start apart, and the time steps in place of sigmas; the sampler finds both by itself. */
+static bool read_ddim_case(golden *g, const cpl_safetensors *st, const char *key, const char *sampler, int asked,
+                           walk_case *c) {
     size_t start_count, later_count, timestep_count;
     float *start = run_values(g, st, key, "x0", &start_count), *later = run_values(g, st, key, "x", &later_count);
     float *timesteps = run_values(g, st, key, "timesteps", &timestep_count);
     cpl_error error = {0};
     bool done = start && later && timesteps;
     if (done) {
-        c->sigmas = cpl_sampler_sigmas("ddim", "normal", sd_levels(), asked, &c->steps, &error);
+        c->sigmas = cpl_sampler_sigmas(sampler, "normal", sd_levels(), asked, &c->steps, &error);
         c->x = calloc(start_count + later_count, sizeof *c->x);
         memcpy(c->x, start, start_count * sizeof *start);
         memcpy(c->x + start_count, later, later_count * sizeof *later);
@@ -250,9 +236,11 @@ static void run_one_walk(const fixture *f, const cpl_safetensors *st, const cJSO
     toy t = {.c = 4, .factor = golden_number(section(json, "toy"), "c")};
     float *target = golden_values(f->g, st, "toy.F", &t.count), *noise = NULL;
     walk_case c = {0};
-    bool read = strcmp(sampler, "ddim") == 0 ? read_ddim_case(f->g, st, key, (int)golden_number(entry, "steps"), &c)
-                                             : read_case(f->g, st, key, &c);
-    if (cJSON_GetArraySize(section(entry, "noise_calls")) > 0) noise = run_values(f->g, st, key, "noise", &noise_count);
+    bool own_levels = section(entry, "executed_steps") != NULL;
+    bool read = own_levels ? read_ddim_case(f->g, st, key, sampler, (int)golden_number(entry, "steps"), &c)
+                           : read_case(f->g, st, key, &c);
+    if (cJSON_GetArraySize(section(entry, "noise_calls")) > 0 || golden_number(section(entry, "options"), "eta") > 0)
+        noise = run_values(f->g, st, key, "noise", &noise_count);
     if (target && read) {
         t.f = target;
         t.noise = noise;
@@ -270,14 +258,13 @@ static void run_one_walk(const fixture *f, const cpl_safetensors *st, const cJSO
     free(target);
 }
 
-/* Why a run is none of ours: the samplers here take no options. */
-static const char *foreign(const cJSON *entry, const char *sampler) {
+/* The reference's options are rows of their own here. */
+static const char *sampler_of(const cJSON *entry) {
     const cJSON *options = section(entry, "options");
-    const char *solver = golden_string(options, "solver_type");
-    if (!sampler) return "this sampler is not built in";
-    if (*solver && strcmp(solver, "midpoint") != 0) return "of this sampler only the midpoint form is built in";
-    if (section(options, "eta") && golden_number(options, "eta") != 0) return "ddim is built in without noise (eta 0)";
-    return NULL;
+    const char *name = golden_sampler_name(golden_string(entry, "sampler"));
+    if (name && strcmp(golden_string(options, "solver_type"), "heun") == 0) return "dpmpp_2m_sde_heun";
+    if (name && section(options, "eta") && golden_number(options, "eta") == 1) return "ddpm";
+    return name;
 }
 
 static void run_walks(golden *g) {
@@ -287,12 +274,11 @@ static void run_walks(golden *g) {
     if (json && st && fixture_open(&f, g)) {
         const cJSON *entry;
         cJSON_ArrayForEach(entry, section(json, "runs")) {
-            const char *sampler = golden_sampler_name(golden_string(entry, "sampler"));
-            const char *why = foreign(entry, sampler);
-            if (why)
-                golden_skip(g, golden_string(entry, "key"), why);
-            else
+            const char *sampler = sampler_of(entry);
+            if (sampler)
                 run_one_walk(&f, st, json, entry, sampler);
+            else
+                golden_fail(g, golden_string(entry, "key"), "this sampler is not built in");
         }
         fixture_close(&f);
     }

@@ -90,11 +90,27 @@ static uint64_t tensors_in_use(void) {
 
 static bool is(const char *name, const char *other) { return strcmp(name, other) == 0; }
 
-/* Asks of the model in n steps: Heun's look ahead as well, but for the last. */
-static int calls_of(const char *name, int n) { return is(name, "heun") ? 2 * n - 1 : n; }
+static bool is_one_of(const char *name, const char *const *list) {
+    while (*list && !is(name, *list)) list++;
+    return *list != NULL;
+}
+
+static bool asks_twice(const char *name) {
+    static const char *const list[] = {"heun", "dpm_2", "dpm_2_a", "dpmpp_2s_a", "dpmpp_sde", NULL};
+    return is_one_of(name, list);
+}
+
+/* Asks of the model in n steps: the second of a step is not needed in the last, and plms has but one in the first. */
+static int calls_of(const char *name, int n) {
+    if (is(name, "plms")) return n > 1 ? n + 1 : 1;
+    return asks_twice(name) ? 2 * n - 1 : n;
+}
 
 static int draws_of(const char *name, int n) {
-    return is(name, "euler_a") || is(name, "dpmpp_2m_sde") || is(name, "lcm") ? n - 1 : 0;
+    static const char *const list[] = {
+        "euler_a", "dpm_2_a", "dpmpp_2s_a", "dpmpp_2m_sde", "dpmpp_2m_sde_heun", "dpmpp_3m_sde", "ddpm", "lcm", NULL};
+    if (is(name, "dpmpp_sde")) return 2 * (n - 1);
+    return is_one_of(name, list) ? n - 1 : 0;
 }
 
 static void every_sampler_arrives_at_a_constant_estimate(void **state) {
@@ -123,7 +139,8 @@ static void cancelling_ends_the_walk_and_the_stream_lives_on(void **state) {
         assert_false(walk(*name, &t, 8, end, &error));
         assert_int_equal(error.code, CPL_E_CANCELLED);
         assert_int_equal(t.denoise_calls, 3);
-        assert_int_equal(t.steps_told, is(*name, "heun") ? 1 : 2); /* half a step is not told */
+        /* half a step is not told */
+        assert_int_equal(t.steps_told, asks_twice(*name) || is(*name, "plms") ? 1 : 2);
         assert_int_equal(tensors_in_use(), 0);
         atomic_store(&cancelled, false);
         assert_true(walk(*name, &again, 4, end, &error));
@@ -149,7 +166,7 @@ static void ddim_has_levels_of_its_own(void **state) {
     cpl_noise_levels levels;
     assert_true(cpl_noise_levels_init(&levels, 0.00085, 0.012, 1000, false, NULL));
     for (int steps = 1; steps <= 1000; steps += steps < 70 ? 1 : 31) {
-        int taken = 0, plain = 0;
+        int taken = 0, plain = 0, listed = 0;
         float *sigmas = cpl_sampler_sigmas("ddim", "karras", &levels, steps, &taken, NULL);
         float *karras = cpl_sampler_sigmas("euler", "karras", &levels, steps, &plain, NULL);
         assert_true(taken >= 1 && plain == steps);
@@ -157,11 +174,17 @@ static void ddim_has_levels_of_its_own(void **state) {
             fail_msg("no levels for %d steps", steps);
             return;
         }
-        assert_int_equal(taken, cpl_sampler_steps("ddim", 1000, steps));
+        assert_int_equal(taken, cpl_sampler_steps("ddim", "karras", 1000, steps));
         assert_true(sigmas[taken] == (float)levels.sigma[1] && karras[steps] == 0);
         for (int i = 0; i < taken; i++) assert_true(sigmas[i + 1] <= sigmas[i]);
         free(sigmas);
         free(karras);
+        /* The schedule of the name ends at 0 and may be longer than asked for, for any sampler. */
+        sigmas = cpl_sampler_sigmas("dpm_2", "ddim", &levels, steps, &listed, NULL);
+        assert_non_null(sigmas);
+        assert_int_equal(listed, cpl_sampler_steps("dpm_2", "ddim", 1000, steps));
+        assert_true(listed >= steps - 2 && sigmas[listed] == 0);
+        free(sigmas);
     }
     cpl_error error = {0};
     int taken;
@@ -169,6 +192,30 @@ static void ddim_has_levels_of_its_own(void **state) {
     assert_null(cpl_sampler_sigmas("euler", "linear", &levels, 4, &taken, &error));
     assert_null(cpl_sampler_sigmas("ddim", "karras", &levels, 0, &taken, &error));
     assert_true(cpl_sampler_start("ddim", 14) == 1 && cpl_sampler_start("euler", 14) == 14);
+}
+
+/* What Forge makes of a schedule that is left to it, and of those samplers that leave a level out. */
+static void automatic_is_the_schedule_of_the_sampler(void **state) {
+    (void)state;
+    static const struct {
+        const char *sampler, *schedule;
+        bool skips;
+    } rows[] = {
+        {"euler", "normal", false},  {"dpmpp_2m", "karras", false},          {"dpmpp_sde", "karras", false},
+        {"dpm_2_a", "karras", true}, {"dpmpp_2m_sde", "exponential", false}, {"dpmpp_3m_sde", "exponential", true},
+        {"lcm", "normal", false}};
+    cpl_noise_levels levels;
+    assert_true(cpl_noise_levels_init(&levels, 0.00085, 0.012, 1000, false, NULL));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int taken = 0;
+        float wanted[12], *got = cpl_sampler_sigmas(rows[i].sampler, "automatic", &levels, 10, &taken, NULL);
+        assert_true(cpl_schedule_make(rows[i].schedule, &levels, rows[i].skips ? 11 : 10, wanted, NULL));
+        assert_non_null(got);
+        assert_int_equal(taken, 10);
+        for (int k = 0; k < 10; k++) assert_true(got[k] == wanted[k]);
+        assert_true(got[10] == 0);
+        free(got);
+    }
 }
 
 static void a_failure_is_the_first_one(void **state) {
@@ -198,6 +245,7 @@ int main(void) {
         cmocka_unit_test(cancelling_ends_the_walk_and_the_stream_lives_on),
         cmocka_unit_test(every_name_of_the_format_is_built_in),
         cmocka_unit_test(ddim_has_levels_of_its_own),
+        cmocka_unit_test(automatic_is_the_schedule_of_the_sampler),
         cmocka_unit_test(a_failure_is_the_first_one),
         cmocka_unit_test(unknown_names_are_refused),
     };
