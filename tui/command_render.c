@@ -149,6 +149,8 @@ static void take_event(render *r, const cpl_event *event) {
         fail(r, event);
         break;
     case CPL_EVENT_LOADING:
+        progress_loading(&r->bar, event->fraction);
+        break;
     case CPL_EVENT_READY:
     case CPL_EVENT_PREVIEW:
         break;

@@ -10,7 +10,7 @@
 
 #include "term.h"
 
-enum { WIDEST_BAR = 40, NARROWEST_BAR = 4 };
+enum { WIDEST_BAR = 40, NARROWEST_BAR = 4, LINE_SIZE = 4 * WIDEST_BAR + 128 };
 
 void progress_start(progress *p, bool quiet) {
     pthread_mutex_init(&p->lock, NULL);
@@ -33,17 +33,15 @@ void progress_stop(progress *p) {
     pthread_mutex_unlock(&p->lock);
 }
 
-int progress_line(char *line, size_t size, int columns, bool utf8, int step, int steps, double ms) {
-    char left[48], right[48];
-    int digits = snprintf(NULL, 0, "%d", steps);
-    int left_width = snprintf(left, sizeof left, "step %*d/%d ", digits, step, steps);
-    int right_width = snprintf(right, sizeof right, " %.3g s/step", step > 0 ? ms / step / 1000 : 0.0);
+/* Two ASCII texts with a bar between them, which may be left out, as may the right text. */
+static int draw_line(char *line, size_t size, int columns, bool utf8, const char *left, int left_width,
+                     const char *right, int right_width, double fraction) {
     int bar = columns - left_width - right_width;
     if (bar > WIDEST_BAR) bar = WIDEST_BAR;
     if (bar < NARROWEST_BAR) bar = 0;
     size_t used = (size_t)snprintf(line, size, "%s", left);
     for (int i = 0; i < bar && used + 4 < size; i++) {
-        const char *cell = i * steps < step * bar ? (utf8 ? "▓" : "#") : (utf8 ? "░" : ".");
+        const char *cell = i < fraction * bar ? (utf8 ? "▓" : "#") : (utf8 ? "░" : ".");
         used += (size_t)snprintf(line + used, size - used, "%s", cell);
     }
     bool fits = left_width + bar + right_width <= columns;
@@ -51,18 +49,47 @@ int progress_line(char *line, size_t size, int columns, bool utf8, int step, int
     return left_width + bar + (fits ? right_width : 0);
 }
 
-void progress_step(progress *p, int step, int steps, double ms) {
+int progress_line(char *line, size_t size, int columns, bool utf8, int step, int steps, double ms) {
+    char left[48], right[48];
+    int digits = snprintf(NULL, 0, "%d", steps);
+    int left_width = snprintf(left, sizeof left, "step %*d/%d ", digits, step, steps);
+    int right_width = snprintf(right, sizeof right, " %.3g s/step", step > 0 ? ms / step / 1000 : 0.0);
+    return draw_line(line, size, columns, utf8, left, left_width, right, right_width,
+                     steps > 0 ? (double)step / steps : 0);
+}
+
+int progress_loading_line(char *line, size_t size, int columns, bool utf8, double fraction) {
+    char right[16];
+    int right_width = snprintf(right, sizeof right, " %3d %%", (int)(100 * fraction));
+    return draw_line(line, size, columns, utf8, "loading ", 8, right, right_width, fraction);
+}
+
+static int columns_of_stderr(void) {
+    struct winsize window;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col ? window.ws_col : 80;
+}
+
+/* Puts a line of `width` columns in the place of the last one. */
+static void show(progress *p, const char *line, int width) {
     pthread_mutex_lock(&p->lock);
     if (p->shown) {
-        struct winsize window;
-        int columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col ? window.ws_col : 80;
-        char line[4 * WIDEST_BAR + 128];
-        int width = progress_line(line, sizeof line, columns - 1, p->utf8, step, steps, ms);
         fprintf(stderr, "\r%s%*s", line, p->drawn > width ? p->drawn - width : 0, "");
         p->drawn = width;
         fflush(stderr);
     }
     pthread_mutex_unlock(&p->lock);
+}
+
+void progress_step(progress *p, int step, int steps, double ms) {
+    char line[LINE_SIZE];
+    if (!p->shown) return;
+    show(p, line, progress_line(line, sizeof line, columns_of_stderr() - 1, p->utf8, step, steps, ms));
+}
+
+void progress_loading(progress *p, double fraction) {
+    char line[LINE_SIZE];
+    if (!p->shown) return;
+    show(p, line, progress_loading_line(line, sizeof line, columns_of_stderr() - 1, p->utf8, fraction));
 }
 
 void progress_note(progress *p, const char *label, const char *text) {

@@ -15,7 +15,7 @@ static void fail(cpl_loader *l, const char *format, ...) {
     va_start(list, format);
     vsnprintf(message, sizeof message, format, list);
     va_end(list);
-    cpl_fail(l->error, CPL_E_FILE, "%s: %s", cpl_safetensors_path(l->st), message);
+    cpl_fail(l->error, CPL_E_FILE, "%s: %s", cpl_checkpoint_path(l->weights), message);
     l->failed = true;
 }
 
@@ -33,9 +33,22 @@ static bool same_shape(const cpl_st_entry *e, int rank, const int *shape) {
     return true;
 }
 
-/* `other_rank` (0: none): the same values may also have that rank, where the sides in which they differ are all 1. */
-static float *values(cpl_loader *l, const char *prefix, const char *name, const char *suffix, int rank,
-                     const int *shape, int other_rank) {
+static bool go_on(const cpl_loader *l) {
+    const atomic_bool *cancelled = l->watch ? l->watch->cancelled : NULL;
+    return !cancelled || !atomic_load_explicit(cancelled, memory_order_relaxed) ||
+           cpl_fail(l->error, CPL_E_CANCELLED, "%s: loading was cancelled", cpl_checkpoint_path(l->weights));
+}
+
+static void tell(cpl_loader *l, uint64_t bytes) {
+    l->done += bytes;
+    if (l->failed || !l->total || !l->watch || !l->watch->progress) return;
+    l->watch->progress(l->watch->user, l->done < l->total ? l->done : l->total, l->total);
+}
+
+/* `other_rank` (0: none): the same values may also have that rank, where the sides in which they differ are all 1.
+ * `share`: how often the tensor is read in all, each time for another part of it. */
+static float *read_values(cpl_loader *l, const char *prefix, const char *name, const char *suffix, int rank,
+                          const int *shape, int other_rank, int share) {
     char full[256], has[96], wants[96];
     int64_t wide[8] = {0};
     if (l->failed) return NULL;
@@ -43,11 +56,12 @@ static float *values(cpl_loader *l, const char *prefix, const char *name, const 
         fail(l, "the name %s... is too long", full);
         return NULL;
     }
-    const cpl_st_entry *e = cpl_safetensors_find(l->st, full);
-    if (!e) {
+    const cpl_ck_tensor *found = cpl_checkpoint_find(l->weights, full);
+    if (!found) {
         fail(l, "tensor %s is missing; this checkpoint is not complete or of another kind", full);
         return NULL;
     }
+    const cpl_st_entry *e = found->entry;
     if (!same_shape(e, rank, shape) && !(other_rank && same_shape(e, other_rank, shape))) {
         for (int i = 0; i < rank; i++) wide[i] = shape[i];
         print_shape(has, sizeof has, e->rank, e->shape);
@@ -55,9 +69,15 @@ static float *values(cpl_loader *l, const char *prefix, const char *name, const 
         fail(l, "tensor %s has the shape %s, but the model's other sizes ask for %s", full, has, wants);
         return NULL;
     }
-    float *list = cpl_safetensors_f32(l->st, e, l->error);
+    float *list = go_on(l) ? cpl_safetensors_f32(found->file, e, l->error) : NULL;
     if (!list) l->failed = true;
+    tell(l, e->bytes / (uint64_t)share);
     return list;
+}
+
+static float *values(cpl_loader *l, const char *prefix, const char *name, const char *suffix, int rank,
+                     const int *shape, int other_rank) {
+    return read_values(l, prefix, name, suffix, rank, shape, other_rank, 1);
 }
 
 /* Every packing ends here: the host copies go, a NULL weight is the loader's failure. */
@@ -105,8 +125,8 @@ cpl_weight *cpl_load_table(cpl_loader *l, const char *prefix, const char *name, 
 cpl_weight *cpl_load_rows(cpl_loader *l, const char *prefix, const char *weight, const char *bias, int rows, int first,
                           int out, int in) {
     const int shape[2] = {rows, in};
-    float *w = values(l, prefix, weight, "", 2, shape, 0);
-    float *b = bias ? values(l, prefix, bias, "", 1, shape, 0) : NULL;
+    float *w = read_values(l, prefix, weight, "", 2, shape, 0, rows / out);
+    float *b = bias ? read_values(l, prefix, bias, "", 1, shape, 0, rows / out) : NULL;
     cpl_weight *packed = NULL;
     if (!l->failed)
         packed = l->backend->ops->linear_weight(l->backend, w + (size_t)first * (size_t)in, b ? b + first : NULL, out,
@@ -116,4 +136,10 @@ cpl_weight *cpl_load_rows(cpl_loader *l, const char *prefix, const char *weight,
 
 float *cpl_load_values(cpl_loader *l, const char *prefix, const char *name, int rank, const int *shape) {
     return values(l, prefix, name, "", rank, shape, 0);
+}
+
+void *cpl_load_begin(cpl_loader *l, size_t size, bool sound) {
+    void *network = sound && !l->failed ? cpl_alloc(1, size, l->error) : NULL;
+    l->failed = !network;
+    return network;
 }

@@ -3,7 +3,7 @@
  * A loader keeps its first failure: after it every call returns NULL and does nothing, so a network is put together as
  * a list of its layers, with one question at the end:
  *
- *     cpl_loader l = {backend, st, error, false};
+ *     cpl_loader l = {.backend = backend, .weights = checkpoint, .error = error};
  *     net->in = cpl_load_conv(&l, "model.diffusion_model.", "input_blocks.0.0", 320, 4, 3);
  *     net->q  = cpl_load_linear(&l, prefix, "attn2.to_q", 320, 320, 0);
  *     if (l.failed) { cpl_net_free(net, backend); return NULL; }
@@ -14,12 +14,21 @@
 #define CPL_MODEL_LOAD_H
 
 #include "../backend.h"
-#include "safetensors.h"
+#include "checkpoint.h"
+
+/* Whoever waits for a model: may end the loading between two tensors, and hears how far it is. */
+typedef struct cpl_load_watch {
+    const atomic_bool *cancelled;                                /* borrowed; NULL: never */
+    void (*progress)(void *user, uint64_t done, uint64_t total); /* bytes of the files; NULL: nobody hears it */
+    void *user;
+} cpl_load_watch;
 
 typedef struct cpl_loader {
     cpl_backend *backend; /* borrowed, as all here */
-    const cpl_safetensors *st;
-    cpl_error *error; /* may be NULL */
+    const cpl_checkpoint *weights;
+    cpl_error *error;            /* may be NULL */
+    const cpl_load_watch *watch; /* may be NULL */
+    uint64_t done, total;        /* bytes; total 0: not known, and no progress is told */
     bool failed;
 } cpl_loader;
 
@@ -38,6 +47,8 @@ cpl_weight *cpl_load_table(cpl_loader *l, const char *prefix, const char *name, 
  * projection: "attn.in_proj_weight", "attn.in_proj_bias"). bias may be NULL. */
 cpl_weight *cpl_load_rows(cpl_loader *l, const char *prefix, const char *weight, const char *bias, int rows, int first,
                           int out, int in);
+/* A zeroed struct for a network whose spec is sound; NULL: the loader has failed, now or before. */
+void *cpl_load_begin(cpl_loader *l, size_t size, bool sound);
 /* The f32 values of prefix + name, freed by the caller, if its shape is exactly `shape`; else NULL, and the loader has failed. */
 float *cpl_load_values(cpl_loader *l, const char *prefix, const char *name, int rank, const int *shape);
 

@@ -18,13 +18,19 @@ typedef struct cpl_model {
     cpl_vae *vae;
 } cpl_model;
 
-/* model: NULL or "builtin", or a file (relative to `directory` if that is given and the file is there). tokenizer: a folder,
- * or NULL: beside the model, or CLIP's own in the user's data folder. */
-cpl_model *cpl_model_open(const char *model, const char *directory, const char *tokenizer, cpl_backend *backend,
+/* What makes a model: all are names as a user gives them, and may be NULL. */
+typedef struct cpl_model_source {
+    const char *model;     /* NULL, "" or "builtin", or a file */
+    const char *directory; /* where a relative file is looked for first */
+    const char *tokenizer; /* a folder; NULL: beside the model, or CLIP's own in the user's data folder */
+} cpl_model_source;
+
+/* watch: may be NULL. A cancelled loading fails with CPL_E_CANCELLED. */
+cpl_model *cpl_model_open(const cpl_model_source *source, cpl_backend *backend, const cpl_load_watch *watch,
                           cpl_error *error);
-/* From a file that is already open (tests, the built-in model); st is only needed during the call. */
-cpl_model *cpl_model_from(const cpl_safetensors *st, cpl_tokenizer *tokenizer /* taken over */, cpl_backend *backend,
-                          cpl_error *error);
+/* From a checkpoint that is already open, which is only needed during the call; the tokenizer is taken over. */
+cpl_model *cpl_model_from(const cpl_checkpoint *checkpoint, cpl_tokenizer *tokenizer, cpl_backend *backend,
+                          const cpl_load_watch *watch, cpl_error *error);
 void cpl_model_close(cpl_model *model);
 /* The identity without loading, for hashes of layouts. */
 bool cpl_model_identity(const char *model, const char *directory, uint64_t *identity, cpl_error *error);

@@ -27,12 +27,12 @@ char *cpl_model_path(const char *model, const char *directory, cpl_error *error)
     return cpl_strdup(model, error);
 }
 
-cpl_safetensors *cpl_model_file_open(const char *model, const char *directory, cpl_error *error) {
-    if (cpl_model_is_builtin(model)) return cpl_builtin_open(error);
+cpl_checkpoint *cpl_model_file_open(const char *model, const char *directory, cpl_error *error) {
+    if (cpl_model_is_builtin(model)) return cpl_checkpoint_of(cpl_builtin_open(error), error);
     char *path = cpl_model_path(model, directory, error);
     cpl_safetensors *st = path ? cpl_safetensors_open(path, error) : NULL;
     free(path);
-    return st;
+    return cpl_checkpoint_of(st, error);
 }
 
 /* A file's name for the screen: without folder and ending, cut between characters, free of control characters. */
@@ -49,6 +49,11 @@ static void show_name(const char *path, char *name, size_t size) {
 
 static bool begins_with(const char *text, const char *start) { return strncmp(text, start, strlen(start)) == 0; }
 
+/* Only the VAE's decoder is loaded: nothing turns a picture into a latent yet. */
+static bool is_encoder_of_pictures(const char *name) {
+    return begins_with(name, "first_stage_model.encoder.") || begins_with(name, "first_stage_model.quant_conv.");
+}
+
 /* Which part a tensor belongs to; NULL: none that is run (a second set of averaged weights, counters of training). */
 static int64_t *part_of(const char *name, const cpl_model_spec *spec, cpl_model_info *info) {
     if (begins_with(name, "model.diffusion_model.")) return &info->unet_parameters;
@@ -58,18 +63,29 @@ static int64_t *part_of(const char *name, const cpl_model_spec *spec, cpl_model_
     return NULL;
 }
 
-void cpl_model_describe(const cpl_safetensors *st, const cpl_model_spec *spec, cpl_model_info *info) {
+uint64_t cpl_model_bytes(const cpl_checkpoint *checkpoint, const cpl_model_spec *spec) {
+    uint64_t bytes = 0;
+    cpl_model_info info;
+    for (int i = 0; i < cpl_checkpoint_count(checkpoint); i++) {
+        const cpl_ck_tensor *tensor = cpl_checkpoint_at(checkpoint, i);
+        if (part_of(tensor->name, spec, &info) && !is_encoder_of_pictures(tensor->name)) bytes += tensor->entry->bytes;
+    }
+    return bytes;
+}
+
+void cpl_model_describe(const cpl_checkpoint *checkpoint, const cpl_model_spec *spec, cpl_model_info *info) {
     uint64_t most = 0, bytes[8] = {0};
     const char *types[8] = {0};
     *info = (cpl_model_info){.context_length = spec->text[0].context_length,
                              .closed_vocabulary = spec->text[0].vocab_size < CLOSED_BELOW,
                              .defaults = spec->defaults};
-    show_name(cpl_safetensors_path(st), info->name, sizeof info->name);
+    show_name(cpl_checkpoint_path(checkpoint), info->name, sizeof info->name);
     snprintf(info->family, sizeof info->family, "%s", spec->family);
     snprintf(info->prediction, sizeof info->prediction, "%s", spec->prediction == CPL_PREDICT_V ? "v" : "epsilon");
-    for (int i = 0; i < cpl_safetensors_count(st); i++) {
-        const cpl_st_entry *e = cpl_safetensors_at(st, i);
-        int64_t *part = part_of(e->name, spec, info);
+    for (int i = 0; i < cpl_checkpoint_count(checkpoint); i++) {
+        const cpl_ck_tensor *tensor = cpl_checkpoint_at(checkpoint, i);
+        const cpl_st_entry *e = tensor->entry;
+        int64_t *part = part_of(tensor->name, spec, info);
         int k = 0;
         if (!strchr(e->dtype, 'F') || !e->rank) continue; /* counters and flags are no parameters */
         info->parameters += e->count;
@@ -85,16 +101,16 @@ void cpl_model_describe(const cpl_safetensors *st, const cpl_model_spec *spec, c
 
 bool cpl_model_peek(const char *model, const char *directory, cpl_model_info *info, cpl_error *error) {
     cpl_model_spec spec;
-    cpl_safetensors *st = cpl_model_file_open(model, directory, error);
-    bool ok = st && cpl_model_spec_read(st, &spec, error);
-    if (ok) cpl_model_describe(st, &spec, info);
+    cpl_checkpoint *checkpoint = cpl_model_file_open(model, directory, error);
+    bool ok = checkpoint && cpl_model_spec_read(checkpoint, &spec, error);
+    if (ok) cpl_model_describe(checkpoint, &spec, info);
     if (ok && !cpl_model_is_builtin(model)) {
-        snprintf(info->path, sizeof info->path, "%s", cpl_safetensors_path(st));
+        snprintf(info->path, sizeof info->path, "%s", cpl_checkpoint_path(checkpoint));
         char *folder = cpl_tokenizer_folder(info->path, spec.text[0].vocab_size);
         if (folder) snprintf(info->tokenizer, sizeof info->tokenizer, "%s", folder);
         free(folder);
     }
-    cpl_safetensors_close(st);
+    cpl_checkpoint_close(checkpoint);
     return ok;
 }
 
@@ -103,8 +119,8 @@ bool cpl_model_identity(const char *model, const char *directory, uint64_t *iden
         *identity = cpl_builtin_identity();
         return true;
     }
-    cpl_safetensors *st = cpl_model_file_open(model, directory, error);
-    if (st) *identity = cpl_safetensors_identity(st);
-    cpl_safetensors_close(st);
-    return st != NULL;
+    cpl_checkpoint *checkpoint = cpl_model_file_open(model, directory, error);
+    if (checkpoint) *identity = cpl_checkpoint_identity(checkpoint);
+    cpl_checkpoint_close(checkpoint);
+    return checkpoint != NULL;
 }

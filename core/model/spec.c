@@ -83,8 +83,8 @@ bool cpl_spec_check(const cpl_model_spec *spec, const char *file, cpl_error *err
     return true;
 }
 
-bool cpl_model_spec_read(const cpl_safetensors *st, cpl_model_spec *spec, cpl_error *error) {
-    const char *json = cpl_safetensors_metadata(st, "couplet.spec"), *file = cpl_safetensors_path(st);
-    bool read = json ? cpl_spec_parse(json, file, spec, error) : cpl_spec_infer(st, spec, error);
+bool cpl_model_spec_read(const cpl_checkpoint *checkpoint, cpl_model_spec *spec, cpl_error *error) {
+    const char *json = cpl_checkpoint_metadata(checkpoint, "couplet.spec"), *file = cpl_checkpoint_path(checkpoint);
+    bool read = json ? cpl_spec_parse(json, file, spec, error) : cpl_spec_infer(checkpoint, spec, error);
     return read && cpl_spec_check(spec, file, error);
 }

@@ -3,7 +3,7 @@
 #ifndef CPL_MODEL_SPEC_H
 #define CPL_MODEL_SPEC_H
 
-#include "safetensors.h"
+#include "checkpoint.h"
 
 #define CPL_MAX_LEVELS 8
 #define CPL_MAX_TEXTS 2
@@ -46,6 +46,6 @@ typedef struct cpl_model_spec {
     cpl_defaults defaults;
 } cpl_model_spec;
 
-bool cpl_model_spec_read(const cpl_safetensors *st, cpl_model_spec *spec, cpl_error *error);
+bool cpl_model_spec_read(const cpl_checkpoint *checkpoint, cpl_model_spec *spec, cpl_error *error);
 
 #endif

@@ -27,7 +27,7 @@ static const struct {
 };
 
 typedef struct shapes {
-    const cpl_safetensors *st;
+    const cpl_checkpoint *checkpoint;
     cpl_error *error;
 } shapes;
 
@@ -39,7 +39,8 @@ static const cpl_st_entry *named(const shapes *s, const char *format, ...) {
     va_start(list, format);
     vsnprintf(name, sizeof name, format, list);
     va_end(list);
-    return cpl_safetensors_find(s->st, name);
+    const cpl_ck_tensor *found = cpl_checkpoint_find(s->checkpoint, name);
+    return found ? found->entry : NULL;
 }
 
 /* A side of a tensor as a plausible size, 0 where it has none. */
@@ -51,17 +52,18 @@ static int side(const cpl_st_entry *e, int dimension) {
 
 static bool lacks(const shapes *s, const char *what) {
     return cpl_fail(s->error, CPL_E_FILE, "%s: no complete checkpoint: its %s cannot be made out; get the file again",
-                    cpl_safetensors_path(s->st), what);
+                    cpl_checkpoint_path(s->checkpoint), what);
 }
 
 static bool refuse_stranger(const shapes *s) {
     for (size_t k = 0; k < sizeof strangers / sizeof *strangers; k++)
-        for (int i = 0; i < cpl_safetensors_count(s->st); i++)
-            if (strstr(cpl_safetensors_at(s->st, i)->name, strangers[k].part))
-                return cpl_fail(s->error, CPL_E_UNSUPPORTED, "%s is %s", cpl_safetensors_path(s->st), strangers[k].is);
+        for (int i = 0; i < cpl_checkpoint_count(s->checkpoint); i++)
+            if (strstr(cpl_checkpoint_at(s->checkpoint, i)->name, strangers[k].part))
+                return cpl_fail(s->error, CPL_E_UNSUPPORTED, "%s is %s", cpl_checkpoint_path(s->checkpoint),
+                                strangers[k].is);
     return cpl_fail(s->error, CPL_E_UNSUPPORTED,
                     "%s holds no UNet that is known here; choose an SD 1.x or SDXL checkpoint in a single file",
-                    cpl_safetensors_path(s->st));
+                    cpl_checkpoint_path(s->checkpoint));
 }
 
 static int transformer_depth(const shapes *s, const char *module) {
@@ -140,11 +142,11 @@ static bool infer_text(const shapes *s, const char *prefix, bool openclip, cpl_t
     return (t->width && t->layers && t->context_length > 2 && t->vocab_size > 2) || lacks(s, "text encoder");
 }
 
-bool cpl_spec_infer(const cpl_safetensors *st, cpl_model_spec *spec, cpl_error *error) {
+bool cpl_spec_infer(const cpl_checkpoint *checkpoint, cpl_model_spec *spec, cpl_error *error) {
     /* Old SD 1.x files leave "text_model." out. */
     static const char *const sd1_prefixes[] = {"cond_stage_model.transformer.text_model.",
                                                "cond_stage_model.transformer."};
-    const shapes s = {st, error};
+    const shapes s = {checkpoint, error};
     if (!named(&s, UNET "input_blocks.0.0.weight")) return refuse_stranger(&s);
     bool xl = named(&s, "conditioner.embedders.1.model.token_embedding.weight") != NULL;
     cpl_spec_defaults(xl ? "sdxl" : "sd1", spec);
@@ -165,5 +167,5 @@ bool cpl_spec_infer(const cpl_safetensors *st, cpl_model_spec *spec, cpl_error *
     return cpl_fail(error, CPL_E_UNSUPPORTED,
                     "%s holds a UNet without a text encoder that is known here (SD 2.x and refiners are not); choose "
                     "an SD 1.x or SDXL checkpoint",
-                    cpl_safetensors_path(st));
+                    cpl_checkpoint_path(checkpoint));
 }

@@ -5,8 +5,8 @@
 #include "spec.h"
 
 bool cpl_spec_parse(const char *json, const char *file, cpl_model_spec *spec, cpl_error *error);
-/* From names and shapes of a single-file checkpoint in LDM naming. */
-bool cpl_spec_infer(const cpl_safetensors *st, cpl_model_spec *spec, cpl_error *error);
+/* From names and shapes. */
+bool cpl_spec_infer(const cpl_checkpoint *checkpoint, cpl_model_spec *spec, cpl_error *error);
 /* What no model of these kinds can do without: sizes that divide, widths that fit each other. */
 bool cpl_spec_check(const cpl_model_spec *spec, const char *file, cpl_error *error);
 /* What a family has where nothing else is said. */

@@ -84,25 +84,20 @@ static cpl_weight *load_projection(cpl_loader *l, const cpl_text_spec *spec) {
     return weight;
 }
 
-cpl_text_encoder *cpl_text_encoder_new(cpl_backend *backend, const cpl_safetensors *st, const cpl_text_spec *spec,
-                                       cpl_error *error) {
-    cpl_loader l = {backend, st, error, false};
+cpl_text_encoder *cpl_text_encoder_new(cpl_loader *l, const cpl_text_spec *spec) {
     const names *n = spec->openclip ? &openclip : &hf;
-    cpl_text_encoder *e = cpl_alloc(1, sizeof *e, error);
+    cpl_text_encoder *e = cpl_load_begin(l, sizeof *e, true);
     if (!e) return NULL;
     e->spec = *spec;
-    e->layers = cpl_alloc((size_t)spec->layers, sizeof *e->layers, error);
-    if (!e->layers) {
-        free(e);
-        return NULL;
-    }
-    e->tokens = cpl_load_table(&l, spec->prefix, n->tokens, spec->vocab_size, spec->width);
-    e->positions = cpl_load_table(&l, spec->prefix, n->positions, spec->context_length, spec->width);
-    for (int i = 0; i < spec->layers && !l.failed; i++) load_layer(&l, spec, i, &e->layers[i]);
-    e->final_norm = cpl_load_norm(&l, spec->prefix, n->final_norm, spec->width);
-    if (spec->openclip && spec->projection && !l.failed) e->projection = load_projection(&l, spec);
-    if (!l.failed) return e;
-    cpl_text_encoder_free(e, backend);
+    e->layers = cpl_alloc((size_t)spec->layers, sizeof *e->layers, l->error);
+    l->failed = !e->layers;
+    e->tokens = cpl_load_table(l, spec->prefix, n->tokens, spec->vocab_size, spec->width);
+    e->positions = cpl_load_table(l, spec->prefix, n->positions, spec->context_length, spec->width);
+    for (int i = 0; i < spec->layers && !l->failed; i++) load_layer(l, spec, i, &e->layers[i]);
+    e->final_norm = cpl_load_norm(l, spec->prefix, n->final_norm, spec->width);
+    if (spec->openclip && spec->projection && !l->failed) e->projection = load_projection(l, spec);
+    if (!l->failed) return e;
+    cpl_text_encoder_free(e, l->backend);
     return NULL;
 }
 

@@ -2,12 +2,11 @@
 #ifndef CPL_MODEL_TEXT_ENCODER_H
 #define CPL_MODEL_TEXT_ENCODER_H
 
-#include "../backend.h"
+#include "load.h"
 #include "spec.h"
 
 typedef struct cpl_text_encoder cpl_text_encoder;
-cpl_text_encoder *cpl_text_encoder_new(cpl_backend *backend, const cpl_safetensors *st, const cpl_text_spec *spec,
-                                       cpl_error *error);
+cpl_text_encoder *cpl_text_encoder_new(cpl_loader *loader, const cpl_text_spec *spec); /* NULL: the loader has failed */
 void cpl_text_encoder_free(cpl_text_encoder *encoder, cpl_backend *backend);
 /* ids: [chunks][context_length]. Result [chunks, 1, context_length, width] after `layers - (clip_skip - 1)` blocks and,
  * if `final_norm`, the last layer norm. `hidden` (may be NULL): a host array [layers + 1][chunks * length * width] that

@@ -137,18 +137,17 @@ static void load_unet(cpl_unet *u, cpl_loader *l) {
     u->out_conv = cpl_load_conv(l, prefix, "out.2", spec->in_channels, first, 3);
 }
 
-cpl_unet *cpl_unet_new(cpl_backend *backend, const cpl_safetensors *st, const cpl_unet_spec *spec, cpl_error *error) {
-    if (!spec_is_sound(spec, error)) return NULL;
-    cpl_unet *u = cpl_alloc(1, sizeof *u, error);
+cpl_unet *cpl_unet_new(cpl_loader *l, const cpl_unet_spec *spec) {
+    cpl_unet *u = cpl_load_begin(l, sizeof *u, spec_is_sound(spec, l->error));
     if (!u) return NULL;
     u->spec = *spec;
     u->half = spec->levels * (spec->num_res_blocks + 1);
     u->blocks = 2 * u->half + CPL_UNET_MIDDLE_BLOCKS;
-    u->block = cpl_alloc((size_t)u->blocks, sizeof *u->block, error);
-    cpl_loader l = {.backend = backend, .st = st, .error = error, .failed = !u->block};
-    if (!l.failed) load_unet(u, &l);
-    if (!l.failed) return u;
-    cpl_unet_free(u, backend);
+    u->block = cpl_alloc((size_t)u->blocks, sizeof *u->block, l->error);
+    l->failed = !u->block;
+    if (!l->failed) load_unet(u, l);
+    if (!l->failed) return u;
+    cpl_unet_free(u, l->backend);
     return NULL;
 }
 

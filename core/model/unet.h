@@ -2,11 +2,11 @@
 #ifndef CPL_MODEL_UNET_H
 #define CPL_MODEL_UNET_H
 
-#include "../backend.h"
+#include "load.h"
 #include "spec.h"
 
 typedef struct cpl_unet cpl_unet;
-cpl_unet *cpl_unet_new(cpl_backend *backend, const cpl_safetensors *st, const cpl_unet_spec *spec, cpl_error *error);
+cpl_unet *cpl_unet_new(cpl_loader *loader, const cpl_unet_spec *spec); /* NULL: the loader has failed */
 void cpl_unet_free(cpl_unet *unet, cpl_backend *backend);
 
 /* Keys and values of one text in every cross-attention layer: computed once, reused by every step. */

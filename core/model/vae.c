@@ -42,21 +42,19 @@ static void load_level(cpl_vae *vae, cpl_loader *l, int i, int in) {
     to->upsample = cpl_load_conv(l, prefix, "upsample.conv", out, out, 3);
 }
 
-cpl_vae *cpl_vae_new(cpl_backend *backend, const cpl_safetensors *st, const cpl_vae_spec *spec, cpl_error *error) {
-    if (!cpl_vae_spec_is_sound(spec, spec->ch_mult_decoder, error)) return NULL;
-    cpl_vae *vae = cpl_alloc(1, sizeof *vae, error);
+cpl_vae *cpl_vae_new(cpl_loader *l, const cpl_vae_spec *spec) {
+    cpl_vae *vae = cpl_load_begin(l, sizeof *vae, cpl_vae_spec_is_sound(spec, spec->ch_mult_decoder, l->error));
     if (!vae) return NULL;
     vae->spec = *spec;
-    cpl_loader l = {.backend = backend, .st = st, .error = error};
     int z = spec->z_channels, deepest = channels(spec, spec->levels - 1), first = channels(spec, 0);
-    vae->post_quant = cpl_load_linear(&l, CPL_VAE_PREFIX, "post_quant_conv", z, z, CPL_LOAD_BIAS | CPL_LOAD_1X1);
-    vae->conv_in = cpl_load_conv(&l, CPL_VAE_PREFIX, "decoder.conv_in", deepest, z, 3);
-    cpl_vae_mid_load(&vae->mid, &l, CPL_VAE_PREFIX "decoder.", deepest, spec->norm_groups);
-    for (int i = spec->levels - 1, in = deepest; i >= 0; in = channels(spec, i), i--) load_level(vae, &l, i, in);
-    vae->norm_out = cpl_load_norm(&l, CPL_VAE_PREFIX, "decoder.norm_out", first);
-    vae->conv_out = cpl_load_conv(&l, CPL_VAE_PREFIX, "decoder.conv_out", 3, first, 3);
-    if (!l.failed) return vae;
-    cpl_vae_free(vae, backend);
+    vae->post_quant = cpl_load_linear(l, CPL_VAE_PREFIX, "post_quant_conv", z, z, CPL_LOAD_BIAS | CPL_LOAD_1X1);
+    vae->conv_in = cpl_load_conv(l, CPL_VAE_PREFIX, "decoder.conv_in", deepest, z, 3);
+    cpl_vae_mid_load(&vae->mid, l, CPL_VAE_PREFIX "decoder.", deepest, spec->norm_groups);
+    for (int i = spec->levels - 1, in = deepest; i >= 0; in = channels(spec, i), i--) load_level(vae, l, i, in);
+    vae->norm_out = cpl_load_norm(l, CPL_VAE_PREFIX, "decoder.norm_out", first);
+    vae->conv_out = cpl_load_conv(l, CPL_VAE_PREFIX, "decoder.conv_out", 3, first, 3);
+    if (!l->failed) return vae;
+    cpl_vae_free(vae, l->backend);
     return NULL;
 }
 

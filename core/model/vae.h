@@ -2,7 +2,7 @@
 #ifndef CPL_MODEL_VAE_H
 #define CPL_MODEL_VAE_H
 
-#include "../backend.h"
+#include "load.h"
 #include "spec.h"
 
 /* The pool is trimmed to this before each level of the decoder, and before and after the whole: no level has use for the
@@ -11,7 +11,7 @@
 #define CPL_VAE_KEEP ((size_t)256 << 20)
 
 typedef struct cpl_vae cpl_vae;
-cpl_vae *cpl_vae_new(cpl_backend *backend, const cpl_safetensors *st, const cpl_vae_spec *spec, cpl_error *error);
+cpl_vae *cpl_vae_new(cpl_loader *loader, const cpl_vae_spec *spec); /* NULL: the loader has failed */
 void cpl_vae_free(cpl_vae *vae, cpl_backend *backend);
 int cpl_vae_factor(const cpl_vae *vae); /* pixels per latent cell */
 typedef void cpl_vae_probe(void *user, cpl_stream *s, const char *module, const cpl_tensor *output);

@@ -43,22 +43,19 @@ static void load_level(cpl_vae_encoder *e, cpl_loader *l, int i) {
     to->downsample = cpl_load_conv(l, prefix, "downsample.conv", out, out, 3);
 }
 
-cpl_vae_encoder *cpl_vae_encoder_new(cpl_backend *backend, const cpl_safetensors *st, const cpl_vae_spec *spec,
-                                     cpl_error *error) {
-    if (!cpl_vae_spec_is_sound(spec, spec->ch_mult, error)) return NULL;
-    cpl_vae_encoder *e = cpl_alloc(1, sizeof *e, error);
+cpl_vae_encoder *cpl_vae_encoder_new(cpl_loader *l, const cpl_vae_spec *spec) {
+    cpl_vae_encoder *e = cpl_load_begin(l, sizeof *e, cpl_vae_spec_is_sound(spec, spec->ch_mult, l->error));
     if (!e) return NULL;
     e->spec = *spec;
-    cpl_loader l = {.backend = backend, .st = st, .error = error};
     int z = 2 * spec->z_channels, deepest = spec->ch * spec->ch_mult[spec->levels - 1];
-    e->conv_in = cpl_load_conv(&l, CPL_VAE_PREFIX, "encoder.conv_in", spec->ch, 3, 3);
-    for (int i = 0; i < spec->levels; i++) load_level(e, &l, i);
-    cpl_vae_mid_load(&e->mid, &l, CPL_VAE_PREFIX "encoder.", deepest, spec->norm_groups);
-    e->norm_out = cpl_load_norm(&l, CPL_VAE_PREFIX, "encoder.norm_out", deepest);
-    e->conv_out = cpl_load_conv(&l, CPL_VAE_PREFIX, "encoder.conv_out", z, deepest, 3);
-    e->quant = cpl_load_linear(&l, CPL_VAE_PREFIX, "quant_conv", z, z, CPL_LOAD_BIAS | CPL_LOAD_1X1);
-    if (!l.failed) return e;
-    cpl_vae_encoder_free(e, backend);
+    e->conv_in = cpl_load_conv(l, CPL_VAE_PREFIX, "encoder.conv_in", spec->ch, 3, 3);
+    for (int i = 0; i < spec->levels; i++) load_level(e, l, i);
+    cpl_vae_mid_load(&e->mid, l, CPL_VAE_PREFIX "encoder.", deepest, spec->norm_groups);
+    e->norm_out = cpl_load_norm(l, CPL_VAE_PREFIX, "encoder.norm_out", deepest);
+    e->conv_out = cpl_load_conv(l, CPL_VAE_PREFIX, "encoder.conv_out", z, deepest, 3);
+    e->quant = cpl_load_linear(l, CPL_VAE_PREFIX, "quant_conv", z, z, CPL_LOAD_BIAS | CPL_LOAD_1X1);
+    if (!l->failed) return e;
+    cpl_vae_encoder_free(e, l->backend);
     return NULL;
 }
 

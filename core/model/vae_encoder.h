@@ -5,8 +5,7 @@
 #include "vae.h"
 
 typedef struct cpl_vae_encoder cpl_vae_encoder;
-cpl_vae_encoder *cpl_vae_encoder_new(cpl_backend *backend, const cpl_safetensors *st, const cpl_vae_spec *spec,
-                                     cpl_error *error);
+cpl_vae_encoder *cpl_vae_encoder_new(cpl_loader *loader, const cpl_vae_spec *spec); /* NULL: the loader has failed */
 void cpl_vae_encoder_free(cpl_vae_encoder *encoder, cpl_backend *backend);
 /* image [n, h, w, 3], -1..1, sides at least 2^(levels - 1). Result [n, h/f, w/f, 2 * z_channels]: the mean, then the log
  * variance as the network gives it (to be clamped to -30..20 before use); not yet multiplied by scaling_factor. */

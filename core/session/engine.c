@@ -5,13 +5,13 @@
 
 #include "../memory/alloc.h"
 
-cpl_engine *cpl_engine_open(const cpl_backend_ops *ops, const cpl_backend_config *config, const char *model,
-                            const char *directory, const char *tokenizer, cpl_error *error) {
+cpl_engine *cpl_engine_open(const cpl_backend_ops *ops, const cpl_backend_config *config,
+                            const cpl_model_source *source, const cpl_load_watch *watch, cpl_error *error) {
     cpl_engine *engine = cpl_alloc(1, sizeof *engine, error);
     if (!engine) return NULL;
     atomic_init(&engine->references, 1);
     engine->backend = ops->open(config, error);
-    if (engine->backend) engine->model = cpl_model_open(model, directory, tokenizer, engine->backend, error);
+    if (engine->backend) engine->model = cpl_model_open(source, engine->backend, watch, error);
     if (engine->model) return engine;
     cpl_engine_unref(engine);
     return NULL;

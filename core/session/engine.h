@@ -13,8 +13,8 @@ typedef struct cpl_engine {
 } cpl_engine;
 
 /* Opened by the thread that will run it: OpenMP keeps its thread count per thread. */
-cpl_engine *cpl_engine_open(const cpl_backend_ops *ops, const cpl_backend_config *config, const char *model,
-                            const char *directory, const char *tokenizer, cpl_error *error);
+cpl_engine *cpl_engine_open(const cpl_backend_ops *ops, const cpl_backend_config *config,
+                            const cpl_model_source *source, const cpl_load_watch *watch, cpl_error *error);
 cpl_engine *cpl_engine_ref(cpl_engine *engine);
 void cpl_engine_unref(cpl_engine *engine); /* streams on it must be closed before the last one */
 

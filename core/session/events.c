@@ -31,7 +31,7 @@ struct cpl_events {
     int fd;
     uint64_t order; /* of the newest event, from 1 */
     node *first;
-    slot progress, preview, lost;
+    slot progress, loading, preview, lost;
     unsigned lost_count;
     unsigned char *pixels; /* owned: of the preview */
     size_t room;
@@ -68,7 +68,8 @@ void cpl_events_free(cpl_events *events) {
 int cpl_events_fd(const cpl_events *events) { return events->fd; }
 
 static bool is_empty(const cpl_events *events) {
-    return !events->first && !events->progress.order && !events->preview.order && !events->lost.order;
+    return !events->first && !events->progress.order && !events->loading.order && !events->preview.order &&
+           !events->lost.order;
 }
 
 /* The counter of the descriptor is 1 while events wait, so that it is readable just then. */
@@ -129,10 +130,12 @@ static void note_lost(cpl_events *events, const cpl_event *event) {
     cpl_fail(&events->lost.event.error, CPL_E_MEMORY, "out of memory while an event was posted; its result is lost");
 }
 
+static bool has_slot(cpl_event_type type) { return type == CPL_EVENT_PROGRESS || type == CPL_EVENT_LOADING; }
+
 /* Under the lock: puts the event where it belongs. */
 static void place(cpl_events *events, const cpl_event *event, bool answer, node *n) {
-    if (event->type == CPL_EVENT_PROGRESS) {
-        events->progress = (slot){++events->order, *event};
+    if (has_slot(event->type)) {
+        *(event->type == CPL_EVENT_PROGRESS ? &events->progress : &events->loading) = (slot){++events->order, *event};
         return;
     }
     if (event->type == CPL_EVENT_CANCELLED && !answer && drop_unseen_start(events)) {
@@ -149,8 +152,8 @@ static void place(cpl_events *events, const cpl_event *event, bool answer, node 
 }
 
 void cpl_events_post(cpl_events *events, cpl_event *event, bool answer) {
-    node *n = event->type == CPL_EVENT_PROGRESS ? NULL : cpl_alloc(1, sizeof *n, NULL);
-    bool kept = n || event->type == CPL_EVENT_PROGRESS;
+    node *n = has_slot(event->type) ? NULL : cpl_alloc(1, sizeof *n, NULL);
+    bool kept = n || has_slot(event->type);
     pthread_mutex_lock(&events->lock);
     bool was_empty = is_empty(events);
     place(events, event, answer, n);
@@ -208,9 +211,9 @@ bool cpl_events_wait(const cpl_events *events, int timeout_ms) {
 }
 
 static bool is_oldest(uint64_t order, const cpl_events *events) {
-    const slot *slots[] = {&events->progress, &events->preview, &events->lost};
+    const slot *slots[] = {&events->progress, &events->loading, &events->preview, &events->lost};
     if (!order) return false;
-    for (int i = 0; i < 3; i++)
+    for (size_t i = 0; i < sizeof slots / sizeof *slots; i++)
         if (slots[i]->order && slots[i]->order < order) return false;
     return !events->first || events->first->order >= order;
 }
@@ -226,11 +229,13 @@ static bool take_preview(cpl_events *events, cpl_event *event) {
 }
 
 static bool take_oldest(cpl_events *events, cpl_event *event) {
-    if (is_oldest(events->progress.order, events)) {
-        *event = events->progress.event;
-        events->progress.order = 0;
-        return true;
-    }
+    slot *news[] = {&events->progress, &events->loading};
+    for (int i = 0; i < 2; i++)
+        if (is_oldest(news[i]->order, events)) {
+            *event = news[i]->event;
+            news[i]->order = 0;
+            return true;
+        }
     if (is_oldest(events->preview.order, events)) return take_preview(events, event);
     if (is_oldest(events->lost.order, events)) {
         *event = events->lost.event;

@@ -1,6 +1,6 @@
 /* events.h: the queue from the worker to whoever polls its file descriptor.
  *
- * A slow reader costs no memory that grows: progress and previews have one place each, in which the newest stands; what
+ * A slow reader costs no memory that grows: progress, loading and previews have one place each, in which the newest stands; what
  * only tells the state of the sync is replaced by newer news of the kind; a live run whose start nobody saw takes its
  * start along when it is cancelled. Answers to calls, pictures and failures are never dropped. Any thread may post, one reads. */
 #ifndef CPL_SESSION_EVENTS_H

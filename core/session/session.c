@@ -94,6 +94,7 @@ cpl_session *cpl_session_new(const cpl_options *options, cpl_error *error) {
     if (!session) return NULL;
     init_locks(session);
     atomic_init(&session->cancelled, false);
+    atomic_init(&session->load_cancelled, false);
     if (read_options(session, options, error)) {
         session->events = cpl_events_new(error);
         if (session->events && start_worker(session, error)) return session;
@@ -107,6 +108,7 @@ void cpl_session_free(cpl_session *session) {
     pthread_mutex_lock(&session->lock);
     session->quit = true;
     atomic_store(&session->cancelled, true);
+    atomic_store(&session->load_cancelled, true);
     pthread_cond_signal(&session->wake);
     pthread_mutex_unlock(&session->lock);
     pthread_join(session->thread, NULL);
@@ -136,6 +138,9 @@ static void put_pending(cpl_session *session, cpl_snapshot *snapshot, cpl_sync w
     session->settle_ms = when == CPL_SYNC_NOW ? 0 : cpl_now_ms() + session->debounce_ms;
     /* In live mode a run of an older state has lost its purpose. */
     if (changed && session->live && session->running) atomic_store(&session->cancelled, true);
+    /* So has the loading of another model. */
+    if (session->loading && !session->awaited && snapshot->identity != session->loading_identity)
+        atomic_store(&session->load_cancelled, true);
     *ticket = (cpl_ticket){session->revision, session->hash};
     pthread_cond_signal(&session->wake);
     pthread_mutex_unlock(&session->lock);
@@ -201,9 +206,13 @@ void cpl_session_live(cpl_session *session, bool on) {
 
 void cpl_session_cancel(cpl_session *session) {
     pthread_mutex_lock(&session->lock);
+    session->stopped |= session->loading && !session->asked; /* a run that is withdrawn tells it already */
     withdraw(session);
     session->live_due = false;
-    if (session->running) atomic_store(&session->cancelled, true);
+    if (session->running || session->loading) {
+        atomic_store(&session->cancelled, true);
+        atomic_store(&session->load_cancelled, true);
+    }
     pthread_mutex_unlock(&session->lock);
 }
 

@@ -38,9 +38,14 @@ struct cpl_session {
     bool asked;              /* a run was asked for that has not begun */
     bool live, live_due;     /* live_due: live mode was switched on and owes a picture */
     bool running;            /* the worker is at a run: cancelling means something */
+    bool loading;            /* the worker is at loading a model, of `loading_identity` */
+    bool stopped;            /* somebody cancelled while it was */
+    bool awaited;            /* a run was asked for that waits for this model */
     bool quit;
+    uint64_t loading_identity;
 
-    atomic_bool cancelled; /* written under `lock`, read by everything that runs on the stream */
+    atomic_bool cancelled;      /* written under `lock`, read by everything that runs on the stream */
+    atomic_bool load_cancelled; /* the same for the loading of a model: a run that lost its purpose may still need it */
 
     pthread_mutex_t stats_lock;
     cpl_stats stats; /* under stats_lock: as last published */

@@ -62,7 +62,12 @@ static bool next_job(cpl_session *session, struct job *job) {
     session->pending = NULL;
     session->asked = session->live_due = false;
     session->running = job->run;
-    if (!session->quit) atomic_store(&session->cancelled, false);
+    session->awaited = job->answer;
+    session->stopped = false;
+    if (!session->quit) {
+        atomic_store(&session->cancelled, false);
+        atomic_store(&session->load_cancelled, false);
+    }
     bool goes_on = !session->quit;
     pthread_mutex_unlock(&session->lock);
     return goes_on;
@@ -79,7 +84,7 @@ static void end_job(cpl_session *session, const struct job *job, cpl_event *end)
         *end = event_of(session->current, CPL_EVENT_CANCELLED);
     }
     session->running = false;
-    bool silent = end->type == CPL_EVENT_CANCELLED && !job->answer && !job->started;
+    bool silent = end->type == CPL_EVENT_CANCELLED && !job->answer && !job->started && !session->stopped;
     if (end->type == CPL_EVENT_FINISHED) session->finished_revision = end->revision;
     if (!silent) cpl_events_post(session->events, end, job->answer);
     pthread_mutex_unlock(&session->lock);
@@ -107,16 +112,47 @@ static void close_engine(cpl_session *session) {
     cpl_context_close(&session->context);
 }
 
+typedef struct loading {
+    cpl_session *session;
+    int percent; /* last told */
+} loading;
+
+static void tell_loading(void *user, uint64_t done, uint64_t total) {
+    loading *l = user;
+    double fraction = (double)done / (double)total;
+    if ((int)(100 * fraction) == l->percent) return;
+    l->percent = (int)(100 * fraction);
+    cpl_event event = event_of(l->session->current, CPL_EVENT_LOADING);
+    event.fraction = fraction;
+    cpl_events_post(l->session->events, &event, false);
+}
+
+static void set_loading(cpl_session *session, bool on) {
+    pthread_mutex_lock(&session->lock);
+    session->loading = on;
+    session->loading_identity = session->current->identity;
+    pthread_mutex_unlock(&session->lock);
+}
+
+static cpl_engine *open_engine(cpl_session *session, cpl_error *error) {
+    const cpl_layout *layout = session->current->layout;
+    const cpl_model_source source = {
+        .model = layout->sampling.model, .directory = layout->directory, .tokenizer = session->tokenizer};
+    loading l = {.session = session, .percent = -1};
+    const cpl_load_watch watch = {.cancelled = &session->load_cancelled, .progress = tell_loading, .user = &l};
+    set_loading(session, true);
+    tell_loading(&l, 0, 1);
+    cpl_engine *engine = cpl_engine_open(session->ops, &session->config, &source, &watch, error);
+    set_loading(session, false);
+    return engine;
+}
+
 /* Weights may be larger than what is left beside another model's, so the old ones go first. */
 static bool load_engine(cpl_session *session, cpl_error *error) {
     const cpl_snapshot *snapshot = session->current;
-    cpl_event event = event_of(snapshot, CPL_EVENT_LOADING);
     double start_ms = cpl_now_ms();
     close_engine(session);
-    cpl_events_post(session->events, &event, false);
-    const cpl_layout *layout = snapshot->layout;
-    cpl_engine *engine = cpl_engine_open(session->ops, &session->config, layout->sampling.model, layout->directory,
-                                         session->tokenizer, error);
+    cpl_engine *engine = open_engine(session, error);
     if (!engine) return false;
     if (engine->model->identity != snapshot->identity) {
         cpl_engine_unref(engine);
@@ -127,7 +163,7 @@ static bool load_engine(cpl_session *session, cpl_error *error) {
     session->working.load_ms = cpl_now_ms() - start_ms;
     snprintf(session->working.model, sizeof session->working.model, "%s", engine->model->info.name);
     cpl_session_say(session, "%s loaded in %.0f ms", engine->model->info.name, session->working.load_ms);
-    event = event_of(snapshot, CPL_EVENT_READY);
+    cpl_event event = event_of(snapshot, CPL_EVENT_READY);
     event.model = engine->model->info;
     cpl_events_post(session->events, &event, false);
     return true;

@@ -31,7 +31,7 @@ static bool open_builtin(builtin *b, golden *g) {
     cpl_error error = {0};
     *b = (builtin){.json = golden_json(g, "expected.json"), .st = golden_tensors(g, "expected.safetensors")};
     if (b->json && b->st && fixture_open(&b->f, g)) {
-        b->f.model = cpl_model_open(NULL, NULL, NULL, b->f.backend, &error);
+        b->f.model = cpl_model_open(&(cpl_model_source){0}, b->f.backend, NULL, &error);
         if (b->f.model) return true;
         golden_fail(g, "builtin", "%s", error.message);
     }
@@ -230,9 +230,9 @@ static void run_encode(const builtin *b) {
     float *image = expected_values(b, "vae.encode.image", &shape),
           *mean = expected_values(b, "vae.encode.mean", &entry);
     float *logvar = expected_values(b, "vae.encode.logvar", &entry);
-    cpl_safetensors *weights = cpl_builtin_open(&error);
-    cpl_vae_encoder *encoder =
-        weights ? cpl_vae_encoder_new(b->f.backend, weights, &b->f.model->spec.vae, &error) : NULL;
+    cpl_checkpoint *weights = cpl_checkpoint_of(cpl_builtin_open(&error), &error);
+    cpl_loader l = {.backend = b->f.backend, .weights = weights, .error = &error};
+    cpl_vae_encoder *encoder = weights ? cpl_vae_encoder_new(&l, &b->f.model->spec.vae) : NULL;
     if (!encoder) golden_fail(b->f.g, "vae.encode", "%s", error.message);
     if (encoder && image && mean && logvar) {
         cpl_tensor x = upload_images(&b->f, image, 1, (int)shape->shape[2], (int)shape->shape[3], (int)shape->shape[1]);
@@ -247,7 +247,7 @@ static void run_encode(const builtin *b) {
         cpl_tensor_free(&x);
     }
     if (encoder) cpl_vae_encoder_free(encoder, b->f.backend);
-    cpl_safetensors_close(weights);
+    cpl_checkpoint_close(weights);
     free(image);
     free(mean);
     free(logvar);

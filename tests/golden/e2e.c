@@ -237,10 +237,10 @@ static void compare_noise(const e2e *e) {
 
 static bool open_model(e2e *e, const char *name) {
     cpl_error error = {0};
-    cpl_safetensors *weights = golden_tensors(e->f.g, name);
-    e->f.model = weights ? cpl_model_from(weights, NULL, e->f.backend, &error) : NULL;
+    cpl_checkpoint *weights = cpl_checkpoint_of(golden_tensors(e->f.g, name), &error);
+    e->f.model = weights ? cpl_model_from(weights, NULL, e->f.backend, NULL, &error) : NULL;
     if (weights && !e->f.model) golden_fail(e->f.g, name, "%s", error.message);
-    cpl_safetensors_close(weights);
+    cpl_checkpoint_close(weights);
     return e->f.model != NULL;
 }
 

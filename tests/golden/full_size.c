@@ -81,10 +81,10 @@ static void run_vae(rig *r, const cpl_model *model) {
 
 static void run_model(rig *r, const char *path) {
     cpl_error error = {0};
-    r->weights = cpl_safetensors_open(path, &error);
+    r->weights = cpl_checkpoint_of(cpl_safetensors_open(path, &error), &error);
     r->backend = r->weights ? cpl_cpu_backend.open(&(cpl_backend_config){.precision = CPL_F32}, &error) : NULL;
     r->s = r->backend ? r->backend->ops->stream_open(r->backend, &error) : NULL;
-    cpl_model *model = r->s ? cpl_model_from(r->weights, NULL, r->backend, &error) : NULL;
+    cpl_model *model = r->s ? cpl_model_from(r->weights, NULL, r->backend, NULL, &error) : NULL;
     if (model) {
         r->spec = model->spec;
         cpl_tensor context = run_text(r, model);

@@ -61,7 +61,8 @@ static void with_unet(golden *g, const char *model, const char *what,
     rig r;
     cpl_error error = {0};
     if (!rig_open(&r, g, model, what)) return;
-    cpl_unet *unet = cpl_unet_new(r.backend, r.weights, &r.spec.unet, &error);
+    cpl_loader l = {.backend = r.backend, .weights = r.weights, .error = &error};
+    cpl_unet *unet = cpl_unet_new(&l, &r.spec.unet);
     if (unet)
         rig_each_case(&r, "case", "x", run, unet);
     else

@@ -15,7 +15,7 @@ bool rig_open(rig *r, golden *g, const char *model, const char *what) {
     snprintf(weights, sizeof weights, "%s.safetensors", model);
     snprintf(expected, sizeof expected, "%s_%s_expected.safetensors", model, what);
     r->expected = golden_tensors(g, expected);
-    if (r->expected) r->weights = golden_tensors(g, weights);
+    if (r->expected) r->weights = cpl_checkpoint_of(golden_tensors(g, weights), &error);
     if (!r->weights) {
         rig_close(r);
         return false;
@@ -33,7 +33,7 @@ bool rig_open(rig *r, golden *g, const char *model, const char *what) {
 void rig_close(rig *r) {
     if (r->s) r->s->ops->stream_close(r->s);
     if (r->backend) r->backend->ops->close(r->backend);
-    cpl_safetensors_close(r->weights);
+    cpl_checkpoint_close(r->weights);
     cpl_safetensors_close(r->expected);
     *r = (rig){0};
 }

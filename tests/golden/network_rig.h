@@ -8,7 +8,8 @@
 
 typedef struct rig {
     golden *g;
-    cpl_safetensors *weights, *expected;
+    cpl_checkpoint *weights;
+    cpl_safetensors *expected;
     cpl_model_spec spec;
     cpl_backend *backend;
     cpl_stream *s;

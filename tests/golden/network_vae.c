@@ -90,7 +90,8 @@ static void with_decoder(golden *g, const char *model, const char *kind, const c
     rig r;
     cpl_error error = {0};
     if (!rig_open(&r, g, model, "vae")) return;
-    cpl_vae *vae = cpl_vae_new(r.backend, r.weights, &r.spec.vae, &error);
+    cpl_loader l = {.backend = r.backend, .weights = r.weights, .error = &error};
+    cpl_vae *vae = cpl_vae_new(&l, &r.spec.vae);
     if (vae)
         rig_each_case(&r, kind, suffix, run, vae);
     else
@@ -106,7 +107,8 @@ void golden_vae_encode(golden *g, const char *model) {
     rig r;
     cpl_error error = {0};
     if (!rig_open(&r, g, model, "vae")) return;
-    cpl_vae_encoder *encoder = cpl_vae_encoder_new(r.backend, r.weights, &r.spec.vae, &error);
+    cpl_loader l = {.backend = r.backend, .weights = r.weights, .error = &error};
+    cpl_vae_encoder *encoder = cpl_vae_encoder_new(&l, &r.spec.vae);
     if (encoder)
         rig_each_case(&r, "encode", "image", run_encode_case, encoder);
     else

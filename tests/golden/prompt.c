@@ -282,7 +282,8 @@ static bool bench_open(bench *b, golden *g, const char *model, char which) {
     *b = (bench){0};
     if (!rig_open(&b->r, g, model, "text")) return false;
     b->spec = &b->r.spec.text[index];
-    if (index < b->r.spec.texts) b->encoder = cpl_text_encoder_new(b->r.backend, b->r.weights, b->spec, &error);
+    cpl_loader l = {.backend = b->r.backend, .weights = b->r.weights, .error = &error};
+    if (index < b->r.spec.texts) b->encoder = cpl_text_encoder_new(&l, b->spec);
     if (!b->encoder) golden_fail(g, "encoder", "%s", error.message);
     return b->encoder != NULL;
 }

@@ -109,6 +109,12 @@ static void bar_fits_every_width(void **state) {
     assert_non_null(strstr(line, "step  5/20 ##########.............................. 1 s/step"));
     progress_line(line, sizeof line, 80, false, 20, 20, 5000);
     assert_non_null(strstr(line, "step 20/20 ######################################## 0.25 s/step"));
+    for (int columns = 15; columns <= 100; columns++) {
+        assert_in_range(progress_loading_line(line, sizeof line, columns, true, columns / 100.0), 1, columns);
+        assert_non_null(strstr(line, "loading"));
+    }
+    progress_loading_line(line, sizeof line, 80, false, 0.25);
+    assert_non_null(strstr(line, "loading ##########..............................  25 %"));
 }
 
 static void messages_lose_what_is_said_before(void **state) {

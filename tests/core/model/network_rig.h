@@ -21,11 +21,22 @@ static cpl_backend *backend;
 static cpl_stream *stream;
 static cpl_model_spec spec;
 
-static inline cpl_safetensors *open_checkpoint(void) {
+static inline cpl_checkpoint *open_checkpoint(void) {
     cpl_error error = {0};
-    cpl_safetensors *st = cpl_safetensors_open(CHECKPOINT, &error);
+    cpl_checkpoint *st = cpl_checkpoint_of(cpl_safetensors_open(CHECKPOINT, &error), &error);
     if (!st || !cpl_model_spec_read(st, &spec, &error)) fail_msg("%s", error.message);
     return st;
+}
+
+static inline cpl_checkpoint *checkpoint_in_memory(const void *data, size_t size) {
+    cpl_error error = {0};
+    cpl_checkpoint *st = cpl_checkpoint_of(cpl_safetensors_memory(data, size, "forged", &error), &error);
+    if (!st) fail_msg("%s", error.message);
+    return st;
+}
+
+static inline cpl_loader loader_of(const cpl_checkpoint *st, cpl_error *error) {
+    return (cpl_loader){.backend = backend, .weights = st, .error = error};
 }
 
 static inline void open_stream(void) {

@@ -20,12 +20,17 @@ static cpl_stream *stream;
 static cpl_model *builtin;
 static char folder[] = "/tmp/couplet-model-XXXXXX";
 
+static cpl_model *open_named(const char *model, const char *directory, const char *tokenizer, cpl_error *error) {
+    const cpl_model_source source = {.model = model, .directory = directory, .tokenizer = tokenizer};
+    return cpl_model_open(&source, backend, NULL, error);
+}
+
 static int set_up(void **state) {
     (void)state;
     cpl_error error = {0};
     backend = cpl_cpu_backend.open(&(cpl_backend_config){.threads = 1}, &error);
     stream = backend ? backend->ops->stream_open(backend, &error) : NULL;
-    builtin = stream ? cpl_model_open(NULL, NULL, NULL, backend, &error) : NULL;
+    builtin = stream ? open_named(NULL, NULL, NULL, &error) : NULL;
     if (!builtin) fprintf(stderr, "%s\n", error.message);
     return builtin && mkdtemp(folder) ? 0 : -1;
 }
@@ -131,7 +136,7 @@ static void test_damaged_checkpoints_name_the_tensor(void **state) {
         cpl_error error = {0};
         bool reshape = i % 2;
         write_damaged(path, tensors[i / 2], reshape);
-        cpl_model *m = cpl_model_open(path, NULL, NULL, backend, &error);
+        cpl_model *m = open_named(path, NULL, NULL, &error);
         bool is_flat = reshape && !strstr(tensors[i / 2], "weight"); /* has one dimension anyway */
         is_flat = is_flat || (reshape && strstr(tensors[i / 2], "norm"));
         if (is_flat) {
@@ -166,7 +171,7 @@ static void copy_with(const char *from, const char *to, const char *old, const c
 static void test_vector_of_another_kind(void **state) {
     (void)state;
     cpl_error error = {0};
-    cpl_model *m = cpl_model_open(TINY_XL, NULL, NULL, backend, &error);
+    cpl_model *m = open_named(TINY_XL, NULL, NULL, &error);
     assert_non_null(m);
     if (m) assert_int_equal(cpl_model_pooled_width(&m->spec), m->spec.text[1].projection);
     assert_int_equal(cpl_model_pooled_width(&builtin->spec), 0);
@@ -174,7 +179,7 @@ static void test_vector_of_another_kind(void **state) {
     char path[256];
     snprintf(path, sizeof path, "%s", in_folder("xl.safetensors"));
     copy_with(TINY_XL, path, "projection_dim\\\": 32", "projection_dim\\\": 31");
-    assert_null(cpl_model_open(path, NULL, NULL, backend, &error));
+    assert_null(open_named(path, NULL, NULL, &error));
     assert_int_equal(error.code, CPL_E_UNSUPPORTED);
     assert_non_null(strstr(error.message, "a vector of 1568 values"));
     unlink(path);
@@ -183,15 +188,15 @@ static void test_vector_of_another_kind(void **state) {
 static void test_refusals(void **state) {
     (void)state;
     cpl_error error = {0};
-    assert_null(cpl_model_open("tests/golden/engine/tokenizer.json", NULL, NULL, backend, &error));
+    assert_null(open_named("tests/golden/engine/tokenizer.json", NULL, NULL, &error));
     assert_int_equal(error.code, CPL_E_FILE);
     /* The built-in vocabulary does not fit another model. */
-    assert_null(cpl_model_open(TINY, NULL, BUILTIN_FOLDER, backend, &error));
+    assert_null(open_named(TINY, NULL, BUILTIN_FOLDER, &error));
     assert_non_null(strstr(error.message, "tokenizer has 772 entries"));
-    assert_null(cpl_model_open(TINY, NULL, "/nowhere", backend, &error));
+    assert_null(open_named(TINY, NULL, "/nowhere", &error));
     assert_non_null(strstr(error.message, "/nowhere"));
     /* A model without a tokenizer opens, but has no words. */
-    cpl_model *m = cpl_model_open(TINY, NULL, NULL, backend, &error);
+    cpl_model *m = open_named(TINY, NULL, NULL, &error);
     if (!m) fail_msg("%s", error.message);
     cpl_tensor x;
     cpl_line_info info;
@@ -231,7 +236,7 @@ static void test_tokenizer_beside_the_model(void **state) {
     assert_int_equal(symlink(target, merges), 0);
     snprintf(target, sizeof target, "%s/" BUILTIN_FOLDER "/builtin.safetensors", here);
     assert_int_equal(symlink(target, model), 0);
-    cpl_model *m = cpl_model_open("m.safetensors", folder, NULL, backend, &error);
+    cpl_model *m = open_named("m.safetensors", folder, NULL, &error);
     assert_non_null(m);
     assert_non_null(m->tokenizer);
     assert_string_equal(m->info.name, "m");
@@ -239,7 +244,7 @@ static void test_tokenizer_beside_the_model(void **state) {
     cpl_model_close(m);
     /* A broken one is an error, not ignored. */
     unlink(merges);
-    assert_null(cpl_model_open(model, NULL, NULL, backend, &error));
+    assert_null(open_named(model, NULL, NULL, &error));
     assert_non_null(strstr(error.message, "merges.txt"));
     unlink(vocab);
     rmdir(words);

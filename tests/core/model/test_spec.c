@@ -10,16 +10,16 @@ static const char *const models[] = {"tests/golden/engine/sd1_tiny.safetensors",
                                      "tests/golden/engine/sdxl_tiny.safetensors",
                                      "core/model/builtin/builtin.safetensors"};
 
-static cpl_safetensors *open_model(const char *path) {
+static cpl_checkpoint *open_model(const char *path) {
     cpl_error error = {0};
-    cpl_safetensors *st = cpl_safetensors_open(path, &error);
+    cpl_checkpoint *st = cpl_checkpoint_of(cpl_safetensors_open(path, &error), &error);
     if (!st) fail_msg("%s", error.message);
     return st;
 }
 
 static void test_builtin_spec(void **state) {
     (void)state;
-    cpl_safetensors *st = open_model(models[2]);
+    cpl_checkpoint *st = open_model(models[2]);
     cpl_model_spec spec;
     cpl_error error = {0};
     if (!cpl_model_spec_read(st, &spec, &error)) fail_msg("%s", error.message);
@@ -45,14 +45,14 @@ static void test_builtin_spec(void **state) {
     assert_int_equal(spec.defaults.width, 128);
     assert_true(spec.defaults.cfg == 4);
     assert_string_equal(spec.defaults.schedule, "karras");
-    cpl_safetensors_close(st);
+    cpl_checkpoint_close(st);
 }
 
 /* All but heads and norm groups, which no shape shows, can be read off the tensors. */
 static void test_shapes_say_the_same(void **state) {
     (void)state;
     for (size_t m = 0; m < sizeof models / sizeof *models; m++) {
-        cpl_safetensors *st = open_model(models[m]);
+        cpl_checkpoint *st = open_model(models[m]);
         cpl_model_spec told = {0}, seen = {0};
         cpl_error error = {0};
         if (!cpl_model_spec_read(st, &told, &error) || !cpl_spec_infer(st, &seen, &error))
@@ -74,7 +74,7 @@ static void test_shapes_say_the_same(void **state) {
             assert_memory_equal(&seen.text[i].openclip, &told.text[i].openclip,
                                 sizeof seen.text[i] - offsetof(cpl_text_spec, openclip));
         }
-        cpl_safetensors_close(st);
+        cpl_checkpoint_close(st);
     }
 }
 
@@ -202,10 +202,10 @@ static void test_strangers_are_named(void **state) {
         assert_true(cpl_st_writer_add(w, files[i].tensor, &one, 1, (int64_t[]){1}, &error));
         assert_true(cpl_st_writer_save(w, path, &error));
         cpl_st_writer_free(w);
-        cpl_safetensors *st = open_model(path);
+        cpl_checkpoint *st = open_model(path);
         assert_false(cpl_model_spec_read(st, &spec, &error));
         if (error.code != CPL_E_UNSUPPORTED || !strstr(error.message, files[i].says)) fail_msg("%s", error.message);
-        cpl_safetensors_close(st);
+        cpl_checkpoint_close(st);
         unlink(path);
     }
 }
@@ -213,7 +213,7 @@ static void test_strangers_are_named(void **state) {
 /* A UNet whose other parts are cut away is told as incomplete, wherever the cut is. */
 static void test_incomplete_checkpoints(void **state) {
     (void)state;
-    cpl_safetensors *st = open_model(models[0]);
+    cpl_checkpoint *st = open_model(models[0]);
     static const char *const cuts[] = {"first_stage_model.", "encoder.layers", "input_blocks.1.", "post_quant_conv"};
     for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
         char path[] = "/tmp/couplet-test-XXXXXX";
@@ -221,22 +221,23 @@ static void test_incomplete_checkpoints(void **state) {
         cpl_model_spec spec;
         close(mkstemp(path));
         cpl_st_writer *w = cpl_st_writer_new(&error);
-        for (int k = 0; k < cpl_safetensors_count(st); k++) {
-            const cpl_st_entry *e = cpl_safetensors_at(st, k);
+        for (int k = 0; k < cpl_checkpoint_count(st); k++) {
+            const cpl_ck_tensor *tensor = cpl_checkpoint_at(st, k);
+            const cpl_st_entry *e = tensor->entry;
             if (strstr(e->name, cuts[i])) continue;
-            float *values = cpl_safetensors_f32(st, e, &error);
+            float *values = cpl_safetensors_f32(tensor->file, e, &error);
             assert_true(cpl_st_writer_add(w, e->name, values, e->rank, e->shape, &error));
             free(values);
         }
         assert_true(cpl_st_writer_save(w, path, &error));
         cpl_st_writer_free(w);
-        cpl_safetensors *part = open_model(path);
+        cpl_checkpoint *part = open_model(path);
         assert_false(cpl_model_spec_read(part, &spec, &error));
         if (!strstr(error.message, "no complete checkpoint")) fail_msg("%s: %s", cuts[i], error.message);
-        cpl_safetensors_close(part);
+        cpl_checkpoint_close(part);
         unlink(path);
     }
-    cpl_safetensors_close(st);
+    cpl_checkpoint_close(st);
 }
 
 int main(void) {

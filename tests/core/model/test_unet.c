@@ -28,10 +28,11 @@ static int group_setup(void **state) {
     cpl_error error = {0};
     (void)state;
     open_stream();
-    cpl_safetensors *st = open_checkpoint();
-    unet = cpl_unet_new(backend, st, &spec.unet, &error);
+    cpl_checkpoint *st = open_checkpoint();
+    cpl_loader l = loader_of(st, &error);
+    unet = cpl_unet_new(&l, &spec.unet);
     if (!unet) fail_msg("%s", error.message);
-    cpl_safetensors_close(st);
+    cpl_checkpoint_close(st);
     return 0;
 }
 
@@ -62,12 +63,12 @@ static void a_missing_tensor_is_named(void **state) {
         to[1] = 'X';
         char *data = forged_checkpoint(from, to, &size);
         cpl_error error = {0};
-        cpl_safetensors *st = cpl_safetensors_memory(data, size, "forged", &error);
-        assert_non_null(st);
-        assert_null(cpl_unet_new(backend, st, &spec.unet, &error));
+        cpl_checkpoint *st = checkpoint_in_memory(data, size);
+        cpl_loader l = loader_of(st, &error);
+        assert_null(cpl_unet_new(&l, &spec.unet));
         assert_int_equal(error.code, CPL_E_FILE);
         assert_non_null(strstr(error.message, names[i]));
-        cpl_safetensors_close(st);
+        cpl_checkpoint_close(st);
         free(data);
     }
 }
@@ -75,19 +76,20 @@ static void a_missing_tensor_is_named(void **state) {
 static void a_misshapen_tensor_is_named_with_both_shapes(void **state) {
     cpl_error error = {0};
     (void)state;
-    cpl_safetensors *st = open_checkpoint();
+    cpl_checkpoint *st = open_checkpoint();
     cpl_unet_spec other = spec.unet;
     other.context_dim = 33;
-    assert_null(cpl_unet_new(backend, st, &other, &error));
+    cpl_loader l = loader_of(st, &error);
+    assert_null(cpl_unet_new(&l, &other));
     assert_non_null(strstr(error.message, "attn2.to_k.weight"));
     assert_non_null(strstr(error.message, "[32, 32]"));
     assert_non_null(strstr(error.message, "[32, 33]"));
-    cpl_safetensors_close(st);
+    cpl_checkpoint_close(st);
 }
 
 static void a_spec_that_lies_is_refused(void **state) {
     (void)state;
-    cpl_safetensors *st = open_checkpoint();
+    cpl_checkpoint *st = open_checkpoint();
     for (int i = 0; i < 10; i++) {
         cpl_unet_spec lie = spec.unet;
         cpl_error error = {0};
@@ -123,11 +125,12 @@ static void a_spec_that_lies_is_refused(void **state) {
             lie.model_channels = 0;
             break;
         }
-        assert_null(cpl_unet_new(backend, st, &lie, &error));
+        cpl_loader l = loader_of(st, &error);
+        assert_null(cpl_unet_new(&l, &lie));
         assert_int_equal(error.code, CPL_E_UNSUPPORTED);
         assert_true(error.message[0] != '\0');
     }
-    cpl_safetensors_close(st);
+    cpl_checkpoint_close(st);
 }
 
 static void grids_are_halved_and_rounded_up(void **state) {

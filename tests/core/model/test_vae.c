@@ -11,11 +11,12 @@ static int group_setup(void **state) {
     cpl_error error = {0};
     (void)state;
     open_stream();
-    cpl_safetensors *st = open_checkpoint();
-    vae = cpl_vae_new(backend, st, &spec.vae, &error);
-    encoder = vae ? cpl_vae_encoder_new(backend, st, &spec.vae, &error) : NULL;
+    cpl_checkpoint *st = open_checkpoint();
+    cpl_loader l = loader_of(st, &error);
+    vae = cpl_vae_new(&l, &spec.vae);
+    encoder = vae ? cpl_vae_encoder_new(&l, &spec.vae) : NULL;
     if (!encoder) fail_msg("%s", error.message);
-    cpl_safetensors_close(st);
+    cpl_checkpoint_close(st);
     return 0;
 }
 
@@ -48,23 +49,23 @@ static void a_missing_tensor_is_named(void **state) {
         snprintf(to, sizeof to, "\"%s\"", names[i]);
         to[1] = 'X';
         char *data = forged_checkpoint(from, to, &size);
-        cpl_safetensors *st = cpl_safetensors_memory(data, size, "forged", &error);
-        assert_non_null(st);
-        cpl_vae *d = cpl_vae_new(backend, st, &spec.vae, of_encoder ? NULL : &error);
-        cpl_vae_encoder *e = cpl_vae_encoder_new(backend, st, &spec.vae, of_encoder ? &error : NULL);
+        cpl_checkpoint *st = checkpoint_in_memory(data, size);
+        cpl_loader back = loader_of(st, of_encoder ? NULL : &error), there = loader_of(st, of_encoder ? &error : NULL);
+        cpl_vae *d = cpl_vae_new(&back, &spec.vae);
+        cpl_vae_encoder *e = cpl_vae_encoder_new(&there, &spec.vae);
         assert_true((d == NULL) == !of_encoder);
         assert_true((e == NULL) == of_encoder);
         assert_non_null(strstr(error.message, names[i]));
         cpl_vae_free(d, backend);
         cpl_vae_encoder_free(e, backend);
-        cpl_safetensors_close(st);
+        cpl_checkpoint_close(st);
         free(data);
     }
 }
 
 static void a_spec_that_lies_is_refused(void **state) {
     (void)state;
-    cpl_safetensors *st = open_checkpoint();
+    cpl_checkpoint *st = open_checkpoint();
     for (int i = 0; i < 6; i++) {
         cpl_vae_spec lie = spec.vae;
         cpl_error error = {0};
@@ -88,11 +89,12 @@ static void a_spec_that_lies_is_refused(void **state) {
             lie.ch_mult[0] = lie.ch_mult_decoder[0] = 0;
             break;
         }
-        assert_null(cpl_vae_new(backend, st, &lie, &error));
+        cpl_loader back = loader_of(st, &error), there = loader_of(st, &error);
+        assert_null(cpl_vae_new(&back, &lie));
         assert_int_equal(error.code, CPL_E_UNSUPPORTED);
-        assert_null(cpl_vae_encoder_new(backend, st, &lie, &error));
+        assert_null(cpl_vae_encoder_new(&there, &lie));
     }
-    cpl_safetensors_close(st);
+    cpl_checkpoint_close(st);
 }
 
 static void sizes_are_the_latents_times_the_factor(void **state) {

@@ -24,7 +24,7 @@ static int set_up(void **state) {
     cpl_error error = {0};
     backend = cpl_cpu_backend.open(&(cpl_backend_config){.precision = CPL_F32}, &error);
     stream = backend ? cpl_cpu_backend.stream_open(backend, &error) : NULL;
-    model = stream ? cpl_model_open(NULL, NULL, NULL, backend, &error) : NULL;
+    model = stream ? cpl_model_open(&(cpl_model_source){0}, backend, NULL, &error) : NULL;
     if (!model) return -1;
     stream->cancelled = &cancelled;
     for (int i = 0; i < 2; i++)
