@@ -107,7 +107,7 @@ $(build)/tests/core/%: tests/core/%.c $(lib)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) $(DEPENDENCIES) $(ALL_LDFLAGS) -o $@ $< $(lib) -lcmocka $(CORE_LIBS)
 $(helper_bin): $(build)/%: %.c $(lib)
 	$(call say,TEST,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) $(DEPENDENCIES) $(ALL_LDFLAGS) -o $@ $< $(lib) $(CORE_LIBS)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) $(DEPENDENCIES) $(ALL_LDFLAGS) -o $@ $< $(lib) -lutil $(CORE_LIBS)
 $(build)/tests/golden/%.o: tests/golden/%.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) $(DEPENDENCIES) -c -o $@ $<
@@ -135,6 +135,9 @@ cli: $(program) $(helper_bin) ## the commands, run as a user would
 .PHONY: e2e
 e2e: $(program) $(helper_bin) ## the editor in real terminals (tmux, xterm under Xvfb)
 	@BUILD=$(build) tests/run --e2e
+.PHONY: golden-screens
+golden-screens: $(program) $(helper_bin) ## write the golden screens of the key scripts anew: read the diff
+	@BUILD=$(build) GOLDEN_UPDATE=1 tests/e2e/test_scripts.sh
 .PHONY: mutants
 mutants: ## plant known mistakes in a copy, one by one: each must make its golden group fail
 	@tests/mutants
@@ -173,6 +176,11 @@ clip-vocab: ## fetch CLIP's vocabulary (npm), which SD 1.x and SDXL checkpoints 
 .PHONY: man
 man: ## show the manual page
 	@man ./man/couplet.1
+.PHONY: man-tables
+man-tables: $(build)/tests/tui/test_man ## write keys and commands of the editor into the manual page anew
+	@for part in keys commands; do \
+	    $< --$$part > build/$$part.man && sed -i -e "/^\.\\\\\" $$part: begin/,/^\.\\\\\" $$part: end/{/: end/r build/$$part.man" -e 'd}' man/couplet.1 && rm build/$$part.man; \
+	done
 .PHONY: format
 format: ## clang-format all sources in place
 	clang-format -i $(wildcard core/*.[ch] core/*/*.[ch] tui/*.[ch] tests/*.h tests/*/*.[ch] tests/core/*/*.[ch])

@@ -64,12 +64,18 @@ int command_edit(const arguments *a) {
         cpl_layout_free(layout);
         return 1;
     }
+    script *keys = a->keys ? script_open(a->keys, &error) : NULL;
+    if (a->keys && !keys) {
+        cpl_layout_free(layout);
+        return say("%s", error.message);
+    }
     editor_options options = {
         .path = there && is_png(path) ? NULL : path,
         .layout = layout,
         .session = {.device = a->device, .precision = a->precision, .tokenizer = a->tokenizer, .threads = a->threads},
         .color = (color_choice)a->color,
         .generate = a->generate,
+        .script = keys,
     };
     return editor_run(&options);
 }

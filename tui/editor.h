@@ -3,6 +3,7 @@
 #define TUI_EDITOR_H
 
 #include "../core/couplet.h"
+#include "script.h"
 #include "term.h"
 
 typedef struct editor_options {
@@ -10,7 +11,8 @@ typedef struct editor_options {
     cpl_layout *layout;  /* taken over */
     cpl_options session; /* device, threads, ... */
     color_choice color;
-    bool generate; /* press `g` once at the start (what `make run` does) */
+    bool generate;  /* press `g` once at the start (what `make run` does) */
+    script *script; /* taken over: keys that are pressed first; NULL: none */
 } editor_options;
 
 /* Runs until the user quits. Returns the exit status; messages go to stderr after the terminal is given back. */

@@ -1,4 +1,4 @@
-/* editor_draw.c: one frame: the windows, the picture pane, the help screen, the card of a terminal that is too small. */
+/* editor_draw.c: one frame: the windows, the picture pane, the card of a terminal that is too small. */
 #include "editor_ui.h"
 
 #include <curses.h>
@@ -33,7 +33,8 @@ static void picture_title(const editor *e) {
     char text[64];
     int at = w.column + 1;
     at += draw_text(&e->theme, w.row, at, 1, theme_ink(&e->theme, STYLE_TITLE), " ");
-    at = title_part(e, at, STYLE_TITLE, "picture");
+    at = title_part(e, at, STYLE_TITLE, e->map ? "region map" : "picture");
+    if (e->map) return;
     if (e->core.running) {
         snprintf(text, sizeof text, "step %d of %d", e->core.step, e->core.steps);
         title_part(e, at, STYLE_TITLE_FOCUS, text);
@@ -74,70 +75,6 @@ static void draw_picture(editor *e) {
     preview_draw(&e->preview, &e->theme, e->caps);
 }
 
-/* ---- Help ---- */
-
-#define HELP_KEYS 20
-
-static int help_width(const editor *e) { return e->windows.columns < 104 ? e->windows.columns - 4 : 100; }
-int editor_help_page(const editor *e) { return e->windows.rows - 6; }
-
-typedef struct help_line {
-    const char *group;
-    const key_binding *binding;
-} help_line;
-
-/* A heading for each group, a blank line between groups. NULL: counts only. */
-static int help_list(help_line *lines) {
-    int count, n = 0;
-    const key_binding *table = keys_table(&count);
-    for (int i = 0; i < count; i++) {
-        if (!i || strcmp(table[i].group, table[i - 1].group) != 0) {
-            if (lines && i) lines[n] = (help_line){NULL, NULL};
-            n += i > 0;
-            if (lines) lines[n] = (help_line){table[i].group, NULL};
-            n++;
-        }
-        if (lines) lines[n] = (help_line){NULL, &table[i]};
-        n++;
-    }
-    return n;
-}
-
-int editor_help_lines(const editor *e) {
-    (void)e;
-    return help_list(NULL);
-}
-
-static void draw_help_line(const editor *e, const help_line *line, int row, int column, int columns) {
-    if (line->group) draw_text(&e->theme, row, column, columns, theme_ink(&e->theme, STYLE_TITLE_FOCUS), line->group);
-    if (!line->binding) return;
-    draw_text(&e->theme, row, column + 2, HELP_KEYS, theme_ink(&e->theme, STYLE_KEY), line->binding->keys);
-    draw_text(&e->theme, row, column + 3 + HELP_KEYS, columns - 3 - HELP_KEYS, theme_ink(&e->theme, STYLE_TEXT),
-              line->binding->description);
-}
-
-void editor_draw_help(editor *e) {
-    int width = help_width(e), page = editor_help_page(e), count = help_list(NULL);
-    int top = 2, left = (e->windows.columns - width) / 2, rows = page + 2;
-    help_line *lines = calloc((size_t)count + 1, sizeof *lines);
-    if (!lines) return;
-    help_list(lines);
-    if (e->help_scroll > count - page) e->help_scroll = count - page;
-    if (e->help_scroll < 0) e->help_scroll = 0;
-    draw_fill(top, left - 1, rows, width + 2, theme_ink(&e->theme, STYLE_TEXT));
-    draw_frame(&e->theme, top, left, rows, width, true);
-    draw_text(&e->theme, top, left + 2, width - 4, theme_ink(&e->theme, STYLE_TITLE_FOCUS), " Keys of couplet ");
-    if (count > page) {
-        char where[48];
-        snprintf(where, sizeof where, " %d-%d of %d ", e->help_scroll + 1, e->help_scroll + page, count);
-        draw_text(&e->theme, top + rows - 1, left + width - 2 - text_columns(where), width,
-                  theme_ink(&e->theme, STYLE_TITLE), where);
-    }
-    for (int i = 0; i < page && e->help_scroll + i < count; i++)
-        draw_help_line(e, &lines[e->help_scroll + i], top + 1 + i, left + 2, width - 4);
-    free(lines);
-}
-
 /* ---- Frame ---- */
 
 static void draw_card(const editor *e) {
@@ -161,7 +98,7 @@ static void draw_panes(editor *e) {
     editor_draw_table(e);
     editor_draw_settings(e);
     editor_draw_status(e);
-    if (e->help) editor_draw_help(e);
+    if (e->list) editor_draw_list(e);
 }
 
 /* ncurses likes to scroll what moved up or down, and would scroll the picture with it, of which it knows nothing. Handed
@@ -186,7 +123,7 @@ void editor_draw(editor *e) {
         draw_card(e);
     else
         draw_panes(e);
-    preview_hide(&e->preview, e->help);
+    preview_hide(&e->preview, e->list != LIST_NONE);
     preview_erase(&e->preview, e->term);
     curs_set(e->cursor_row >= 0 ? 1 : 0);
     if (e->cursor_row >= 0) move(e->cursor_row, e->cursor_column);

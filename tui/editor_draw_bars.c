@@ -201,7 +201,7 @@ void editor_draw_settings(editor *e) {
 
 static const char *badge(const editor *e) {
     if (e->asking) return " QUIT ";
-    if (e->help) return " HELP ";
+    if (e->list) return e->list == LIST_STATS ? " STATS " : e->list == LIST_MESSAGES ? " MESSAGES " : " HELP ";
     if (e->typing == TYPING_CELL || e->typing == TYPING_SETTING) return " EDIT ";
     return e->focus == PANE_TABLE ? " TABLE " : e->focus == PANE_SETTINGS ? " SETTINGS " : " NORMAL ";
 }
@@ -269,20 +269,11 @@ static void draw_error(const editor *e) {
     draw_text(&e->theme, w.row, 1, columns, with, text);
 }
 
-/* What there is to say about a line that is being typed stands above it. */
-static void draw_note(const editor *e) {
-    window w = e->windows.settings;
-    if (e->tone == TONE_NONE) return;
-    ink with = theme_ink(&e->theme, e->tone == TONE_ERROR ? STYLE_ERROR : STYLE_TEXT);
-    draw_fill(w.row, 0, 1, w.columns, with);
-    draw_text(&e->theme, w.row, 1, w.columns - 2, with, e->message);
-}
-
 void editor_draw_status(editor *e) {
     window w = e->windows.status;
     bool line = e->typing == TYPING_COMMAND || e->typing == TYPING_SAVE_AS || e->typing == TYPING_PNG;
     if (line) {
-        draw_note(e);
+        editor_draw_note(e);
         draw_prompt(e, w.row, 1, w.columns - 1);
         return;
     }
@@ -305,7 +296,7 @@ void editor_draw_status(editor *e) {
     } else if (e->tone == TONE_INFO || e->tone == TONE_WARNING) {
         style with = e->tone == TONE_WARNING ? STYLE_WARNING : STYLE_TEXT;
         draw_text(&e->theme, w.row, at, columns, theme_ink(&e->theme, with), e->message);
-    } else if (e->typing || e->help || e->focus == PANE_SETTINGS || !draw_row_warning(e, w.row, at, columns)) {
+    } else if (e->typing || e->list || e->focus == PANE_SETTINGS || !draw_row_warning(e, w.row, at, columns)) {
         draw_hints(e, w.row, at, columns);
     }
 }

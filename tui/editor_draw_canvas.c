@@ -154,6 +154,7 @@ static void draw_label(const editor *e, const canvas_cell *cells, const canvas_l
         bool last = r == label->rows - 1;
         size_t size = last ? text_fit(text, room, NULL) : line_of(text, room);
         if (room < 3 || !size) continue;
+        if (!r) draw_over(e, cells, label->row, label->column + used, " ", 1, false);
         draw_over(e, cells, label->row + r, label->column + at, text, size, selected);
         if (last && text[size])
             draw_over(e, cells, label->row + r, label->column + label->columns - 1, theme_glyph(&e->theme, GLYPH_MORE),

@@ -1,7 +1,8 @@
 /* editor_files.c: what the editor reads and writes: layouts, pictures, the autosave when a signal ends it, statistics. */
 #include "editor_ui.h"
 
-#include <errno.h>
+#include "folders.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,13 +40,6 @@ static char *folder_of(const char *path) {
     return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
 }
 
-/* "~/" as in a shell: file names are typed by hand here. */
-static char *expand(const char *path) {
-    const char *home = getenv("HOME");
-    path += strspn(path, " ");
-    return path[0] == '~' && path[1] == '/' && home ? join(home, path + 1, "") : strdup(path);
-}
-
 /* Relative mask and model files are looked for beside the layout, so a layout that moves to another folder tells where
  * they were only if it stays in its own. */
 static bool adopt_path(editor *e, const char *path) {
@@ -79,7 +73,7 @@ static bool same_folder(const editor *e, const char *path) {
 
 bool editor_save(editor *e, const char *wanted) {
     cpl_error error = {0};
-    char *path = expand(wanted ? wanted : e->path ? e->path : "");
+    char *path = folders_expand(wanted ? wanted : e->path ? e->path : "");
     bool done = false;
     if (!path || !*path) {
         editor_say(e, TONE_ERROR, "a file needs a name: type one, or Esc");
@@ -101,7 +95,7 @@ bool editor_save(editor *e, const char *wanted) {
 
 bool editor_open(editor *e, const char *wanted) {
     cpl_error error = {0};
-    char *path = expand(wanted);
+    char *path = folders_expand(wanted);
     cpl_layout *layout = path ? cpl_layout_load(path, &error) : NULL;
     editor_state fresh;
     if (!layout || !state_start(&fresh, layout, &error)) {
@@ -135,7 +129,7 @@ bool editor_write_picture(editor *e, const char *wanted) {
     }
     const cpl_event *made = &e->picture.event;
     cpl_error error = {0};
-    char *path = expand(wanted);
+    char *path = folders_expand(wanted);
     bool done = path && *path && may_replace(e, path);
     if (done) {
         done = cpl_image_write_png(made->image, path, made->texts, made->text_count, &error);
@@ -152,30 +146,6 @@ bool editor_write_picture(editor *e, const char *wanted) {
 
 /* ---- State folder ---- */
 
-static bool make_folders(char *path) {
-    for (char *slash = path + 1; (slash = strchr(slash, '/')); slash++) {
-        *slash = '\0';
-        bool fine = mkdir(path, 0700) == 0 || errno == EEXIST;
-        *slash = '/';
-        if (!fine) return false;
-    }
-    return mkdir(path, 0700) == 0 || errno == EEXIST;
-}
-
-/* $XDG_STATE_HOME/couplet, made if it is not there; caller frees. */
-static char *state_folder(void) {
-    const char *base = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    /* The XDG rules: a relative path there does not count. */
-    char *folder = base && base[0] == '/'   ? join(base, "/couplet", "")
-                   : home && home[0] == '/' ? join(home, "/.local/state", "/couplet")
-                                            : NULL;
-    if (folder && !make_folders(folder)) {
-        free(folder);
-        return NULL;
-    }
-    return folder;
-}
-
 static bool autosave_to(editor *e, char *path, cpl_error *error) {
     bool done = path && cpl_layout_save(e->state.layout, path, error);
     if (done)
@@ -189,10 +159,9 @@ void editor_autosave(editor *e) {
     if (!e->state.dirty) return;
     cpl_error error = {0};
     if (e->path && autosave_to(e, join(e->path, ".autosave", ""), &error)) return;
-    char name[64], *folder = state_folder();
-    snprintf(name, sizeof name, "/couplet-%ld.autosave.json", (long)getpid());
-    char *path = folder ? join(folder, name, "") : NULL;
-    free(folder);
+    char name[64];
+    snprintf(name, sizeof name, "couplet-%ld.autosave.json", (long)getpid());
+    char *path = folders_state(name);
     if (path && autosave_to(e, path, &error)) return;
     snprintf(e->farewell, sizeof e->farewell, "couplet: unsaved changes could not be kept: %.500s\n",
              error.message[0] ? error.message : "there is no folder for them");
@@ -203,18 +172,8 @@ void editor_write_stats(editor *e, int64_t now_ms) {
     e->stats_ms = now_ms;
     cpl_stats stats = {0};
     cpl_session_stats(e->session, &stats);
-    char *text = cpl_stats_print(&stats, NULL), *folder = text ? state_folder() : NULL;
-    char *path = folder ? join(folder, "/stats.json", "") : NULL, *part = NULL;
-    if (path && asprintf(&part, "%s.%ld", path, (long)getpid()) < 0) part = NULL;
-    FILE *file = part ? fopen(part, "we") : NULL;
-    if (file) {
-        /* Renamed, so that `couplet stats` never reads half a file. */
-        bool whole = fputs(text, file) >= 0;
-        whole = fclose(file) == 0 && whole;
-        if (!whole || rename(part, path) != 0) unlink(part);
-    }
-    free(part);
+    char *text = cpl_stats_print(&stats, NULL), *path = text ? folders_state("stats.json") : NULL;
+    if (path) folders_write(path, text);
     free(path);
-    free(folder);
     free(text);
 }

@@ -8,7 +8,7 @@
 
 key_context editor_context(const editor *e) {
     if (e->asking) return KEYS_QUESTION;
-    if (e->help) return KEYS_HELP;
+    if (e->list) return KEYS_HELP;
     if (e->typing) return KEYS_TYPING;
     static const key_context of[PANES] = {KEYS_CANVAS, KEYS_TABLE, KEYS_SETTINGS};
     return of[e->focus];
@@ -236,8 +236,7 @@ static void do_command(editor *e, const key_binding *b, int count) {
 
 static void do_help(editor *e, const key_binding *b, int count) {
     (void)b, (void)count;
-    e->help = true;
-    e->help_scroll = 0;
+    editor_open_list(e, LIST_HELP);
 }
 
 static void do_redraw(editor *e, const key_binding *b, int count) {
@@ -286,16 +285,17 @@ static void do_answer(editor *e, const key_binding *b, int count) {
 }
 
 static void do_scroll(editor *e, const key_binding *b, int count) {
-    int page = b->action == ACTION_SCROLL_PAGE ? editor_help_page(e) - 1 : 1;
-    int most = editor_help_lines(e) - editor_help_page(e);
-    e->help_scroll += b->x * count * page;
-    if (e->help_scroll > most) e->help_scroll = most;
-    if (e->help_scroll < 0) e->help_scroll = 0;
+    editor_scroll_list(e, b->x * count, b->action == ACTION_SCROLL_PAGE);
+}
+
+static void do_scroll_end(editor *e, const key_binding *b, int count) {
+    (void)count;
+    e->list_top = b->x < 0 ? 0 : 1 << 20; /* drawing keeps it inside */
 }
 
 static void do_close(editor *e, const key_binding *b, int count) {
     (void)b, (void)count;
-    e->help = false;
+    e->list = LIST_NONE;
 }
 
 /* ---- Dispatch ---- */
@@ -344,6 +344,7 @@ static action_fn *const actions[ACTIONS] = {
     [ACTION_ANSWER_CANCEL] = do_answer,
     [ACTION_SCROLL] = do_scroll,
     [ACTION_SCROLL_PAGE] = do_scroll,
+    [ACTION_SCROLL_END] = do_scroll_end,
     [ACTION_CLOSE] = do_close,
 };
 
@@ -386,7 +387,7 @@ void editor_key(editor *e, uint32_t key, unsigned modifiers) {
     key_context context = editor_context(e);
     e->changed = true;
     e->tone = TONE_NONE;
-    if (e->windows.card) e->asking = e->help = false, context = KEYS_CANVAS;
+    if (e->windows.card) e->asking = false, e->list = LIST_NONE, context = KEYS_CANVAS;
     if (context == KEYS_TYPING) {
         editor_typing_key(e, press[0]);
         return;

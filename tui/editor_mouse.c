@@ -104,8 +104,8 @@ void editor_mouse(editor *e, const input_event *event) {
     e->changed = true;
     if (e->windows.card || e->asking) return;
     int turn = event->action == MOUSE_WHEEL_DOWN ? 1 : event->action == MOUSE_WHEEL_UP ? -1 : 0;
-    if (e->help) {
-        e->help_scroll += 3 * turn; /* drawing keeps it inside */
+    if (e->list) {
+        editor_scroll_list(e, 3 * turn, false); /* drawing keeps it inside */
         return;
     }
     if (turn && !e->typing)

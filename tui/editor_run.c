@@ -26,6 +26,11 @@ void editor_say(editor *e, tone tone_of_it, const char *format, ...) {
     va_end(list);
     e->tone = tone_of_it;
     e->changed = true;
+    said_line *last = &e->said[(e->said_first + e->said_count) % SAID];
+    if (e->said_count == SAID) e->said_first = (e->said_first + 1) % SAID, e->said_count--;
+    e->said_count++;
+    last->tone = tone_of_it;
+    snprintf(last->text, sizeof last->text, "%.299s", e->message);
 }
 
 void editor_say_error(editor *e, const cpl_error *error) {
@@ -76,11 +81,14 @@ static void wait_and_handle(editor *e) {
         editor_arrange(e);
     }
     if (e->core.running) e->changed = true;
+    if (e->list == LIST_STATS && editor_clock_ms() - e->stats_ms >= STATS_MS) e->changed = true;
     editor_write_stats(e, editor_clock_ms());
 }
 
 static void loop(editor *e) {
     while (!e->quit) {
+        editor_script_run(e);
+        if (e->quit) break;
         if (e->changed) editor_draw(e);
         preview_paint(&e->preview, e->term, editor_clock_ms() - e->last_key_ms);
         wait_and_handle(e);
@@ -127,6 +135,8 @@ static bool start(editor *e, const editor_options *options) {
     e->cursor_row = -1;
     e->changed = true;
     e->last_key_ms = editor_clock_ms() - 1000;
+    e->script = options->script;
+    editor_past_read(e);
     mention_autosave(e);
     editor_sync(e, CPL_SYNC_NOW);
     if (options->generate) editor_generate(e);
@@ -142,7 +152,9 @@ static void end(editor *e) {
     cpl_event_clear(&e->picture.event);
     state_clear(&e->state);
     line_edit_clear(&e->line);
-    for (int i = 0; i < e->past_count; i++) free(e->past[i]);
+    completion_clear(&e->complete);
+    editor_past_clear(e);
+    script_free(e->script);
     free(e->core.lines);
     free(e->overwrite);
     free(e->path);

@@ -21,6 +21,7 @@ void editor_sync(editor *e, cpl_sync when) {
 
 void editor_edited(editor *e) {
     editor_sync(e, CPL_SYNC_SETTLE);
+    if (e->map) editor_show_map(e, true);
     e->changed = true;
 }
 
@@ -33,7 +34,7 @@ void editor_generate(editor *e) {
 }
 
 void editor_cancel(editor *e) {
-    if (!e->core.running && !e->core.requested) {
+    if (!e->core.running && !e->core.requested && !e->core.loading[0]) {
         editor_say(e, TONE_INFO, "nothing is running");
         return;
     }
@@ -56,9 +57,34 @@ static void read_backend(editor *e) {
 }
 
 void editor_show_saved_picture(editor *e) {
-    if (!e->picture.there || !e->preview.rough) return;
+    if (!e->picture.there) {
+        preview_none(&e->preview);
+        return;
+    }
     cpl_image *copy = cpl_image_copy(e->picture.event.image, NULL);
     if (copy) preview_show(&e->preview, e->term, copy, false, copy->width, copy->height);
+}
+
+#define MAP_SIDE 512
+
+void editor_show_map(editor *e, bool on) {
+    cpl_error error = {0};
+    e->map = false;
+    if (!on) {
+        editor_show_saved_picture(e);
+        return;
+    }
+    const cpl_settings *canvas = &e->state.settings;
+    int most = canvas->width > canvas->height ? canvas->width : canvas->height;
+    int width = canvas->width * MAP_SIDE / most, height = canvas->height * MAP_SIDE / most;
+    cpl_image *map = cpl_layout_map(e->state.layout, &e->state.defaults, width > 1 ? width : 1, height > 1 ? height : 1,
+                                    theme_palette, &error);
+    if (!map) {
+        editor_say_error(e, &error);
+        return;
+    }
+    preview_show(&e->preview, e->term, map, false, width, height);
+    e->map = true;
 }
 
 /* ---- Events ---- */
@@ -89,6 +115,7 @@ static void on_synced(editor *e, cpl_event *event) {
 static void on_started(editor *e, cpl_event *event) {
     core_status *core = &e->core;
     core->running = true;
+    e->map = false;
     core->requested = core->done = core->cancelled = core->failed = false;
     core->step = 0;
     core->steps = event->steps;
@@ -149,7 +176,7 @@ static void on_ended(editor *e, cpl_event *event) {
         core->loading[0] = '\0';
         editor_say_error(e, &event->error);
     }
-    editor_show_saved_picture(e);
+    if (e->preview.rough) editor_show_saved_picture(e);
 }
 
 void editor_events(editor *e) {

@@ -94,6 +94,7 @@ char *state_setting_typed(const editor_state *s, setting which); /* as in the la
 bool state_set_setting(editor_state *s, setting which, const char *text, cpl_error *error);
 bool state_step_setting(editor_state *s, setting which, int direction, int count, cpl_error *error);
 bool state_setting_find(const char *name, setting *which);
+const char *const *state_setting_choices(setting which); /* the names it can have, NULL-terminated; NULL: not names */
 bool state_new_seed(editor_state *s, cpl_error *error);
 
 /* For the files of the state only. */

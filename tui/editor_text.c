@@ -203,8 +203,7 @@ static bool write_schedule(cpl_layout *l, const char *text, cpl_error *error) {
 }
 
 static bool write_rng(cpl_layout *l, const char *text, cpl_error *error) {
-    static const char *const names[] = {"cpu", "nv", NULL};
-    return write_name(&l->sampling.rng, text, "rng", names, error);
+    return write_name(&l->sampling.rng, text, "rng", cpl_rng_names(), error);
 }
 
 static bool write_negative(cpl_layout *l, const char *text, cpl_error *error) {
@@ -391,6 +390,31 @@ static const struct {
 };
 
 const char *state_setting_name(setting which) { return which < SETTINGS ? table[which].name : ""; }
+
+const char *const *state_setting_choices(setting which) {
+    switch (which) {
+    case SETTING_SAMPLER:
+        return cpl_sampler_names();
+    case SETTING_SCHEDULE:
+        return cpl_schedule_names();
+    case SETTING_RNG:
+        return cpl_rng_names();
+    case SETTING_MODE:
+        return mode_names;
+    case SETTING_DIRECTION:
+        return direction_names;
+    case SETTING_BACKGROUND:
+        return background_names;
+    case SETTING_UNCOVERED:
+        return uncovered_names;
+    case SETTING_BRACKETS:
+        return bracket_names;
+    case SETTING_DEFINITIONS:
+        return switch_names;
+    default:
+        return NULL;
+    }
+}
 
 bool state_setting_find(const char *name, setting *which) {
     for (int i = 0; i < SETTINGS; i++)

@@ -9,6 +9,7 @@
 
 static void begin(editor *e, typing what, const char *text) {
     if (!line_edit_start(&e->line, text)) return;
+    completion_clear(&e->complete);
     e->typing = what;
     e->untouched = false;
     e->past_at = e->past_count;
@@ -44,28 +45,17 @@ void editor_type_line(editor *e, typing what, const char *text) { begin(e, what,
 void editor_stop_typing(editor *e) {
     e->typing = TYPING_NONE;
     e->quit_after_save = false;
+    completion_clear(&e->complete);
     line_edit_clear(&e->line);
 }
 
 /* ---- Taking what was typed ---- */
 
-static void remember(editor *e, const char *line) {
-    int room = (int)(sizeof e->past / sizeof e->past[0]);
-    if (!*line || (e->past_count && !strcmp(e->past[e->past_count - 1], line))) return;
-    if (e->past_count == room) {
-        free(e->past[0]);
-        memmove(e->past, e->past + 1, sizeof e->past[0] * (size_t)(room - 1));
-        e->past_count--;
-    }
-    e->past[e->past_count] = strdup(line);
-    if (e->past[e->past_count]) e->past_count++;
-}
-
 static bool take_command(editor *e) {
     char *line = strdup(e->line.text);
     editor_stop_typing(e);
     if (!line) return true;
-    remember(e, line);
+    editor_past_add(e, line);
     editor_command(e, line);
     free(line);
     return true;
@@ -135,11 +125,10 @@ static void next_cell(editor *e, int direction) {
 
 static void go_on(editor *e, int direction) {
     typing was = e->typing;
-    if (was == TYPING_COMMAND) {
-        editor_complete(e);
+    if (was != TYPING_CELL && was != TYPING_SETTING) {
+        editor_complete(e, direction);
         return;
     }
-    if (was != TYPING_CELL && was != TYPING_SETTING) return;
     if (!editor_take(e)) return;
     if (was == TYPING_CELL)
         next_cell(e, direction);
@@ -147,15 +136,9 @@ static void go_on(editor *e, int direction) {
         editor_type_setting(e, (setting)(((int)e->state.setting + direction + SETTINGS_SHOWN) % SETTINGS_SHOWN));
 }
 
-static void recall(editor *e, int direction) {
-    int to = e->past_at + direction;
-    if (to < 0 || to > e->past_count) return;
-    if (line_edit_start(&e->line, to < e->past_count ? e->past[to] : "")) e->past_at = to;
-}
-
 static void other_row(editor *e, int direction) {
     if (e->typing == TYPING_COMMAND) {
-        recall(e, direction);
+        editor_past_recall(e, direction);
         return;
     }
     if (e->typing != TYPING_CELL) return;
@@ -226,9 +209,11 @@ void editor_typing_key(editor *e, key_press press) {
         bool erases = binding->action == ACTION_ERASE && binding->x < 0;
         if (erases && e->untouched) start_over(e);
         e->untouched = false;
+        if (binding->action != ACTION_ACCEPT_NEXT) completion_clear(&e->complete);
         perform(e, binding);
     } else if (is_printable(press)) {
         start_over(e);
+        completion_clear(&e->complete);
         line_edit_insert_key(&e->line, press.key);
     }
 }

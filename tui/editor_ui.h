@@ -2,22 +2,34 @@
  *   editor_run.c      start, the loop, leaving             editor_keys.c     what each key does
  *   editor_session.c  sync, events from the core           editor_typing.c   cells, settings, command line being typed
  *   editor_draw.c     the screen; _canvas, _table, _bars   editor_command.c  the commands behind ":"
- *   editor_mouse.c    clicks and drags                     editor_files.c    saving, opening, autosave, statistics */
+ *   editor_mouse.c    clicks and drags                     editor_files.c    saving, opening, autosave, statistics
+ *   editor_complete.c Tab while typing                     editor_past.c     commands typed before
+ *   editor_lists.c    help, messages, statistics           editor_script.c   key scripts, the screen as text */
 #ifndef TUI_EDITOR_UI_H
 #define TUI_EDITOR_UI_H
 
+#include "complete.h"
 #include "editor.h"
 #include "editor_state.h"
+#include "ex.h"
 #include "keys.h"
 #include "line_edit.h"
 #include "preview.h"
+#include "script.h"
 #include "table.h"
 #include "theme.h"
 #include "windows.h"
 
 typedef enum pane { PANE_CANVAS, PANE_TABLE, PANE_SETTINGS, PANES } pane;
 typedef enum typing { TYPING_NONE, TYPING_CELL, TYPING_SETTING, TYPING_COMMAND, TYPING_SAVE_AS, TYPING_PNG } typing;
+typedef enum list_kind { LIST_NONE, LIST_HELP, LIST_MESSAGES, LIST_STATS } list_kind; /* what is open over the panes */
 typedef enum tone { TONE_NONE, TONE_INFO, TONE_WARNING, TONE_ERROR } tone;
+
+#define SAID 64 /* messages that are remembered */
+typedef struct said_line {
+    tone tone;
+    char text[300];
+} said_line;
 
 /* What the core is doing, by its events. */
 typedef struct core_status {
@@ -62,6 +74,7 @@ typedef struct editor {
     picture_info picture;
     preview preview;
     bool live;
+    bool map; /* the region map stands in the picture's place */
 
     pane focus;
     screen_view view;
@@ -73,12 +86,14 @@ typedef struct editor {
     line_edit line;
     bool untouched; /* a number as it was: the first character replaces it */
     int typing_row; /* of TYPING_CELL */
-    char *past[32]; /* owned: earlier commands, the newest last */
+    completion complete;
+    char *past[200]; /* owned: earlier commands, the newest last */
     int past_count, past_at;
-    bool asking; /* quit with unsaved work? */
+    char *past_begun; /* owned: what was typed before Up was pressed */
+    bool asking;      /* quit with unsaved work? */
     bool quit_after_save;
-    bool help;
-    int help_scroll;
+    list_kind list;
+    int list_top;
     key_press pending; /* the first half of a two-key sequence */
     bool has_pending;
     int count; /* typed before a key, 0: none */
@@ -88,6 +103,9 @@ typedef struct editor {
 
     char message[600];
     tone tone;
+    said_line said[SAID]; /* a ring */
+    int said_first, said_count;
+    script *script; /* owned: the key script that is at work, NULL: none */
     int64_t last_key_ms, stats_ms;
     bool changed;                  /* something to draw */
     int cursor_row, cursor_column; /* of the text cursor while typing; row -1: hidden */
@@ -109,6 +127,7 @@ void editor_set_live(editor *e, bool on);
 void editor_events(editor *e); /* all that wait */
 bool editor_picture_current(const editor *e);
 void editor_show_saved_picture(editor *e); /* the last finished picture again, after a run that was cancelled */
+void editor_show_map(editor *e, bool on);
 
 /* editor_keys.c, editor_mouse.c */
 void editor_key(editor *e, uint32_t key, unsigned modifiers);
@@ -126,8 +145,26 @@ void editor_stop_typing(editor *e);
 
 /* editor_command.c */
 void editor_command(editor *e, const char *line);
-/* Completes the last word; true if something was added. */
-bool editor_complete(editor *e);
+
+/* editor_complete.c */
+void editor_complete(editor *e, int direction); /* the next or the previous way to go on */
+void editor_draw_note(const editor *e);         /* candidates, or what there is to say about the line */
+
+/* editor_past.c */
+void editor_past_read(editor *e);
+void editor_past_add(editor *e, const char *line);
+void editor_past_recall(editor *e, int direction);
+void editor_past_clear(editor *e);
+
+/* editor_lists.c */
+void editor_open_list(editor *e, list_kind which);
+void editor_scroll_list(editor *e, int count, bool pages);
+void editor_draw_list(editor *e);
+
+/* editor_script.c */
+void editor_script_run(editor *e); /* all steps until one has to wait */
+bool editor_script_waits(const editor *e);
+bool editor_save_display(editor *e, const char *path);
 
 /* editor_files.c */
 bool editor_save(editor *e, const char *path); /* NULL: under its name */
@@ -146,9 +183,6 @@ void editor_draw_table(editor *e);
 void editor_draw_top(editor *e);
 void editor_draw_settings(editor *e);
 void editor_draw_status(editor *e);
-void editor_draw_help(editor *e);
-int editor_help_lines(const editor *e); /* for scrolling */
-int editor_help_page(const editor *e);
 /* Draws the field that is being typed and notes the cursor's place. */
 void editor_draw_typing(editor *e, int row, int column, int columns);
 /* Where the fields of the settings line stand; width 0: not shown. */

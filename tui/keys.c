@@ -12,7 +12,7 @@
 #define FILES "Files and program"
 #define TYPING "While typing"
 #define QUESTION "Quit with unsaved work"
-#define HELP "Help screen"
+#define HELP "Help and other lists"
 
 static const key_binding table[] = {
     {"h Left", "move left", NULL, "move the region left by one grid step", MOVING, KEYS_CANVAS, ACTION_MOVE, -1, 0},
@@ -94,8 +94,7 @@ static const key_binding table[] = {
     {"Shift-Tab", "previous pane", NULL, "go to the pane before", FILES, KEYS_ALL, ACTION_PANE, -1, 0},
     {"s Ctrl-S", "save", NULL, "save the layout", FILES, KEYS_ALL, ACTION_SAVE, 0, 0},
     {"S", "save as", NULL, "save the layout under another name", FILES, KEYS_ALL, ACTION_SAVE_AS, 0, 0},
-    {":", "command", ": command", "type a command: :w :e FILE :set KEY VALUE :png :q", FILES, KEYS_ALL, ACTION_COMMAND,
-     0, 0},
+    {":", "command", ": command", "type a command; Tab completes it", FILES, KEYS_ALL, ACTION_COMMAND, 0, 0},
     {"? F1", "help", "? help", "this screen", FILES, KEYS_ALL, ACTION_HELP, 0, 0},
     {"Esc", "back", NULL, "back: drop a count, stop a run, go to the canvas; never quits", FILES, KEYS_ALL, ACTION_BACK,
      0, 0},
@@ -136,6 +135,8 @@ static const key_binding table[] = {
     {"k Up", "scroll up", NULL, "one line up", HELP, KEYS_HELP, ACTION_SCROLL, -1, 0},
     {"Space PageDown", "page down", NULL, "one page down", HELP, KEYS_HELP, ACTION_SCROLL_PAGE, 1, 0},
     {"b PageUp", "page up", NULL, "one page up", HELP, KEYS_HELP, ACTION_SCROLL_PAGE, -1, 0},
+    {"g Home", "to the top", NULL, "to the top", HELP, KEYS_HELP, ACTION_SCROLL_END, -1, 0},
+    {"G End", "to the end", NULL, "to the end", HELP, KEYS_HELP, ACTION_SCROLL_END, 1, 0},
     {"Esc q ? F1 Ctrl-C", "close", "Esc close", "back to the editor", HELP, KEYS_HELP, ACTION_CLOSE, 0, 0},
 };
 

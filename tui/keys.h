@@ -81,6 +81,7 @@ typedef enum key_action {
     /* help */
     ACTION_SCROLL,
     ACTION_SCROLL_PAGE,
+    ACTION_SCROLL_END,
     ACTION_CLOSE,
     ACTIONS
 } key_action;

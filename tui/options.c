@@ -48,6 +48,7 @@ const option_entry option_table[] = {
     {"tokenizer", 0, "DIR", OPTION_TEXT, AT(tokenizer), RUNS, 0, 0, NULL, "folder with vocab.json and merges.txt"},
     {"threads", 0, "N", OPTION_WHOLE, AT(threads), RUNS, 1, 1024, NULL, "CPU threads (default: one per core)"},
     {"generate", 0, NULL, OPTION_SWITCH, AT(generate), ON(EDIT), 0, 0, NULL, "start with a first picture"},
+    {"keys", 0, "FILE", OPTION_TEXT, AT(keys), ON(EDIT), 0, 0, NULL, "press the keys of a key script first"},
     {"size", 0, "WxH", OPTION_CANVAS, AT(size), MEASURES, 0, 0, NULL, "canvas in pixels, multiples of 8"},
     {"steps", 0, "N", OPTION_WHOLE, AT(steps), ON(RENDER), 1, 1000, NULL, "sampling steps"},
     {"seed", 0, "N", OPTION_SEED, AT(seed), ON(RENDER), -1, 9007199254740991.0, NULL,

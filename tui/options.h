@@ -64,7 +64,7 @@ typedef struct arguments {
     int operands;
     bool help, version, quiet, json, generate;
     int color; /* a color_choice */
-    const char *model, *device, *precision, *tokenizer, *dump, *stats, *output, *png, *sampler, *schedule;
+    const char *model, *device, *precision, *tokenizer, *dump, *stats, *output, *png, *sampler, *schedule, *keys;
     int steps, threads;
     int size[2], grid[2];
     double cfg;

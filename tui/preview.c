@@ -105,6 +105,14 @@ void preview_show(preview *p, term *t, cpl_image *image, bool rough, int width, 
     request(p, term_capabilities(t));
 }
 
+void preview_none(preview *p) {
+    cpl_image_free(p->image);
+    p->image = NULL;
+    p->rough = p->ready = false;
+    p->wanted++; /* what the encoder is at is not wanted any more */
+    forget_cells(p);
+}
+
 static bool same_window(window a, window b) {
     return a.row == b.row && a.column == b.column && a.rows == b.rows && a.columns == b.columns;
 }

@@ -29,6 +29,7 @@ void preview_clear(preview *p);
 /* Takes the image over. A rough one is left out (and freed) where the terminal has not kept up. width, height: of the
  * picture that it is a preview of. */
 void preview_show(preview *p, term *t, cpl_image *image, bool rough, int width, int height);
+void preview_none(preview *p); /* nothing is shown any more */
 /* Tells where the picture belongs; a change of place or of the terminal's cells asks for a new encoding. */
 void preview_place(preview *p, const term_caps *caps, window area);
 void preview_hide(preview *p, bool hidden); /* something else stands in its place */

@@ -1,5 +1,7 @@
 /* test_man.c: couplet(1) against the program's tables: every command, option and key stands in the page, and the page
- * names no other. `test_man --keys` prints the page's part about keys as it should be, to be pasted between the marks. */
+ * names no other. `test_man --keys` and `test_man --commands` print the page's parts about the editor's keys and commands as
+ * they should be; `make man-tables` pastes them between the marks. */
+#include "../../tui/ex.h"
 #include "../../tui/keys.h"
 #include "../../tui/options.h"
 
@@ -12,6 +14,8 @@
 #define PAGE "man/couplet.1"
 #define KEYS_BEGIN ".\\\" keys: begin (test_man --keys)\n"
 #define KEYS_END ".\\\" keys: end\n"
+#define COMMANDS_BEGIN ".\\\" commands: begin (test_man --commands)\n"
+#define COMMANDS_END ".\\\" commands: end\n"
 enum { LINE_WIDTH = 78 };
 
 static char *page;
@@ -173,20 +177,50 @@ static void print_keys(FILE *out) {
     fputs(".El\n" KEYS_END, out);
 }
 
-static void names_every_key(void **state) {
-    (void)state;
+static void compare(void (*print)(FILE *), const char *begin, const char *end, const char *what) {
     char *expected = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&expected, &size);
-    print_keys(out);
+    print(out);
     fclose(out);
-    const char *from = strstr(page, KEYS_BEGIN), *to = strstr(page, KEYS_END);
+    const char *from = strstr(page, begin), *to = strstr(page, end);
     assert_non_null(from);
     assert_non_null(to);
-    size_t length = (size_t)(to - from) + strlen(KEYS_END);
+    size_t length = (size_t)(to - from) + strlen(end);
     if (length != size || memcmp(from, expected, size) != 0)
-        fail_msg("the keys in " PAGE " are not those of the program: paste what `test_man --keys` prints");
+        fail_msg("the %s in " PAGE " are not those of the program: make man-tables", what);
     free(expected);
+}
+
+static void names_every_key(void **state) {
+    (void)state;
+    compare(print_keys, KEYS_BEGIN, KEYS_END, "keys");
+}
+
+/* ---- The editor's commands ---------------------------------------------------------------------------------- */
+
+static void print_commands(FILE *out) {
+    int count;
+    const ex_command *table = ex_table(&count);
+    fputs(COMMANDS_BEGIN, out);
+    for (int i = 0; i < count; i++) {
+        const ex_command *c = &table[i];
+        if (!i || strcmp(table[i - 1].group, c->group) != 0) {
+            if (i) fputs(".El\n", out);
+            fprintf(out, ".Ss %s\n.Bl -tag -width Ds\n", c->group);
+        }
+        fprintf(out, ".It Ic :%s", c->name);
+        if (c->alias) fprintf(out, " , :%s", c->alias);
+        if (*c->argument) fprintf(out, " Ar %s", c->argument);
+        fputc('\n', out);
+        print_wrapped(out, c->description);
+    }
+    fputs(".El\n" COMMANDS_END, out);
+}
+
+static void names_every_editor_command(void **state) {
+    (void)state;
+    compare(print_commands, COMMANDS_BEGIN, COMMANDS_END, "commands");
 }
 
 int main(int argc, char **argv) {
@@ -194,11 +228,14 @@ int main(int argc, char **argv) {
         print_keys(stdout);
         return 0;
     }
+    if (argc > 1 && strcmp(argv[1], "--commands") == 0) {
+        print_commands(stdout);
+        return 0;
+    }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_every_command),
-        cmocka_unit_test(names_every_option),
-        cmocka_unit_test(names_every_choice),
-        cmocka_unit_test(names_every_key),
+        cmocka_unit_test(names_every_command),        cmocka_unit_test(names_every_option),
+        cmocka_unit_test(names_every_choice),         cmocka_unit_test(names_every_key),
+        cmocka_unit_test(names_every_editor_command),
     };
     page = read_page();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Key scripts with golden screens: screens/NAME.keys is run at each of its sizes in a pseudo terminal, and every file that
+# it writes with :save-display must equal screens/NAME.SIZE.PART. In the first lines of a script stand
+#   # sizes: 80x24 120x40          # file: scene.json (in screens/; default: scene.json)          # options: --sixel
+# `make golden-screens` writes them anew (read the diff!); NAME... as arguments takes only these.
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh"
+screens=$root/tests/e2e/screens pty=$BUILD/tests/e2e/pty update=${GOLDEN_UPDATE:-}
+[ -n "$update" ] && [ -n "${CI:-}" ] && echo 'golden screens are never written in CI' && exit 2
+
+header() { sed -nE "s/^# $2: *//p" "$1"; }
+
+run_one() { # run_one NAME SIZE: what it showed is in $work/NAME.SIZE/
+    local name=$1 size=$2 script=$screens/$1.keys folder=$work/$1.$2 file
+    mkdir -p "$folder/home" && cd "$folder" || return
+    cp "$screens"/*.json .
+    { cat "$script" && printf '\n:q!\n'; } >"$name.keys"
+    file=$(header "$script" file)
+    # shellcheck disable=SC2046
+    HOME=$folder/home XDG_STATE_HOME=$folder/state XDG_CONFIG_HOME=$folder/config XDG_DATA_HOME=$folder/data \
+        "$pty" "$size" $(header "$script" options) "$COUPLET" --threads 1 --keys "$name.keys" "${file:-scene.json}" >said 2>&1
+    echo $? >status
+    # times differ from run to run
+    for file in ./*.txt; do [ -f "$file" ] && sed -i -E 's/[0-9]+\.[0-9] s/N.N s/g' "$file"; done
+}
+export -f run_one header
+export work screens pty
+
+names=("$@")
+[ $# = 0 ] && for script in "$screens"/*.keys; do names+=("$(basename "$script" .keys)"); done
+jobs=()
+for name in "${names[@]}"; do
+    for size in $(header "$screens/$name.keys" sizes); do jobs+=("$name $size"); done
+done
+printf '%s\n' "${jobs[@]}" | xargs -P "$(($(nproc) + 1))" -L 1 bash -c 'run_one "$0" "$1"'
+
+equal_screens() { # equal_screens NAME SIZE
+    local folder=$work/$1.$2 shown golden fine=true
+    same "$(cat "$folder/status")" 0 || { cat "$folder/said" && return 1; }
+    ls "$folder"/*.txt >/dev/null 2>&1 || { echo '      the script shows nothing' && return 1; }
+    for shown in "$folder"/*.txt; do
+        golden=$screens/$1.$2.$(basename "$shown")
+        [ -n "$update" ] && cp "$shown" "$golden"
+        diff -u "$golden" "$shown" >"$said" 2>&1 || { sed 's/^/      /' "$said" && fine=false; }
+    done
+    $fine
+}
+[ -n "$update" ] && [ $# = 0 ] && rm -f "$screens"/*.txt
+for job in "${jobs[@]}"; do
+    # shellcheck disable=SC2086
+    check "$job" equal_screens $job
+done
+every_screen_has_a_script() {
+    local golden left=''
+    for golden in "$screens"/*.txt; do
+        [ -f "$work/$(basename "$golden" | cut -d. -f1,2)/$(basename "$golden" | cut -d. -f3-)" ] || left+=" ${golden##*/}"
+    done
+    [ -z "$left" ] || { echo "      no script makes$left" && return 1; }
+}
+[ $# = 0 ] && check 'every golden screen is made by a script' every_screen_has_a_script
+finish

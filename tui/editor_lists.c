@@ -1,0 +1,202 @@
+/* editor_lists.c: the lists that open over the panes: keys and commands, messages, statistics. Each is made anew for a
+ * frame, so that it is never old, and scrolls alike. */
+#include "editor_ui.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#define LEFT 20 /* columns of the names */
+#define WIDEST 100
+
+typedef struct line {
+    bool heading;
+    char *left, *right; /* owned; NULL: nothing */
+} line;
+
+typedef struct lines {
+    line *line;
+    int count, room;
+    int columns; /* for the right side */
+} lines;
+
+static void clear(lines *l) {
+    for (int i = 0; i < l->count; i++) {
+        free(l->line[i].left);
+        free(l->line[i].right);
+    }
+    free(l->line);
+    *l = (lines){0};
+}
+
+static void add(lines *l, bool heading, const char *left, const char *right, size_t right_size) {
+    if (l->count == l->room) {
+        int room = l->room ? l->room * 2 : 128;
+        line *more = realloc(l->line, sizeof *more * (size_t)room);
+        if (!more) return;
+        l->line = more;
+        l->room = room;
+    }
+    l->line[l->count++] = (line){heading, left ? strdup(left) : NULL, right ? strndup(right, right_size) : NULL};
+}
+
+/* How much of `text` goes on a line: whole words, unless one is longer than the line. */
+static size_t line_of(const char *text, int columns) {
+    size_t fits = text_fit(text, columns, NULL), word = fits;
+    if (!text[fits] || text[fits] == ' ') return fits;
+    while (word > 0 && text[word] != ' ') word--;
+    return word ? word : fits ? fits : strlen(text);
+}
+
+/* A long text goes on in the next lines. */
+static void add_text(lines *l, const char *left, const char *text) {
+    do {
+        size_t size = line_of(text, l->columns);
+        add(l, false, left, text, size);
+        left = NULL;
+        text += size;
+        text += strspn(text, " ");
+    } while (*text);
+}
+
+static void add_heading(lines *l, const char *text) {
+    if (l->count) add(l, false, NULL, NULL, 0);
+    add(l, true, text, NULL, 0);
+}
+
+/* ---- Keys and commands ---- */
+
+static void list_keys(lines *l) {
+    int count;
+    const key_binding *table = keys_table(&count);
+    for (int i = 0; i < count; i++) {
+        if (!i || strcmp(table[i].group, table[i - 1].group) != 0) add_heading(l, table[i].group);
+        add_text(l, table[i].keys, table[i].description);
+    }
+}
+
+static void list_commands(lines *l) {
+    int count;
+    const ex_command *table = ex_table(&count);
+    for (int i = 0; i < count; i++) {
+        char left[64];
+        if (!i || strcmp(table[i].group, table[i - 1].group) != 0) add_heading(l, table[i].group);
+        snprintf(left, sizeof left, ":%s%s%s%s%s", table[i].alias ? table[i].alias : table[i].name,
+                 table[i].alias ? " :" : "", table[i].alias ? table[i].name : "", *table[i].argument ? " " : "",
+                 table[i].argument);
+        add_text(l, left, table[i].description);
+    }
+}
+
+/* ---- Messages, statistics ---- */
+
+static void list_messages(const editor *e, lines *l) {
+    if (!e->said_count) add_text(l, NULL, "nothing was said so far");
+    for (int i = 0; i < e->said_count; i++) {
+        const said_line *s = &e->said[(e->said_first + i) % SAID];
+        add_text(l, s->tone == TONE_ERROR ? "error" : s->tone == TONE_WARNING ? "warning" : "", s->text);
+    }
+}
+
+static void print_value(const cJSON *item, char *text, size_t size) {
+    size_t used = strlen(text);
+    if (cJSON_IsString(item)) {
+        snprintf(text + used, size - used, "%s", item->valuestring);
+    } else if (cJSON_IsNumber(item)) {
+        double value = item->valuedouble;
+        snprintf(text + used, size - used, value == (double)(long long)value ? "%.0f" : "%.2f", value);
+    } else {
+        for (const cJSON *child = item->child; child; child = child->next) {
+            used = strlen(text);
+            snprintf(text + used, size - used, "%s%s ", child == item->child ? "" : ", ", child->string);
+            print_value(child, text, size);
+        }
+    }
+}
+
+static void list_stats(const editor *e, lines *l) {
+    cpl_stats stats = {0};
+    cpl_session_stats(e->session, &stats);
+    char *json = cpl_stats_print(&stats, NULL);
+    cJSON *root = json ? cJSON_Parse(json) : NULL;
+    char text[400];
+    snprintf(text, sizeof text, "%llu bytes", (unsigned long long)term_bytes_written(e->term));
+    add_text(l, "pictures sent", text);
+    size_t link = term_link_bytes(e->term, 1000);
+    if (link == SIZE_MAX)
+        snprintf(text, sizeof text, "no picture was measured yet");
+    else
+        snprintf(text, sizeof text, "%zu kB/s, by the pictures so far", link / 1000);
+    add_text(l, "link", text);
+    for (const cJSON *item = root ? root->child : NULL; item; item = item->next) {
+        char name[64];
+        snprintf(name, sizeof name, "%s", item->string);
+        for (char *c = name; *c; c++) *c = *c == '_' ? ' ' : *c;
+        text[0] = '\0';
+        print_value(item, text, sizeof text);
+        add_text(l, name, text);
+    }
+    cJSON_Delete(root);
+    free(json);
+}
+
+/* ---- The list on the screen ---- */
+
+static int width_of(const editor *e) { return e->windows.columns < WIDEST + 4 ? e->windows.columns - 4 : WIDEST; }
+static int page_of(const editor *e) { return e->windows.rows - 6; }
+
+static void fill(const editor *e, lines *l) {
+    *l = (lines){.columns = width_of(e) - 4 - LEFT - 3};
+    if (e->list == LIST_HELP) {
+        list_keys(l);
+        list_commands(l);
+    } else if (e->list == LIST_MESSAGES) {
+        list_messages(e, l);
+    } else if (e->list == LIST_STATS) {
+        list_stats(e, l);
+    }
+}
+
+void editor_open_list(editor *e, list_kind which) {
+    e->list = which;
+    /* The newest message is the last. */
+    e->list_top = which == LIST_MESSAGES ? 1 << 20 : 0;
+    e->changed = true;
+}
+
+void editor_scroll_list(editor *e, int count, bool pages) { e->list_top += count * (pages ? page_of(e) - 1 : 1); }
+
+static void draw_line(const editor *e, const line *l, int row, int column, int columns) {
+    int left = l->right ? LEFT : columns;
+    if (l->left)
+        draw_text(&e->theme, row, column + (l->heading ? 0 : 2), left,
+                  theme_ink(&e->theme, l->heading ? STYLE_TITLE_FOCUS : STYLE_KEY), l->left);
+    if (l->right)
+        draw_text(&e->theme, row, column + 3 + LEFT, columns - 3 - LEFT, theme_ink(&e->theme, STYLE_TEXT), l->right);
+}
+
+void editor_draw_list(editor *e) {
+    static const char *const titles[] = {
+        [LIST_HELP] = " Keys of couplet ", [LIST_MESSAGES] = " Messages ", [LIST_STATS] = " Statistics "};
+    int width = width_of(e), page = page_of(e), top = 2, left = (e->windows.columns - width) / 2;
+    lines l;
+    fill(e, &l);
+    /* Short lists take no more room than they need. */
+    if (l.count < page) page = l.count > 0 ? l.count : 1;
+    if (e->list_top > l.count - page) e->list_top = l.count - page;
+    if (e->list_top < 0) e->list_top = 0;
+    draw_fill(top, left - 1, page + 2, width + 2, theme_ink(&e->theme, STYLE_TEXT));
+    draw_frame(&e->theme, top, left, page + 2, width, true);
+    draw_text(&e->theme, top, left + 2, width - 4, theme_ink(&e->theme, STYLE_TITLE_FOCUS), titles[e->list]);
+    if (l.count > page) {
+        char where[48];
+        snprintf(where, sizeof where, " %d-%d of %d ", e->list_top + 1, e->list_top + page, l.count);
+        draw_text(&e->theme, top + page + 1, left + width - 2 - text_columns(where), width,
+                  theme_ink(&e->theme, STYLE_TITLE), where);
+    }
+    for (int i = 0; i < page && e->list_top + i < l.count; i++)
+        draw_line(e, &l.line[e->list_top + i], top + 1 + i, left + 2, width - 4);
+    clear(&l);
+}

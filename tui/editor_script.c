@@ -1,0 +1,120 @@
+/* editor_script.c: a key script at work, and the screen as text that it can write. */
+#include "editor_ui.h"
+
+#include "folders.h"
+
+#include <curses.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <wchar.h>
+
+static bool synced(const editor *e) {
+    const core_status *core = &e->core;
+    return core->failed || (!core->loading[0] && (core->invalid || core->synced == core->revision));
+}
+
+static bool still_waits(editor *e) {
+    script_state waits = script_waits(e->script);
+    bool over = waits == SCRIPT_SYNCED ? synced(e) : !e->core.running && !e->core.requested && synced(e);
+    if (waits != SCRIPT_RUNNING && !over) return true;
+    script_wait(e->script, SCRIPT_RUNNING);
+    return false;
+}
+
+static void mouse(editor *e, mouse_action action, int column, int row) {
+    editor_mouse(e, &(input_event){.type = INPUT_MOUSE, .action = action, .button = 1, .column = column, .row = row});
+}
+
+static void click(editor *e, const script_step *step) {
+    e->last_click_ms = 0; /* two clicks in a row are two clicks */
+    for (int times = step->kind == SCRIPT_DOUBLE ? 2 : 1; times > 0; times--) {
+        mouse(e, MOUSE_PRESS, step->at[0], step->at[1]);
+        mouse(e, MOUSE_RELEASE, step->at[0], step->at[1]);
+    }
+}
+
+static void drag(editor *e, const script_step *step) {
+    e->last_click_ms = 0;
+    mouse(e, MOUSE_PRESS, step->at[0], step->at[1]);
+    mouse(e, MOUSE_DRAG, (step->at[0] + step->at[2]) / 2, (step->at[1] + step->at[3]) / 2);
+    mouse(e, MOUSE_DRAG, step->at[2], step->at[3]);
+    mouse(e, MOUSE_RELEASE, step->at[2], step->at[3]);
+}
+
+/* Looking and waiting leave everything as it is, also a line that is being typed. */
+static void command(editor *e, const char *line) {
+    const ex_command *known = ex_parse(line).command;
+    bool only_looks = known && (known->action == EX_SAVE_DISPLAY || known->action == EX_WAIT);
+    if (!only_looks) {
+        if (e->typing) editor_stop_typing(e);
+        e->list = LIST_NONE;
+        e->tone = TONE_NONE;
+    }
+    editor_command(e, line);
+}
+
+static void perform(editor *e, const script_step *step) {
+    switch (step->kind) {
+    case SCRIPT_KEY:
+        editor_key(e, step->press.key, step->press.modifiers);
+        break;
+    case SCRIPT_COMMAND:
+        command(e, step->text);
+        break;
+    case SCRIPT_CLICK:
+    case SCRIPT_DOUBLE:
+        click(e, step);
+        break;
+    case SCRIPT_DRAG:
+        drag(e, step);
+        break;
+    case SCRIPT_WHEEL:
+        mouse(e, step->at[0] < 0 ? MOUSE_WHEEL_UP : MOUSE_WHEEL_DOWN, 0, 0);
+        break;
+    case SCRIPT_PASTE:
+        editor_paste(e, step->text);
+        break;
+    }
+    e->changed = true;
+}
+
+bool editor_script_waits(const editor *e) { return e->script && script_waits(e->script) != SCRIPT_RUNNING; }
+
+void editor_script_run(editor *e) {
+    while (e->script && !e->quit && !still_waits(e)) {
+        const script_step *step = script_next(e->script);
+        if (!step) {
+            script_free(e->script);
+            e->script = NULL;
+            return;
+        }
+        perform(e, step);
+        /* The next step may belong to a pane that only this one has opened. */
+        editor_arrange(e);
+    }
+}
+
+/* ---- The screen as text ---- */
+
+static void print_row(FILE *out, int row) {
+    wchar_t cells[1024] = {0};
+    int count = mvinnwstr(row, 0, cells, COLS < 1023 ? COLS : 1023);
+    while (count > 0 && cells[count - 1] == L' ') count--;
+    for (int i = 0; i < count; i++) fprintf(out, "%lc", (wint_t)cells[i]);
+    fputc('\n', out);
+}
+
+bool editor_save_display(editor *e, const char *wanted) {
+    char *path = folders_expand(wanted), *text = NULL;
+    size_t size = 0;
+    FILE *out = path ? open_memstream(&text, &size) : NULL;
+    editor_draw(e);
+    for (int r = 0; out && r < LINES; r++) print_row(out, r);
+    bool done = out && fclose(out) == 0 && folders_write(path, text);
+    if (!done) editor_say(e, TONE_ERROR, "cannot write %s: %s", wanted, strerror(errno));
+    free(text);
+    free(path);
+    return done;
+}

@@ -1,0 +1,100 @@
+/* ex.c: the table of commands and how a typed line is taken apart. */
+#include "ex.h"
+
+#include "options.h"
+
+#include <string.h>
+
+#define FILES "Commands: files"
+#define SETTINGS_GROUP "Commands: settings"
+#define EDITS "Commands: edits"
+#define PICTURES "Commands: picture and core"
+#define PROGRAM "Commands: program"
+
+static const char *const on_off[] = {"on", "off", NULL};
+static const char *const waits[] = {"synced", "done", NULL};
+
+static const ex_command table[] = {
+    {"write", "w", "[FILE]", "save the layout, under a new name if one is given; w! replaces a file that is there",
+     FILES, EX_WRITE, EX_LAYOUT, 0, NULL, true},
+    {"xit", "x", "[FILE]", "save and quit; also wq", FILES, EX_WRITE_QUIT, EX_LAYOUT, 0, NULL, true},
+    {"wq", NULL, "[FILE]", "save and quit", FILES, EX_WRITE_QUIT, EX_LAYOUT, 0, NULL, true},
+    {"quit", "q", "", "quit; q! throws unsaved changes away", FILES, EX_QUIT, EX_NOTHING, 0, NULL, true},
+    {"edit", "e", "FILE", "open another layout, or a picture's; e! throws unsaved changes away", FILES, EX_EDIT,
+     EX_LAYOUT, 0, NULL, true},
+    {"export", "png", "[FILE]", "write the picture as a PNG, with its layout inside", FILES, EX_EXPORT, EX_PNG, 0, NULL,
+     true},
+    {"save-display", NULL, "FILE", "write the screen as text", FILES, EX_SAVE_DISPLAY, EX_FILE, 0, NULL, false},
+
+    {"set", NULL, "KEY [VALUE]", "set any key of the layout, or tell its value; \"\" is empty", SETTINGS_GROUP, EX_SET,
+     EX_KEY, 0, NULL, false},
+    {"model", NULL, "[NAME]", "the model: builtin, a name in the model folder, or a file", SETTINGS_GROUP, EX_USE_MODEL,
+     EX_MODEL, SETTING_MODEL, NULL, false},
+    {"size", NULL, "[WxH]", "the canvas in pixels", SETTINGS_GROUP, EX_SET_ONE, EX_SETTING, SETTING_SIZE, NULL, false},
+    {"steps", NULL, "[N]", "sampling steps", SETTINGS_GROUP, EX_SET_ONE, EX_SETTING, SETTING_STEPS, NULL, false},
+    {"cfg", NULL, "[X]", "guidance scale", SETTINGS_GROUP, EX_SET_ONE, EX_SETTING, SETTING_CFG, NULL, false},
+    {"seed", NULL, "[N]", "seed of the noise, or random", SETTINGS_GROUP, EX_SET_ONE, EX_SETTING, SETTING_SEED, NULL,
+     false},
+    {"sampler", NULL, "[NAME]", "the sampler", SETTINGS_GROUP, EX_SET_ONE, EX_SETTING, SETTING_SAMPLER, NULL, false},
+    {"schedule", NULL, "[NAME]", "the noise schedule", SETTINGS_GROUP, EX_SET_ONE, EX_SETTING, SETTING_SCHEDULE, NULL,
+     false},
+    {"mode", NULL, "[NAME]", "basic, advanced or mask", SETTINGS_GROUP, EX_SET_ONE, EX_SETTING, SETTING_MODE, NULL,
+     false},
+
+    {"undo", NULL, "", "take the last edit back", EDITS, EX_UNDO, EX_NOTHING, 0, NULL, false},
+    {"redo", NULL, "", "do it again", EDITS, EX_REDO, EX_NOTHING, 0, NULL, false},
+
+    {"generate", NULL, "", "make the picture of just this layout", PICTURES, EX_GENERATE, EX_NOTHING, 0, NULL, false},
+    {"cancel", NULL, "", "stop the run, or the loading of a model", PICTURES, EX_CANCEL, EX_NOTHING, 0, NULL, false},
+    {"live", NULL, "[on|off]", "live mode: a new picture after every edit", PICTURES, EX_LIVE, EX_WORDS, 0, on_off,
+     false},
+    {"map", NULL, "", "show the region map in the picture's place, or the picture again", PICTURES, EX_MAP, EX_NOTHING,
+     0, NULL, false},
+    {"stats", NULL, "", "show what the core has done: pool, caches, times", PICTURES, EX_STATS, EX_NOTHING, 0, NULL,
+     false},
+
+    {"messages", NULL, "", "show what was said so far", PROGRAM, EX_MESSAGES, EX_NOTHING, 0, NULL, false},
+    {"help", "h", "", "show keys and commands", PROGRAM, EX_HELP, EX_NOTHING, 0, NULL, false},
+    {"wait", NULL, "synced|done", "in a key script: go on when the core has the layout, or the run has ended", PROGRAM,
+     EX_WAIT, EX_WORDS, 0, waits, false},
+};
+enum { COUNT = sizeof table / sizeof table[0] };
+
+const ex_command *ex_table(int *count) {
+    *count = COUNT;
+    return table;
+}
+
+static bool equal(const char *name, const char *text, size_t length) {
+    return name && strlen(name) == length && !memcmp(name, text, length);
+}
+
+const ex_command *ex_find(const char *name, size_t length) {
+    for (int i = 0; i < COUNT; i++)
+        if (equal(table[i].name, name, length) || equal(table[i].alias, name, length)) return &table[i];
+    return NULL;
+}
+
+ex_line ex_parse(const char *line) {
+    ex_line parsed = {.name = line + strspn(line, " :")};
+    parsed.name_length = strspn(parsed.name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-");
+    const char *rest = parsed.name + parsed.name_length;
+    parsed.bang = *rest == '!';
+    rest += parsed.bang;
+    parsed.argument = rest + strspn(rest, " ");
+    parsed.argument_length = strlen(parsed.argument);
+    while (parsed.argument_length && parsed.argument[parsed.argument_length - 1] == ' ') parsed.argument_length--;
+    if (!*rest || *rest == ' ') parsed.command = ex_find(parsed.name, parsed.name_length);
+    return parsed;
+}
+
+const char *ex_nearest(const char *name, size_t length) {
+    const char *names[COUNT + 1];
+    char typed[32];
+    if (length >= sizeof typed) return NULL;
+    memcpy(typed, name, length);
+    typed[length] = '\0';
+    for (int i = 0; i < COUNT; i++) names[i] = table[i].name;
+    names[COUNT] = NULL;
+    return options_nearest(typed, names);
+}

@@ -1,0 +1,63 @@
+/* folders.c: paths and small files of the program itself. */
+#include "folders.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char *join(const char *a, const char *b, const char *c) {
+    char *text = NULL;
+    return asprintf(&text, "%s%s%s", a, b, c) < 0 ? NULL : text;
+}
+
+bool folders_make(char *path) {
+    for (char *slash = path + 1; (slash = strchr(slash, '/')); slash++) {
+        *slash = '\0';
+        bool fine = mkdir(path, 0700) == 0 || errno == EEXIST;
+        *slash = '/';
+        if (!fine) return false;
+    }
+    return mkdir(path, 0700) == 0 || errno == EEXIST;
+}
+
+static char *base_folder(const char *variable, const char *below_home) {
+    const char *base = getenv(variable), *home = getenv("HOME");
+    if (base && base[0] == '/') return join(base, "/couplet", "");
+    return home && home[0] == '/' ? join(home, below_home, "/couplet") : NULL;
+}
+
+static char *inside(char *folder, const char *name) {
+    char *path = folder && folders_make(folder) ? join(folder, "/", name) : NULL;
+    free(folder);
+    return path;
+}
+
+char *folders_state(const char *name) { return inside(base_folder("XDG_STATE_HOME", "/.local/state"), name); }
+char *folders_config(const char *name) { return inside(base_folder("XDG_CONFIG_HOME", "/.config"), name); }
+
+char *folders_models(void) {
+    char *folder = base_folder("XDG_DATA_HOME", "/.local/share"), *models = folder ? join(folder, "/models", "") : NULL;
+    free(folder);
+    return models;
+}
+
+char *folders_expand(const char *path) {
+    const char *home = getenv("HOME");
+    path += strspn(path, " ");
+    return path[0] == '~' && path[1] == '/' && home ? join(home, path + 1, "") : strdup(path);
+}
+
+bool folders_write(const char *path, const char *text) {
+    char *part = NULL;
+    if (asprintf(&part, "%s.%ld", path, (long)getpid()) < 0) return false;
+    FILE *file = fopen(part, "we");
+    bool whole = file && fputs(text, file) >= 0;
+    if (file) whole = fclose(file) == 0 && whole;
+    whole = whole && rename(part, path) == 0;
+    if (!whole) unlink(part);
+    free(part);
+    return whole;
+}

@@ -1,0 +1,20 @@
+/* folders.h: where the program keeps what is not the user's work: state, presets, models. The XDG rules: a variable counts
+ * only if it is an absolute path. */
+#ifndef TUI_FOLDERS_H
+#define TUI_FOLDERS_H
+
+#include <stdbool.h>
+
+/* `name` in $XDG_STATE_HOME/couplet (default ~/.local/state/couplet); the folders on the way are made. NULL: there is no
+ * such place. Callers free. */
+char *folders_state(const char *name);
+char *folders_config(const char *name); /* $XDG_CONFIG_HOME/couplet, ~/.config/couplet: made too */
+char *folders_models(void);             /* $XDG_DATA_HOME/couplet/models, ~/.local/share/couplet/models: not made */
+
+bool folders_make(char *path); /* with all parents, for this user only */
+/* "~/" as in a shell, for names typed by hand; blanks before are dropped. Caller frees. */
+char *folders_expand(const char *path);
+/* Replaces a file by renaming, so that it is whole whenever it is read. Not flushed to the disk: no user's work. */
+bool folders_write(const char *path, const char *text);
+
+#endif
