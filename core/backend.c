@@ -16,6 +16,14 @@ cpl_tensor cpl_make(cpl_stream *s, int n, int h, int w, int c) {
 
 cpl_tensor cpl_make_like(cpl_stream *s, const cpl_tensor *x) { return cpl_make(s, x->n, x->h, x->w, x->c); }
 
+cpl_tensor cpl_make_sums(cpl_stream *s, int c) {
+    cpl_tensor t = {0};
+    cpl_error error = {0};
+    if (cpl_stream_ok(s) && !cpl_tensor_new(&t, s->pool, CPL_F32, 1, 1, 4, c, &error))
+        cpl_stream_fail(s, error.code, "%s", error.message);
+    return t;
+}
+
 void cpl_stream_fail(cpl_stream *s, cpl_code code, const char *format, ...) {
     if (s->failed) return;
     char message[sizeof s->error.message];

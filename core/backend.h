@@ -78,6 +78,12 @@ typedef struct cpl_backend_ops {
      * asked. shift: [n, 1, 1, c] or NULL (the time embedding). y may be x. */
     void (*group_norm)(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const cpl_tensor *shift,
                        const cpl_weight *w, int groups, float eps, bool silu);
+    /* The same for an image that is never held as a whole, x [1, h, w, c] being some of its rows: group_sums adds their sums to
+     * `sums` (cpl_make_sums; `first`: they are the first), and group_norm_by norms rows by the sums of all, which are
+     * `pixels` (rows times width). No shift. y may be x. */
+    void (*group_sums)(cpl_stream *s, const cpl_tensor *sums, const cpl_tensor *x, bool first);
+    void (*group_norm_by)(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const cpl_tensor *sums,
+                          size_t pixels, const cpl_weight *w, int groups, float eps, bool silu);
     void (*layer_norm)(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const cpl_weight *w,
                        float eps); /* y may be x */
     /* x [.., 2c]: the first half is the value, the second goes through exact GELU as gate; y [.., c]. */
@@ -122,6 +128,8 @@ struct cpl_stream {
 /* A tensor of the stream's precision from its pool; on failure the stream fails and the tensor is empty. */
 cpl_tensor cpl_make(cpl_stream *s, int n, int h, int w, int c);
 cpl_tensor cpl_make_like(cpl_stream *s, const cpl_tensor *x);
+/* For group_sums of c channels: two f64 values a channel, which only the backend reads. */
+cpl_tensor cpl_make_sums(cpl_stream *s, int c);
 /* Records the first failure (later ones are echoes). */
 void cpl_stream_fail(cpl_stream *s, cpl_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* False once the stream has failed or was cancelled (which then is its failure: CPL_E_CANCELLED). */

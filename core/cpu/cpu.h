@@ -91,6 +91,9 @@ void cpu_conv2d(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const c
                 const cpl_tensor *add);
 void cpu_group_norm(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const cpl_tensor *shift,
                     const cpl_weight *w, int groups, float eps, bool silu);
+void cpu_group_sums(cpl_stream *s, const cpl_tensor *sums, const cpl_tensor *x, bool first);
+void cpu_group_norm_by(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const cpl_tensor *sums, size_t pixels,
+                       const cpl_weight *w, int groups, float eps, bool silu);
 void cpu_layer_norm(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const cpl_weight *w, float eps);
 void cpu_geglu(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x);
 void cpu_activate(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, cpl_activation act);

@@ -37,3 +37,12 @@ cpl_tensor cpl_tensor_slice(const cpl_tensor *t, int first, int count) {
     view.data = (char *)t->data + (size_t)first * element;
     return view;
 }
+
+cpl_tensor cpl_tensor_rows(const cpl_tensor *t, int first, int count) {
+    cpl_tensor view = *t;
+    view.pool = NULL;
+    if (t->n != 1 || first < 0 || count < 1 || first + count > t->h || !t->data) return (cpl_tensor){0};
+    view.h = count;
+    view.data = (char *)t->data + (size_t)first * (size_t)t->w * (size_t)t->c * cpl_dtype_bytes(t->dtype);
+    return view;
+}

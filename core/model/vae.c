@@ -1,4 +1,4 @@
-/* vae.c: the VAE's decoder, from a latent to a picture. The way back is vae_encoder.c, an object of its own, so that
+/* vae.c: the VAE's decoder, from a latent to a picture: each level as a whole or in strips. The way back is vae_encoder.c, an object of its own, so that
  * who only makes pictures does not hold its weights. */
 #include "vae.h"
 
@@ -7,6 +7,7 @@
 
 #include "../memory/alloc.h"
 #include "vae_mid.h"
+#include "vae_work.h"
 
 typedef struct level {
     cpl_resblock *block;  /* owned, [num_res_blocks + 1] */
@@ -84,30 +85,117 @@ static cpl_tensor upsample(const cpl_weight *conv, cpl_stream *s, cpl_tensor *x)
     return y;
 }
 
-cpl_tensor cpl_vae_decode(const cpl_vae *vae, cpl_stream *s, const cpl_tensor *z, cpl_vae_probe *probe,
-                          void *probe_user) {
+/* ---- Decoding ---- */
+
+/* One decode: the image as far as it has come. */
+typedef struct decoding {
+    const cpl_vae *vae;
+    cpl_stream *s;
+    cpl_vae_work work;
+    cpl_vae_probe *probe;
+    void *probe_user;
+    cpl_tensor h, sums; /* sums: of h; empty where they are not known */
+} decoding;
+
+/* Multiply-adds of level i for an image of `pixels` at that level. */
+static double level_products(const cpl_vae *vae, int i, double pixels) {
     const cpl_vae_spec *spec = &vae->spec;
+    double out = channels(spec, i), in = i < spec->levels - 1 ? channels(spec, i + 1) : out, products = 0;
+    if (i < spec->levels - 1) products += 9 * in * in;
+    for (int k = 0; k <= spec->num_res_blocks; k++, in = out) products += 9 * out * (in + out);
+    return products * pixels;
+}
+
+static double all_products(const cpl_vae *vae, const cpl_tensor *z) {
+    double pixels = (double)z->h * z->w, sum = 0;
+    for (int i = vae->spec.levels - 1; i >= 0; i--, pixels *= 4) sum += level_products(vae, i, pixels);
+    return sum;
+}
+
+/* The level's first block looks at the level below, doubled: that image, the largest of all, is never there as a whole. */
+static void level_in_strips(decoding *d, int i, const cpl_weight *up) {
+    const cpl_vae *vae = d->vae;
+    int out = channels(&vae->spec, i), factor = up ? 2 : 1;
+    double share = 1.0 / (vae->spec.num_res_blocks + 1);
+    for (int k = 0; k <= vae->spec.num_res_blocks && cpl_stream_ok(d->s); k++) {
+        const cpl_resblock *block = &vae->level[i].block[k];
+        cpl_rows x = {d->h.h, d->h.w, d->h.c, &d->h, NULL, NULL, false};
+        if (k == 0 && up) x = (cpl_rows){factor * d->h.h, factor * d->h.w, d->h.c, NULL, &d->h, up, true};
+        bool in_place = x.kept && !block->skip;
+        cpl_tensor y = in_place ? d->h : cpl_make(d->s, 1, x.h, x.w, out), sums = cpl_make_sums(d->s, out);
+        cpl_strips_resblock(&d->work.strips, d->s, block, &x, &y, x.kept && d->sums.data ? &d->sums : NULL, &sums,
+                            share);
+        if (!in_place) cpl_tensor_free(&d->h);
+        cpl_tensor_free(&d->sums);
+        d->h = y;
+        d->sums = sums;
+        cpl_vae_tell(d->s, d->probe, d->probe_user, &d->h, "decoder.up.%d.block.%d", i, k);
+    }
+}
+
+static void level_whole(decoding *d, int i, const cpl_weight *up) {
+    const cpl_vae *vae = d->vae;
+    cpl_tensor_free(&d->sums);
+    if (up) {
+        d->h = upsample(up, d->s, &d->h);
+        cpl_vae_tell(d->s, d->probe, d->probe_user, &d->h, "decoder.up.%d.upsample", i + 1);
+    }
+    for (int k = 0; k <= vae->spec.num_res_blocks && cpl_stream_ok(d->s); k++) {
+        d->h = cpl_resblock_run(&vae->level[i].block[k], d->s, &d->h, NULL);
+        cpl_vae_tell(d->s, d->probe, d->probe_user, &d->h, "decoder.up.%d.block.%d", i, k);
+        cpl_vae_work_add(&d->work, 1.0 / (vae->spec.num_res_blocks + 1));
+    }
+}
+
+static cpl_tensor end_picture(decoding *d) {
+    const cpl_vae *vae = d->vae;
+    cpl_stream *s = d->s;
+    cpl_tensor image = cpl_make(s, d->h.n, d->h.h, d->h.w, 3);
+    if (d->sums.data) {
+        cpl_strips_end(&d->work.strips, s, vae->norm_out, vae->spec.norm_groups, vae->conv_out, &d->h, &image, &d->sums,
+                       0);
+    } else {
+        s->ops->group_norm(s, &d->h, &d->h, NULL, vae->norm_out, vae->spec.norm_groups, CPL_VAE_EPS, true);
+        s->ops->conv2d(s, &image, &d->h, vae->conv_out, cpl_conv_3x3, NULL);
+    }
+    cpl_tensor_free(&d->sums);
+    cpl_tensor_free(&d->h);
+    return image;
+}
+
+size_t cpl_vae_decode_bytes(const cpl_vae *vae, int w, int h, cpl_dtype dtype) {
+    /* The first block of the last level: what comes from below, its norm, and the block's own width. */
+    size_t wide = (size_t)channels(&vae->spec, vae->spec.levels > 1 ? 1 : 0), own = (size_t)channels(&vae->spec, 0);
+    size_t factor = (size_t)cpl_vae_factor(vae);
+    return (size_t)w * (size_t)h * factor * factor * (2 * wide + own) * cpl_dtype_bytes(dtype);
+}
+
+cpl_tensor cpl_vae_decode_by(const cpl_vae *vae, cpl_stream *s, const cpl_tensor *z, const cpl_vae_way *way,
+                             cpl_vae_probe *probe, void *probe_user) {
+    const cpl_vae_spec *spec = &vae->spec;
+    decoding d = {.vae = vae, .s = s, .probe = probe, .probe_user = probe_user};
+    cpl_vae_work_begin(&d.work, way, spec->ch, all_products(vae, z));
     cpl_tensor quantised = cpl_make_like(s, z);
     s->ops->linear(s, &quantised, z, vae->post_quant, CPL_ACT_NONE, NULL);
-    cpl_tensor h = cpl_make(s, z->n, z->h, z->w, vae->mid.channels);
-    s->ops->conv2d(s, &h, &quantised, vae->conv_in, cpl_conv_3x3, NULL);
+    d.h = cpl_make(s, z->n, z->h, z->w, vae->mid.channels);
+    s->ops->conv2d(s, &d.h, &quantised, vae->conv_in, cpl_conv_3x3, NULL);
     cpl_tensor_free(&quantised);
-    cpl_vae_tell(s, probe, probe_user, &h, "decoder.conv_in");
-    h = cpl_vae_mid_run(&vae->mid, s, &h, "decoder", probe, probe_user);
-    for (int i = spec->levels - 1; i >= 0; i--) {
-        const level *at = &vae->level[i];
+    cpl_vae_tell(s, probe, probe_user, &d.h, "decoder.conv_in");
+    d.h = cpl_vae_mid_run(&vae->mid, s, &d.h, "decoder", probe, probe_user);
+    for (int i = spec->levels - 1, scale = 1; i >= 0; i--, scale *= 2) {
+        const cpl_weight *up = i < spec->levels - 1 ? vae->level[i + 1].upsample : NULL;
+        int h = z->h * scale, w = z->w * scale, in = d.h.c, out = channels(spec, i);
         cpl_pool_trim(s->pool, CPL_VAE_KEEP);
-        for (int k = 0; k <= spec->num_res_blocks && cpl_stream_ok(s); k++) {
-            h = cpl_resblock_run(&at->block[k], s, &h, NULL);
-            cpl_vae_tell(s, probe, probe_user, &h, "decoder.up.%d.block.%d", i, k);
-        }
-        if (!at->upsample || !cpl_stream_ok(s)) continue;
-        h = upsample(at->upsample, s, &h);
-        cpl_vae_tell(s, probe, probe_user, &h, "decoder.up.%d.upsample", i);
+        cpl_vae_work_enter(&d.work, level_products(vae, i, (double)h * w));
+        if (cpl_vae_work_needs_strips(&d.work, z->n, h, w, in > out ? in : out))
+            level_in_strips(&d, i, up);
+        else
+            level_whole(&d, i, up);
     }
-    s->ops->group_norm(s, &h, &h, NULL, vae->norm_out, spec->norm_groups, CPL_VAE_EPS, true);
-    cpl_tensor image = cpl_make(s, h.n, h.h, h.w, 3);
-    s->ops->conv2d(s, &image, &h, vae->conv_out, cpl_conv_3x3, NULL);
-    cpl_tensor_free(&h);
-    return image;
+    return end_picture(&d);
+}
+
+cpl_tensor cpl_vae_decode(const cpl_vae *vae, cpl_stream *s, const cpl_tensor *z, cpl_vae_probe *probe,
+                          void *probe_user) {
+    return cpl_vae_decode_by(vae, s, z, &(cpl_vae_way){0}, probe, probe_user);
 }

@@ -7,6 +7,7 @@
 
 #include "../memory/alloc.h"
 #include "vae_mid.h"
+#include "vae_work.h"
 
 typedef struct level {
     cpl_resblock *block;    /* owned, [num_res_blocks] */
@@ -73,26 +74,89 @@ void cpl_vae_encoder_free(cpl_vae_encoder *e, cpl_backend *backend) {
     free(e);
 }
 
-cpl_tensor cpl_vae_encode(const cpl_vae_encoder *e, cpl_stream *s, const cpl_tensor *image, cpl_vae_probe *probe,
-                          void *probe_user) {
+/* Multiply-adds of level i for an image of `pixels` at that level. */
+static double level_products(const cpl_vae_encoder *e, int i, double pixels) {
     const cpl_vae_spec *spec = &e->spec;
-    cpl_tensor h = cpl_make(s, image->n, image->h, image->w, spec->ch);
-    s->ops->conv2d(s, &h, image, e->conv_in, cpl_conv_3x3, NULL);
-    cpl_vae_tell(s, probe, probe_user, &h, "encoder.conv_in");
-    for (int i = 0; i < spec->levels; i++) {
-        const level *at = &e->level[i];
-        for (int k = 0; k < spec->num_res_blocks && cpl_stream_ok(s); k++) {
-            h = cpl_resblock_run(&at->block[k], s, &h, NULL);
-            cpl_vae_tell(s, probe, probe_user, &h, "encoder.down.%d.block.%d", i, k);
-        }
-        if (!at->downsample || !cpl_stream_ok(s)) continue;
-        cpl_tensor half = cpl_make(s, h.n, h.h / 2, h.w / 2, h.c);
-        s->ops->conv2d(s, &half, &h, at->downsample, halve, NULL);
-        cpl_tensor_free(&h);
-        h = half;
-        cpl_vae_tell(s, probe, probe_user, &h, "encoder.down.%d.downsample", i);
+    double out = spec->ch * spec->ch_mult[i], in = spec->ch * (i > 0 ? spec->ch_mult[i - 1] : 1), products = 0;
+    for (int k = 0; k < spec->num_res_blocks; k++, in = out) products += 9 * out * (in + out);
+    return products * pixels;
+}
+
+static double all_products(const cpl_vae_encoder *e, const cpl_tensor *image) {
+    double pixels = (double)image->h * image->w, sum = 0;
+    for (int i = 0; i < e->spec.levels; i++, pixels /= 4) sum += level_products(e, i, pixels);
+    return sum;
+}
+
+typedef struct encoding {
+    const cpl_vae_encoder *e;
+    cpl_stream *s;
+    cpl_vae_work work;
+    cpl_vae_probe *probe;
+    void *probe_user;
+    const cpl_tensor *image;
+    cpl_tensor h; /* empty before the first level: then rows are made from the image */
+} encoding;
+
+static void level_in_strips(encoding *g, int i) {
+    const cpl_vae_encoder *e = g->e;
+    cpl_tensor known = {0};
+    int out = e->spec.ch * e->spec.ch_mult[i];
+    for (int k = 0; k < e->spec.num_res_blocks && cpl_stream_ok(g->s); k++) {
+        const cpl_resblock *block = &e->level[i].block[k];
+        cpl_rows x = {g->h.h, g->h.w, g->h.c, &g->h, NULL, NULL, false};
+        if (!g->h.data) x = (cpl_rows){g->image->h, g->image->w, e->spec.ch, NULL, g->image, e->conv_in, false};
+        bool in_place = x.kept && !block->skip;
+        cpl_tensor y = in_place ? g->h : cpl_make(g->s, 1, x.h, x.w, out), sums = cpl_make_sums(g->s, out);
+        cpl_strips_resblock(&g->work.strips, g->s, block, &x, &y, known.data ? &known : NULL, &sums,
+                            1.0 / e->spec.num_res_blocks);
+        if (!in_place) cpl_tensor_free(&g->h);
+        cpl_tensor_free(&known);
+        g->h = y;
+        known = sums;
+        cpl_vae_tell(g->s, g->probe, g->probe_user, &g->h, "encoder.down.%d.block.%d", i, k);
     }
-    h = cpl_vae_mid_run(&e->mid, s, &h, "encoder", probe, probe_user);
+    cpl_tensor_free(&known);
+}
+
+static void level_whole(encoding *g, int i) {
+    const cpl_vae_encoder *e = g->e;
+    if (!g->h.data) {
+        g->h = cpl_make(g->s, g->image->n, g->image->h, g->image->w, e->spec.ch);
+        g->s->ops->conv2d(g->s, &g->h, g->image, e->conv_in, cpl_conv_3x3, NULL);
+        cpl_vae_tell(g->s, g->probe, g->probe_user, &g->h, "encoder.conv_in");
+    }
+    for (int k = 0; k < e->spec.num_res_blocks && cpl_stream_ok(g->s); k++) {
+        g->h = cpl_resblock_run(&e->level[i].block[k], g->s, &g->h, NULL);
+        cpl_vae_tell(g->s, g->probe, g->probe_user, &g->h, "encoder.down.%d.block.%d", i, k);
+        cpl_vae_work_add(&g->work, 1.0 / e->spec.num_res_blocks);
+    }
+}
+
+static void downsample(encoding *g, int i) {
+    cpl_tensor half = cpl_make(g->s, g->h.n, g->h.h / 2, g->h.w / 2, g->h.c);
+    g->s->ops->conv2d(g->s, &half, &g->h, g->e->level[i].downsample, halve, NULL);
+    cpl_tensor_free(&g->h);
+    g->h = half;
+    cpl_vae_tell(g->s, g->probe, g->probe_user, &g->h, "encoder.down.%d.downsample", i);
+}
+
+cpl_tensor cpl_vae_encode_by(const cpl_vae_encoder *e, cpl_stream *s, const cpl_tensor *image, const cpl_vae_way *way,
+                             cpl_vae_probe *probe, void *probe_user) {
+    const cpl_vae_spec *spec = &e->spec;
+    encoding g = {.e = e, .s = s, .probe = probe, .probe_user = probe_user, .image = image};
+    cpl_vae_work_begin(&g.work, way, spec->ch, all_products(e, image));
+    for (int i = 0, h = image->h, w = image->w, in = spec->ch; i < spec->levels && cpl_stream_ok(s); i++) {
+        int out = spec->ch * spec->ch_mult[i];
+        cpl_vae_work_enter(&g.work, level_products(e, i, (double)h * w));
+        if (cpl_vae_work_needs_strips(&g.work, image->n, h, w, in > out ? in : out))
+            level_in_strips(&g, i);
+        else
+            level_whole(&g, i);
+        if (e->level[i].downsample && cpl_stream_ok(s)) downsample(&g, i);
+        in = out, h /= 2, w /= 2;
+    }
+    cpl_tensor h = cpl_vae_mid_run(&e->mid, s, &g.h, "encoder", probe, probe_user);
     s->ops->group_norm(s, &h, &h, NULL, e->norm_out, spec->norm_groups, CPL_VAE_EPS, true);
     cpl_tensor moments = cpl_make(s, h.n, h.h, h.w, 2 * spec->z_channels), out = cpl_make_like(s, &moments);
     s->ops->conv2d(s, &moments, &h, e->conv_out, cpl_conv_3x3, NULL);
@@ -100,4 +164,9 @@ cpl_tensor cpl_vae_encode(const cpl_vae_encoder *e, cpl_stream *s, const cpl_ten
     s->ops->linear(s, &out, &moments, e->quant, CPL_ACT_NONE, NULL);
     cpl_tensor_free(&moments);
     return out;
+}
+
+cpl_tensor cpl_vae_encode(const cpl_vae_encoder *e, cpl_stream *s, const cpl_tensor *image, cpl_vae_probe *probe,
+                          void *probe_user) {
+    return cpl_vae_encode_by(e, s, image, &(cpl_vae_way){0}, probe, probe_user);
 }

@@ -11,5 +11,8 @@ void cpl_vae_encoder_free(cpl_vae_encoder *encoder, cpl_backend *backend);
  * variance as the network gives it (to be clamped to -30..20 before use); not yet multiplied by scaling_factor. */
 cpl_tensor cpl_vae_encode(const cpl_vae_encoder *encoder, cpl_stream *s, const cpl_tensor *image, cpl_vae_probe *probe,
                           void *probe_user);
+/* As cpl_vae_decode_by. */
+cpl_tensor cpl_vae_encode_by(const cpl_vae_encoder *encoder, cpl_stream *s, const cpl_tensor *image,
+                             const cpl_vae_way *way, cpl_vae_probe *probe, void *probe_user);
 
 #endif

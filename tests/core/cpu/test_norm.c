@@ -93,6 +93,37 @@ static void group_norm_keeps_small_variances(void **state) {
     cpu_test_close(&t);
 }
 
+/* Rows of an image by the sums over all of them. */
+static void group_norm_of_parts_is_that_of_the_whole(void **state) {
+    (void)state;
+    cpu_test t = cpu_test_open(2);
+    for (int i = 0; i < 20; i++) {
+        int h = random_int(&t, 2, 40), w = random_int(&t, 1, 40), groups = random_int(&t, 1, 6);
+        int c = groups * random_int(&t, 1, 9), height = random_int(&t, 1, h);
+        float *x = random_values(&t, h * w * c, 3), *gamma = random_values(&t, c, 2), *beta = random_values(&t, c, 1);
+        cpl_weight *weight = t.ops->norm_weight(t.b, gamma, beta, c, NULL);
+        cpl_tensor tx = tensor_of(&t, x, 1, h, w, c), whole = cpl_make_like(t.s, &tx), sums = cpl_make_sums(t.s, c);
+        t.ops->group_norm(t.s, &whole, &tx, NULL, weight, groups, 1e-6f, i % 2);
+        for (int y = 0; y < h; y += height) {
+            cpl_tensor part = cpl_tensor_rows(&tx, y, y + height < h ? height : h - y);
+            t.ops->group_sums(t.s, &sums, &part, y == 0);
+        }
+        for (int y = 0; y < h; y += height) {
+            cpl_tensor part = cpl_tensor_rows(&tx, y, y + height < h ? height : h - y);
+            t.ops->group_norm_by(t.s, &part, &part, &sums, (size_t)h * (size_t)w, weight, groups, 1e-6f, i % 2);
+        }
+        float *want = values_of(&t, &whole);
+        double *wanted = reference_new(h * w * c);
+        for (int k = 0; k < h * w * c; k++) wanted[k] = (double)want[k];
+        check_tensor(&t, "group norm of parts", &tx, wanted, 1e-6);
+        cpl_tensor_free(&whole);
+        cpl_tensor_free(&sums);
+        t.ops->weight_free(t.b, weight);
+        free(x), free(gamma), free(beta), free(want);
+    }
+    cpu_test_close(&t);
+}
+
 static void layer_norm_matches_plain_loops(void **state) {
     (void)state;
     cpu_test t = cpu_test_open(2);
@@ -135,6 +166,8 @@ static void wrong_shapes_fail_the_stream(void **state) {
         expect_failure(&t, "12 channels do not fall into 5 groups");
     t.ops->group_norm(t.s, &y, &other, NULL, w, 4, 1e-5f, false), expect_failure(&t, "x is [2, 3, 3, 6]");
     t.ops->group_norm(t.s, &y, &x, &other, w, 4, 1e-5f, false), expect_failure(&t, "shift is");
+    t.ops->group_sums(t.s, &other, &x, true), expect_failure(&t, "group_sums");
+    t.ops->group_norm_by(t.s, &y, &x, &other, 9, w, 4, 1e-5f, false), expect_failure(&t, "group_norm_by");
     t.ops->layer_norm(t.s, &other, &x, w, 1e-5f), expect_failure(&t, "y is");
     t.ops->layer_norm(t.s, &y, &x, NULL, 1e-5f), expect_failure(&t, "not a norm");
     cpl_tensor_free(&x), cpl_tensor_free(&y), cpl_tensor_free(&other);
@@ -146,6 +179,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(group_norm_matches_plain_loops),
         cmocka_unit_test(group_norm_keeps_small_variances),
+        cmocka_unit_test(group_norm_of_parts_is_that_of_the_whole),
         cmocka_unit_test(layer_norm_matches_plain_loops),
         cmocka_unit_test(wrong_shapes_fail_the_stream),
     };
