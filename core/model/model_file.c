@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 #include "../memory/alloc.h"
+#include "../memory/unicode.h"
 #include "builtin.h"
 #include "model.h"
 #include "tokenizer_find.h"
-#include "unicode.h"
 
 /* CLIP's own vocabulary has 49408 entries. One that is so much smaller was made for the few words that its model was
  * trained on, and everything else falls into pieces that mean nothing to it. */

@@ -1,5 +1,5 @@
 /* prompt.c: the emphasis syntax of a prompt line. Chunks are prompt_chunks.c's subject; `[from:to:when]`, `[a|b]` and AND
- * are literal text here, as in a region line of the original.
+ * are literal text here: where they are more, layout/turns.c and layout/compose.c have made plain texts of them.
  *
  * It follows the original's scanner to the letter, in double precision and in its order of products, because weights that
  * are equal are joined and -1 means BREAK (golden/engine/FORMAT.md section 2). */
@@ -10,7 +10,7 @@
 
 #include "../memory/alloc.h"
 #include "../memory/number.h"
-#include "unicode.h"
+#include "../memory/unicode.h"
 
 #define ROUND_FACTOR 1.1
 #define SQUARE_FACTOR (1 / 1.1)
@@ -60,44 +60,17 @@ static size_t weight_at(const char *at, double *value) {
     return *p == ')' && cpl_number_parse(digits, value) ? (size_t)(p - at) + 1 : 0;
 }
 
-static bool is_word(uint32_t code) { return code == '_' || cpl_unicode_letter(code) || cpl_unicode_number(code); }
-
-/* The code point that ends before `at`, 0 at the beginning. */
-static uint32_t code_before(const char *begin, const char *at) {
-    if (at == begin) return 0;
-    do at--;
-    while (at > begin && ((unsigned char)*at & 0xC0) == 0x80);
-    return cpl_utf8_next(&at);
-}
-
-/* BREAK as a word of its own in [from, end), or NULL. */
-static const char *find_break(const char *begin, const char *from, const char *end) {
-    for (; end - from >= 5; from++) {
-        const char *after = from + 5;
-        if (memcmp(from, "BREAK", 5) != 0 || is_word(code_before(begin, from))) continue;
-        if (after == end || !is_word(cpl_utf8_next(&after))) return from;
-    }
-    return NULL;
-}
-
 static const char *skip_blanks(const char *at, const char *end) {
     const char *ahead = at;
     while (ahead < end && cpl_unicode_blank(cpl_utf8_next(&ahead))) at = ahead;
     return at;
 }
 
-static const char *trim_blanks(const char *begin, const char *end) {
-    while (end > begin && cpl_unicode_blank(code_before(begin, end))) do
-            end--;
-        while (end > begin && ((unsigned char)*end & 0xC0) == 0x80);
-    return end;
-}
-
 /* Plain text: split at BREAK, with the blanks around it. */
 static bool add_text(parser *p, const char *begin, size_t length) {
     const char *end = begin + length, *at = begin, *found;
-    while ((found = find_break(begin, at, end))) {
-        if (!add(p, at, (size_t)(trim_blanks(at, found) - at), 1) || !add(p, "BREAK", 5, -1)) return false;
+    while ((found = cpl_find_word(begin, at, end, "BREAK"))) {
+        if (!add(p, at, (size_t)(cpl_utf8_trim(at, found) - at), 1) || !add(p, "BREAK", 5, -1)) return false;
         at = skip_blanks(found + 5, end);
     }
     return add(p, at, (size_t)(end - at), 1);

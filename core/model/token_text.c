@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "../memory/alloc.h"
-#include "unicode.h"
+#include "../memory/unicode.h"
 
 /* Characters that a plain keyboard lacks, and what they stand for. */
 static const struct {

@@ -14,8 +14,8 @@
 
 #include "../memory/alloc.h"
 #include "../memory/hash.h"
+#include "../memory/unicode.h"
 #include "token_text.h"
-#include "unicode.h"
 
 #define MAX_FILE_BYTES ((off_t)64 << 20)
 #define MAX_TOKENS (1 << 24)

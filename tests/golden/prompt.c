@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../core/layout/compose.h"
+#include "../../core/layout/turns.h"
 #include "../../core/model/emphasis.h"
 #include "../../core/model/model.h"
 #include "../../core/model/prompt.h"
@@ -373,14 +375,98 @@ static void size_vectors(golden *g) {
     bench_close(&b);
 }
 
-static const char later[] = "prompt schedules are not built yet";
+/* ---- Texts of texts ---- */
+
+static void compare_turns(golden *g, const char *id, const cJSON *expected, const cpl_turns *turns) {
+    const cJSON *turn;
+    int i = 0;
+    if (cJSON_GetArraySize(expected) != turns->count) {
+        golden_fail(g, id, "%d texts, not %d", turns->count, cJSON_GetArraySize(expected));
+        return;
+    }
+    cJSON_ArrayForEach(turn, expected) {
+        int last = (int)cJSON_GetNumberValue(cJSON_GetArrayItem(turn, 0));
+        const char *text = cJSON_GetStringValue(cJSON_GetArrayItem(turn, 1));
+        if (last != turns->list[i].last || strcmp(text, turns->list[i].text) != 0) {
+            golden_fail(g, id, "'%s' to step %d, not '%s' to %d", turns->list[i].text, turns->list[i].last, text, last);
+            return;
+        }
+        i++;
+    }
+    golden_pass(g, id);
+}
+
+/* "schedule" and, absent where it is the same, that of a second pass of as many steps. */
+static void schedules(golden *g) {
+    cJSON *root = golden_json(g, "prompt_attention.json");
+    const cJSON *one;
+    int at = 0;
+    cJSON_ArrayForEach(one, cJSON_GetObjectItemCaseSensitive(root, "schedules")) {
+        const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(one, "text"));
+        int steps = (int)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(one, "steps"));
+        const cJSON *first = cJSON_GetObjectItemCaseSensitive(one, "schedule");
+        const cJSON *second = cJSON_GetObjectItemCaseSensitive(one, "schedule_hires");
+        for (int pass = 0; pass < 2; pass++) {
+            char id[32];
+            cpl_turns turns;
+            cpl_error error = {0};
+            snprintf(id, sizeof id, "%d%s", at, pass ? " second pass" : "");
+            if (!cpl_turns_read(text, steps, pass ? steps : 0, &turns, &error)) {
+                golden_fail(g, id, "%s", error.message);
+                continue;
+            }
+            compare_turns(g, id, pass && second ? second : first, &turns);
+            cpl_turns_clear(&turns);
+        }
+        at++;
+    }
+    cJSON_Delete(root);
+}
+
+static void compare_composition(golden *g, const char *id, const cJSON *expected, const cpl_parts *parts) {
+    const cJSON *part;
+    int i = 0;
+    if (cJSON_GetArraySize(expected) != parts->count) {
+        golden_fail(g, id, "%d parts, not %d", parts->count, cJSON_GetArraySize(expected));
+        return;
+    }
+    cJSON_ArrayForEach(part, expected) {
+        const char *text = cJSON_GetStringValue(cJSON_GetArrayItem(part, 0));
+        double weight = cJSON_GetNumberValue(cJSON_GetArrayItem(part, 1));
+        const cpl_part *got = &parts->list[i++];
+        if (strcmp(text, got->text) != 0 || !(fabs(weight - got->weight) <= WEIGHT_TOLERANCE)) {
+            golden_fail(g, id, "'%s' %g, not '%s' %g", got->text, got->weight, text, weight);
+            return;
+        }
+    }
+    golden_pass(g, id);
+}
+
+static void compositions(golden *g) {
+    cJSON *root = golden_json(g, "prompt_attention.json");
+    const cJSON *one;
+    int at = 0;
+    cJSON_ArrayForEach(one, cJSON_GetObjectItemCaseSensitive(root, "multicond")) {
+        char id[32];
+        cpl_parts parts;
+        cpl_error error = {0};
+        snprintf(id, sizeof id, "%d", at++);
+        if (!cpl_parts_read(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(one, "text")), &parts, &error)) {
+            golden_fail(g, id, "%s", error.message);
+            continue;
+        }
+        compare_composition(g, id, cJSON_GetObjectItemCaseSensitive(one, "parts"), &parts);
+        cpl_parts_clear(&parts);
+    }
+    cJSON_Delete(root);
+}
 
 const golden_group golden_prompt_groups[] = {
     {"tokenizer.json/cases", tokenizer_cases, NULL},
     {"prompt_attention.json/attention", attention, NULL},
     {"prompt_attention.json/chunks", chunks, NULL},
-    {"prompt_attention.json/schedules", NULL, later},
-    {"prompt_attention.json/multicond", NULL, later},
+    {"prompt_attention.json/schedules", schedules, NULL},
+    {"prompt_attention.json/multicond", compositions, NULL},
     {"sd1_tiny_text_expected.safetensors/text", sd1_text, NULL},
     {"sd1_tiny_text_expected.safetensors/emphasis", sd1_emphasis, NULL},
     {"sdxl_tiny_text_expected.safetensors/l", sdxl_text_l, NULL},

@@ -6,7 +6,7 @@
 
 #include "../../../core/model/safetensors.h"
 #include "../../../core/model/tokenizer.h"
-#include "../../../core/model/unicode.h"
+#include "../../../core/memory/unicode.h"
 #include "../../test.h"
 
 static char *read_text(const char *path) {

@@ -2,6 +2,8 @@
  * prompt must give the same tokens under every one. No normalisation beyond joining a base with the mark behind it. */
 #include "unicode.h"
 
+#include <string.h>
+
 #include "unicode_tables.h"
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
@@ -32,6 +34,35 @@ size_t cpl_utf8_put(char *out, uint32_t code) {
     out[0] = (char)((0xFFU << (7 - more) & 0xFF) | code >> (6 * more));
     for (size_t i = 1; i <= more; i++) out[i] = (char)(0x80 | (code >> (6 * (more - i)) & 0x3F));
     return more + 1;
+}
+
+static const char *step_back(const char *begin, const char *at) {
+    do at--;
+    while (at > begin && ((unsigned char)*at & 0xC0) == 0x80);
+    return at;
+}
+
+uint32_t cpl_utf8_before(const char *begin, const char *at) {
+    if (at == begin) return 0;
+    at = step_back(begin, at);
+    return cpl_utf8_next(&at);
+}
+
+const char *cpl_utf8_trim(const char *begin, const char *end) {
+    while (end > begin && cpl_unicode_blank(cpl_utf8_before(begin, end))) end = step_back(begin, end);
+    return end;
+}
+
+static bool is_word(uint32_t code) { return code == '_' || cpl_unicode_letter(code) || cpl_unicode_number(code); }
+
+const char *cpl_find_word(const char *begin, const char *from, const char *end, const char *word) {
+    size_t length = strlen(word);
+    for (; (size_t)(end - from) >= length; from++) {
+        const char *after = from + length;
+        if (memcmp(from, word, length) != 0 || is_word(cpl_utf8_before(begin, from))) continue;
+        if (after == end || !is_word(cpl_utf8_next(&after))) return from;
+    }
+    return NULL;
 }
 
 static bool in_ranges(const code_range *list, size_t count, uint32_t code) {

@@ -1,7 +1,7 @@
 /* unicode_tables.h: what the tokenizer asks of Unicode, as sorted tables. Made from the Unicode Character Database 14.0
  * (UnicodeData.txt: general category, simple lower case, canonical decomposition). Included by unicode.c only. */
-#ifndef CPL_MODEL_UNICODE_TABLES_H
-#define CPL_MODEL_UNICODE_TABLES_H
+#ifndef CPL_MEMORY_UNICODE_TABLES_H
+#define CPL_MEMORY_UNICODE_TABLES_H
 
 #include <stdint.h>
 
