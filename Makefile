@@ -16,6 +16,7 @@ build := build/$(if $(SANITIZE),$(subst $(comma),-,$(SANITIZE)),plain)
 
 PACKAGES_BUILD := gcc libc6-dev make pkgconf libncurses-dev libcjson-dev libsixel-dev libpng-dev libdnnl-dev
 PACKAGES_TEST := libcmocka-dev tmux xterm xvfb xfonts-base x11-xkb-utils xkb-data imagemagick python3 locales
+PACKAGES_FULL := npm python3-numpy
 PACKAGES_LINT := clang clang-format clang-tidy cppcheck mandoc shellcheck
 
 PKG_CORE := libcjson libpng
@@ -129,6 +130,14 @@ unit: $(test_bin) ## unit tests only
 .PHONY: golden
 golden: $(build)/tests/golden/golden ## reference data; GOLDEN_DIR=DIR for another set of the same format
 	@$< $(GOLDEN_DIR)
+# What is too large to keep: CLIP's vocabulary is fetched, the checkpoint is made. Both stay in build/golden-full.
+full := build/golden-full
+.PHONY: golden-full
+golden-full: deps-full $(build)/tests/golden/golden ## ... with nothing skipped: fetches CLIP's vocabulary, makes 2.1 GB of random weights
+	@test -f $(full)/clip/vocab.json || { mkdir -p $(full) && core/model/clip-vocab $(full)/clip; }
+	@mkdir -p $(full) && tests/golden/make-sd15-random $(full)/sd15-random.safetensors
+	@COUPLET_CLIP_VOCAB=$(full)/clip COUPLET_SD15_RANDOM=$(full)/sd15-random.safetensors \
+	    $(build)/tests/golden/golden --whole $(GOLDEN_DIR)
 .PHONY: cli
 cli: $(program) $(helper_bin) ## the commands, run as a user would
 	@BUILD=$(build) tests/run --cli
@@ -151,11 +160,13 @@ linted:
 
 # ---- House-keeping -----------------------------------------------------------------------------------------------
 
-.PHONY: deps deps-test deps-lint
+.PHONY: deps deps-test deps-full deps-lint
 deps: ## install what a build needs (apt; sudo where needed)
 	@tests/packages $(PACKAGES_BUILD)
 deps-test: ## ... and what the tests need
 	@tests/packages $(PACKAGES_BUILD) $(PACKAGES_TEST)
+deps-full: ## ... and what golden-full needs
+	@tests/packages $(PACKAGES_BUILD) $(PACKAGES_FULL)
 deps-lint: ## ... and what the linters are
 	@tests/packages $(PACKAGES_BUILD) $(PACKAGES_TEST) $(PACKAGES_LINT)
 

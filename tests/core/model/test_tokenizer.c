@@ -4,9 +4,9 @@
 
 #include <cjson/cJSON.h>
 
+#include "../../../core/memory/unicode.h"
 #include "../../../core/model/safetensors.h"
 #include "../../../core/model/tokenizer.h"
-#include "../../../core/memory/unicode.h"
 #include "../../test.h"
 
 static char *read_text(const char *path) {
