@@ -147,6 +147,9 @@ e2e: $(program) $(helper_bin) ## the editor in real terminals (tmux, xterm under
 .PHONY: golden-screens
 golden-screens: $(program) $(helper_bin) ## write the golden screens of the key scripts anew: read the diff
 	@BUILD=$(build) GOLDEN_UPDATE=1 tests/e2e/test_scripts.sh
+.PHONY: bench
+bench: couplet ## measure this machine and what couplet makes of it; BENCH='--quick', '--json', '--model FILE'
+	@./couplet bench $(BENCH)
 .PHONY: mutants
 mutants: ## plant known mistakes in a copy, one by one: each must make its golden group fail
 	@tests/mutants

@@ -350,6 +350,23 @@ typedef struct cpl_device_info {
 } cpl_device_info;
 int cpl_devices(cpl_device_info *list, int room); /* how many there are; the first `room` are filled in */
 
+/* ---- Benchmarks ------------------------------------------------------------------------------------------ */
+
+typedef struct cpl_bench_options { /* all zero: the whole, on all cores, of the built-in model */
+    const char *model;             /* a checkpoint that is measured beside the built-in model, or NULL */
+    const char *tokenizer;         /* as in cpl_options */
+    const char *part;              /* one of cpl_bench_parts(), NULL: all */
+    int threads;                   /* 0: one per core that this process may use */
+    bool quick;                    /* few rounds */
+    cpl_log_fn *log;               /* told what is measured now; NULL: silent */
+    void *log_user;
+} cpl_bench_options;
+/* The names of the parts, NULL-terminated. "machine" is always measured; "sixel" is the program's own, not core's. */
+const char *const *cpl_bench_parts(void);
+/* Measures this machine, and on it, side by side, coupled attention, whole steps, texts, the decoder and edits: JSON as
+ * described in couplet(1), caller frees. Takes seconds to many minutes, in the calling thread; not to be cancelled. */
+char *cpl_bench(const cpl_bench_options *options, cpl_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -17,6 +17,7 @@ int command_map(const arguments *a);
 int command_show(const arguments *a);
 int command_info(const arguments *a);
 int command_stats(const arguments *a);
+int command_bench(const arguments *a);
 
 struct term_caps;
 

@@ -27,6 +27,7 @@ const command_entry command_table[COMMAND_COUNT] = {
     [COMMAND_SHOW] = {"show", "IMAGE.png", 1, 1, "Show an image in this terminal"},
     [COMMAND_INFO] = {"info", "", 0, 0, "Print version, devices, model, what this terminal can do"},
     [COMMAND_STATS] = {"stats", "FILE", 1, 1, "Print the statistics that a run wrote"},
+    [COMMAND_BENCH] = {"bench", "", 0, 0, "Measure this machine and what couplet makes of it"},
 };
 
 static const char *const *color_names(void) {
@@ -41,12 +42,14 @@ static const char *const *precision_names(void) {
 
 const option_entry option_table[] = {
     {"output", 'o', "FILE", OPTION_TEXT, AT(output), ON(RENDER), 0, 0, NULL, "the PNG to write (required)"},
-    {"model", 0, "FILE", OPTION_TEXT, AT(model), ON(EDIT) | MEASURES | ON(INFO), 0, 0, NULL,
+    {"model", 0, "FILE", OPTION_TEXT, AT(model), ON(EDIT) | MEASURES | ON(INFO) | ON(BENCH), 0, 0, NULL,
      "a checkpoint, or \"builtin\""},
     {"device", 0, "NAME", OPTION_DEVICE, AT(device), RUNS, 0, 0, NULL, "auto, cpu, cuda or cuda:N"},
     {"precision", 0, "NAME", OPTION_NAME, AT(precision), RUNS, 0, 0, precision_names, "auto, f32, bf16 or f16"},
-    {"tokenizer", 0, "DIR", OPTION_TEXT, AT(tokenizer), RUNS, 0, 0, NULL, "folder with vocab.json and merges.txt"},
-    {"threads", 0, "N", OPTION_WHOLE, AT(threads), RUNS, 1, 1024, NULL, "CPU threads (default: one per core)"},
+    {"tokenizer", 0, "DIR", OPTION_TEXT, AT(tokenizer), RUNS | ON(BENCH), 0, 0, NULL,
+     "folder with vocab.json and merges.txt"},
+    {"threads", 0, "N", OPTION_WHOLE, AT(threads), RUNS | ON(BENCH), 1, 1024, NULL,
+     "CPU threads (default: one per core)"},
     {"generate", 0, NULL, OPTION_SWITCH, AT(generate), ON(EDIT), 0, 0, NULL, "start with a first picture"},
     {"keys", 0, "FILE", OPTION_TEXT, AT(keys), ON(EDIT), 0, 0, NULL, "press the keys of a key script first"},
     {"size", 0, "WxH", OPTION_CANVAS, AT(size), MEASURES, 0, 0, NULL, "canvas in pixels, multiples of 8"},
@@ -60,8 +63,11 @@ const option_entry option_table[] = {
     {"dump", 0, "DIR", OPTION_TEXT, AT(dump), ON(RENDER), 0, 0, NULL, "write each stage's tensors there"},
     {"grid", 0, "WxH", OPTION_GRID, AT(grid), ON(MASKS), 1, 1024, NULL, "token grid (required)"},
     {"png", 0, "FILE", OPTION_TEXT, AT(png), ON(MAP), 0, 0, NULL, "write the map as a PNG instead"},
-    {"json", 0, NULL, OPTION_SWITCH, AT(json), ON(CHECK) | ON(LINES) | ON(MASKS) | ON(INFO) | ON(STATS), 0, 0, NULL,
-     "print JSON"},
+    {"part", 0, "NAME", OPTION_NAME, AT(part), ON(BENCH), 0, 0, cpl_bench_parts,
+     "measure only this beside the machine"},
+    {"quick", 0, NULL, OPTION_SWITCH, AT(quick), ON(BENCH), 0, 0, NULL, "few rounds: within a minute"},
+    {"json", 0, NULL, OPTION_SWITCH, AT(json), ON(CHECK) | ON(LINES) | ON(MASKS) | ON(INFO) | ON(STATS) | ON(BENCH), 0,
+     0, NULL, "print JSON"},
     {"color", 0, "WHEN", OPTION_INDEX, AT(color), EVERYWHERE, 0, 0, color_names, "auto, always or never"},
     {"quiet", 'q', NULL, OPTION_SWITCH, AT(quiet), EVERYWHERE, 0, 0, NULL, "no progress, notes and warnings"},
     {"help", 'h', NULL, OPTION_SWITCH, AT(help), EVERYWHERE, 0, 0, NULL, "print help"},

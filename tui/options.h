@@ -18,6 +18,7 @@ typedef enum command_id {
     COMMAND_SHOW,
     COMMAND_INFO,
     COMMAND_STATS,
+    COMMAND_BENCH,
     COMMAND_COUNT
 } command_id;
 
@@ -62,9 +63,9 @@ typedef struct arguments {
     command_id command;
     const char *operand[2];
     int operands;
-    bool help, version, quiet, json, generate;
+    bool help, version, quiet, json, generate, quick;
     int color; /* a color_choice */
-    const char *model, *device, *precision, *tokenizer, *dump, *stats, *output, *png, *sampler, *schedule, *keys;
+    const char *model, *device, *precision, *tokenizer, *dump, *stats, *output, *png, *sampler, *schedule, *keys, *part;
     int steps, threads;
     int size[2], grid[2];
     double cfg;

@@ -57,8 +57,7 @@ void *cpu_scratch(cpl_stream *s, size_t count, size_t size) {
 
 /* ---- Opening and closing ---- */
 
-/* As OpenMP programs do: OMP_NUM_THREADS if the user set it, else the CPUs this process may run on. */
-static int usable_threads(void) {
+int cpu_usable_threads(void) {
     const char *wish = getenv("OMP_NUM_THREADS");
     long threads = wish ? strtol(wish, NULL, 10) : 0;
     if (threads >= 1 && threads <= 1024) return (int)threads;
@@ -89,7 +88,7 @@ static cpl_backend *open_backend(const cpl_backend_config *config, cpl_error *er
     if (!b) return NULL;
     b->base.ops = &cpl_cpu_backend;
     b->base.precision = CPL_F32;
-    b->threads = config->threads ? config->threads : usable_threads();
+    b->threads = config->threads ? config->threads : cpu_usable_threads();
     b->pool_budget = config->pool_budget;
     b->kernels = cpu_kernels_pick();
     b->idle_team = cpu_idle_team_new();

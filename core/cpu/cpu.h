@@ -62,6 +62,8 @@ static inline size_t cpu_rows(const cpl_tensor *t) { return (size_t)t->n * (size
 static inline float *cpu_data(const cpl_tensor *t) { return t->data; }
 static inline int cpu_round_up(int value, int step) { return (value + step - 1) / step * step; }
 
+/* As OpenMP programs do: OMP_NUM_THREADS if the user set it, else the CPUs this process may run on. */
+int cpu_usable_threads(void);
 /* Every operation begins with this: false on a failed stream. Sets the thread count, which OpenMP keeps per thread. */
 bool cpu_enter(cpl_stream *s);
 /* Fails the stream unless t is a f32 tensor with data and no empty side. `operation` and `name` go into the message. */

@@ -1,0 +1,165 @@
+/* bench.c: the benchmark as a whole: which parts run, the JSON that they write, and the small things that all of them
+ * need. What is measured is decided in the parts. */
+#include "bench.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../memory/alloc.h"
+
+static const struct {
+    const char *name;
+    bool (*run)(cpl_bench_run *run);
+} parts[] = {{"coupled", cpl_bench_coupled},
+             {"step", cpl_bench_steps},
+             {"text", cpl_bench_texts},
+             {"vae", cpl_bench_vae},
+             {"sync", cpl_bench_edits}};
+
+const char *const *cpl_bench_parts(void) {
+    static const char *const names[] = {"machine", "coupled", "step", "text", "vae", "sync", "sixel", NULL};
+    return names;
+}
+
+void cpl_bench_say(const cpl_bench_run *run, const char *format, ...) {
+    char message[256];
+    va_list args;
+    if (!run->options->log) return;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    run->options->log(run->options->log_user, message);
+}
+
+/* ---- JSON ---- */
+
+static void separate(cpl_bench_run *run, const char *key, const char *blank) {
+    cpl_builder *b = &run->out;
+    char last = b->length ? b->text[b->length - 1] : '{';
+    if (last != '{' && last != '[') cpl_builder_text(b, ",");
+    cpl_builder_text(b, last == '{' && *blank == ' ' ? "" : blank);
+    if (key) cpl_builder_format(b, "\"%s\": ", key);
+}
+
+void cpl_bench_begin(cpl_bench_run *run, const char *key, char bracket) {
+    separate(run, key, key ? "\n  " : "\n    ");
+    cpl_builder_bytes(&run->out, &bracket, 1);
+}
+
+void cpl_bench_end(cpl_bench_run *run, char bracket) { cpl_builder_bytes(&run->out, &bracket, 1); }
+
+void cpl_bench_number(cpl_bench_run *run, const char *key, double value) {
+    separate(run, key, " ");
+    double size = fabs(value), unit = 1;
+    while (size > 0 && size * unit < 1e4) unit *= 10;
+    cpl_builder_number(&run->out, round(value * unit) / unit);
+}
+
+void cpl_bench_whole(cpl_bench_run *run, const char *key, uint64_t value) {
+    separate(run, key, " ");
+    cpl_builder_format(&run->out, "%llu", (unsigned long long)value);
+}
+
+void cpl_bench_text(cpl_bench_run *run, const char *key, const char *value) {
+    separate(run, key, " ");
+    cpl_builder_quoted(&run->out, value);
+}
+
+/* ---- Types, floors, values ---- */
+
+bool cpl_bench_type(int number, cpl_dtype *type, const char **name) {
+    static const struct {
+        cpl_dtype type;
+        const char *name;
+    } types[] = {{CPL_F32, "f32"}, {CPL_BF16, "bf16"}};
+    if (number < 0 || number >= (int)(sizeof types / sizeof *types)) return false;
+    *type = types[number].type;
+    *name = types[number].name;
+    return true;
+}
+
+cpl_backend *cpl_bench_backend(const cpl_bench_run *run, cpl_dtype type, cpl_error *error) {
+    cpl_backend_config config = {.threads = run->options->threads, .precision = type};
+    return cpl_cpu_backend.open(&config, error);
+}
+
+double cpl_bench_floor(const cpl_bench_run *run, cpl_dtype type, double flops) {
+    return run->flops_per_ms[type] > 0 ? flops / run->flops_per_ms[type] : 0;
+}
+
+float *cpl_bench_tiles(int regions, int w, int h, cpl_error *error) {
+    size_t cells = (size_t)w * (size_t)h;
+    float *masks = cpl_alloc((size_t)regions * cells, sizeof *masks, error);
+    int columns = 1;
+    while (columns * columns < regions) columns *= 2;
+    int rows = regions / columns;
+    for (int y = 0; masks && y < h; y++)
+        for (int x = 0; x < w; x++) {
+            int region = y * rows / h * columns + x * columns / w;
+            masks[(size_t)region * cells + (size_t)y * (size_t)w + (size_t)x] = 1;
+        }
+    return masks;
+}
+
+/* The sum of two uniform numbers: smooth, without far outliers, and quick for millions of them. */
+void cpl_bench_fill(float *values, size_t count, unsigned seed) {
+    uint32_t state = seed * 2654435761u + 1;
+    for (size_t i = 0; i < count; i++) {
+        state = state * 1664525u + 1013904223u;
+        float sum = (float)(state >> 20) + (float)(state >> 8 & 0xfff);
+        values[i] = sum * (1.0f / 2048) - 2;
+    }
+}
+
+bool cpl_bench_tensor(cpl_stream *s, cpl_tensor *t, int n, int h, int w, int c, unsigned seed, cpl_error *error) {
+    *t = cpl_make(s, n, h, w, c);
+    float *values = t->data ? cpl_alloc(cpl_tensor_count(t), sizeof *values, error) : NULL;
+    if (values) {
+        cpl_bench_fill(values, cpl_tensor_count(t), seed);
+        s->ops->upload(s, t, values);
+    }
+    free(values);
+    if (values && cpl_stream_settle(s, error)) return true;
+    if (!values) cpl_stream_settle(s, t->data ? NULL : error);
+    cpl_tensor_free(t);
+    return false;
+}
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double cpl_bench_middle(double *values, int count, double share) {
+    if (count < 1) return 0;
+    qsort(values, (size_t)count, sizeof *values, compare);
+    int at = (int)ceil(share * count) - 1;
+    return values[at < 0 ? 0 : at];
+}
+
+/* ---- The whole ---- */
+
+static bool run_parts(cpl_bench_run *run) {
+    const char *only = run->options->part;
+    if (!cpl_bench_machine(run)) return false;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if ((!only || strcmp(only, parts[i].name) == 0) && !parts[i].run(run)) return false;
+    return true;
+}
+
+char *cpl_bench(const cpl_bench_options *options, cpl_error *error) {
+    cpl_bench_run run = {.options = options, .error = error, .out = {.error = error}};
+    run.ceiling = cpl_ceiling_open(options->threads, error);
+    if (!run.ceiling) return NULL;
+    cpl_builder_text(&run.out, "{");
+    bool done = run_parts(&run);
+    cpl_builder_text(&run.out, "\n}\n");
+    cpl_ceiling_close(run.ceiling);
+    char *text = cpl_builder_take(&run.out);
+    if (done) return text;
+    free(text);
+    return NULL;
+}
