@@ -23,7 +23,8 @@ static bool run_model(cpl_bench_run *run, const char *name, const char *what, bo
         probe->ops->close(probe);
         cpl_bench_say(run, "%s, %s, %s", what, name ? name : "builtin", precision);
         cpl_bench_model model = {.run = run, .type = type, .precision = precision};
-        model.engine = cpl_engine_open(&cpl_cpu_backend, &config, name, NULL, run->options->tokenizer, run->error);
+        const cpl_model_source source = {.model = name, .tokenizer = run->options->tokenizer};
+        model.engine = cpl_engine_open(&cpl_cpu_backend, &config, &source, NULL, run->error);
         if (!model.engine) return false;
         model.model = model.engine->model;
         model.large = model.model->info.parameters > LARGE_PARAMETERS;
