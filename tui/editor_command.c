@@ -71,6 +71,12 @@ static void run_save_display(editor *e, call *c) {
         editor_save_display(e, c->argument);
 }
 
+static void run_recover(editor *e, call *c) {
+    (void)c;
+    editor_recover_ask(e);
+    if (!e->recovering) editor_say(e, TONE_INFO, "no earlier session left anything for this layout");
+}
+
 /* ---- Settings ---- */
 
 static void tell_or_set(editor *e, setting which, const char *value) {
@@ -164,16 +170,16 @@ static void run_wait(editor *e, call *c) {
 
 typedef void run_fn(editor *e, call *c);
 static run_fn *const run[EX_ACTIONS] = {
-    [EX_WRITE] = run_write,     [EX_WRITE_QUIT] = run_write_quit,
-    [EX_QUIT] = run_quit,       [EX_EDIT] = run_edit,
-    [EX_EXPORT] = run_export,   [EX_SAVE_DISPLAY] = run_save_display,
-    [EX_SET] = run_set,         [EX_SET_ONE] = run_set_one,
-    [EX_USE_MODEL] = run_model, [EX_UNDO] = run_history,
-    [EX_REDO] = run_history,    [EX_GENERATE] = run_generate,
-    [EX_CANCEL] = run_cancel,   [EX_LIVE] = run_live,
-    [EX_MAP] = run_map,         [EX_STATS] = run_list,
-    [EX_MESSAGES] = run_list,   [EX_HELP] = run_list,
-    [EX_WAIT] = run_wait,
+    [EX_WRITE] = run_write,       [EX_WRITE_QUIT] = run_write_quit,
+    [EX_QUIT] = run_quit,         [EX_EDIT] = run_edit,
+    [EX_EXPORT] = run_export,     [EX_SAVE_DISPLAY] = run_save_display,
+    [EX_RECOVER] = run_recover,   [EX_SET] = run_set,
+    [EX_SET_ONE] = run_set_one,   [EX_USE_MODEL] = run_model,
+    [EX_UNDO] = run_history,      [EX_REDO] = run_history,
+    [EX_GENERATE] = run_generate, [EX_CANCEL] = run_cancel,
+    [EX_LIVE] = run_live,         [EX_MAP] = run_map,
+    [EX_STATS] = run_list,        [EX_MESSAGES] = run_list,
+    [EX_HELP] = run_list,         [EX_WAIT] = run_wait,
 };
 
 static bool is_choice(const char *const *words, const char *text) {

@@ -201,6 +201,7 @@ void editor_draw_settings(editor *e) {
 
 static const char *badge(const editor *e) {
     if (e->asking) return " QUIT ";
+    if (e->recovering) return " RECOVER ";
     if (e->list) return e->list == LIST_STATS ? " STATS " : e->list == LIST_MESSAGES ? " MESSAGES " : " HELP ";
     if (e->typing == TYPING_CELL || e->typing == TYPING_SETTING) return " EDIT ";
     return e->focus == PANE_TABLE ? " TABLE " : e->focus == PANE_SETTINGS ? " SETTINGS " : " NORMAL ";
@@ -291,6 +292,11 @@ void editor_draw_status(editor *e) {
     columns = w.columns - at - 1;
     if (e->asking) {
         static const char question[] = "The layout has unsaved changes.  ";
+        at += draw_text(&e->theme, w.row, at, columns, theme_ink(&e->theme, STYLE_STRONG), question);
+        draw_hints(e, w.row, at, w.columns - at - 1);
+    } else if (e->recovering) {
+        char question[96];
+        editor_recover_question(e, question, sizeof question);
         at += draw_text(&e->theme, w.row, at, columns, theme_ink(&e->theme, STYLE_STRONG), question);
         draw_hints(e, w.row, at, w.columns - at - 1);
     } else if (e->tone == TONE_INFO || e->tone == TONE_WARNING) {

@@ -86,6 +86,7 @@ bool editor_save(editor *e, const char *wanted) {
     if (done) {
         if (wanted) adopt_path(e, path);
         state_saved(&e->state);
+        editor_journal_touch(e);
         editor_sync(e, CPL_SYNC_NOW);
         editor_say(e, TONE_INFO, "saved %s", path);
     }
@@ -111,6 +112,7 @@ bool editor_open(editor *e, const char *wanted) {
     e->path = path;
     editor_edited(e);
     editor_say(e, TONE_INFO, "opened %s", path);
+    editor_recover_ask(e);
     return true;
 }
 
@@ -156,8 +158,18 @@ static bool autosave_to(editor *e, char *path, cpl_error *error) {
 }
 
 void editor_autosave(editor *e) {
-    if (!e->state.dirty) return;
+    /* What is being typed counts too. */
+    if (!e->state.dirty && e->typing != TYPING_CELL) return;
     cpl_error error = {0};
+    if (editor_journal_flush(e)) {
+        e->keep_journal = true;
+        if (e->path)
+            snprintf(e->farewell, sizeof e->farewell,
+                     "couplet: unsaved changes are kept: \"couplet %.400s\" offers them\n", e->path);
+        else
+            snprintf(e->farewell, sizeof e->farewell, "couplet: unsaved changes are kept: \"couplet\" offers them\n");
+        return;
+    }
     if (e->path && autosave_to(e, join(e->path, ".autosave", ""), &error)) return;
     char name[64];
     snprintf(name, sizeof name, "couplet-%ld.autosave.json", (long)getpid());

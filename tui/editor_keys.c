@@ -8,6 +8,7 @@
 
 key_context editor_context(const editor *e) {
     if (e->asking) return KEYS_QUESTION;
+    if (e->recovering) return KEYS_RECOVER;
     if (e->list) return KEYS_HELP;
     if (e->typing) return KEYS_TYPING;
     static const key_context of[PANES] = {KEYS_CANVAS, KEYS_TABLE, KEYS_SETTINGS};
@@ -284,6 +285,11 @@ static void do_answer(editor *e, const key_binding *b, int count) {
     }
 }
 
+static void do_recover(editor *e, const key_binding *b, int count) {
+    (void)count;
+    editor_recover(e, b->action);
+}
+
 static void do_scroll(editor *e, const key_binding *b, int count) {
     editor_scroll_list(e, b->x * count, b->action == ACTION_SCROLL_PAGE);
 }
@@ -342,6 +348,9 @@ static action_fn *const actions[ACTIONS] = {
     [ACTION_ANSWER_SAVE] = do_answer,
     [ACTION_ANSWER_DISCARD] = do_answer,
     [ACTION_ANSWER_CANCEL] = do_answer,
+    [ACTION_RECOVER] = do_recover,
+    [ACTION_RECOVER_DROP] = do_recover,
+    [ACTION_RECOVER_LATER] = do_recover,
     [ACTION_SCROLL] = do_scroll,
     [ACTION_SCROLL_PAGE] = do_scroll,
     [ACTION_SCROLL_END] = do_scroll_end,

@@ -45,6 +45,7 @@ static int timeout_of(const editor *e, int64_t now) {
     int64_t stats = e->stats_ms + STATS_MS - now;
     int timeout = stats > 0 ? (int)stats : 0;
     if (e->core.running || e->core.requested) timeout = sooner(timeout, TICK_MS);
+    timeout = sooner(timeout, editor_journal_timeout(e, now));
     timeout = sooner(timeout, preview_timeout(&e->preview, e->term, now - e->last_key_ms));
     return timeout;
 }
@@ -82,6 +83,7 @@ static void wait_and_handle(editor *e) {
     }
     if (e->core.running) e->changed = true;
     if (e->list == LIST_STATS && editor_clock_ms() - e->stats_ms >= STATS_MS) e->changed = true;
+    editor_journal_tick(e, editor_clock_ms());
     editor_write_stats(e, editor_clock_ms());
 }
 
@@ -137,7 +139,11 @@ static bool start(editor *e, const editor_options *options) {
     e->last_key_ms = editor_clock_ms() - 1000;
     e->script = options->script;
     editor_past_read(e);
+    cpl_error no_journal = {0};
+    e->journal = journal_open(&no_journal);
+    if (!e->journal) editor_say(e, TONE_WARNING, "%s", no_journal.message);
     mention_autosave(e);
+    editor_recover_ask(e);
     editor_sync(e, CPL_SYNC_NOW);
     if (options->generate) editor_generate(e);
     return true;
@@ -148,6 +154,9 @@ static void end(editor *e) {
     preview_clear(&e->preview);
     term_close(e->term);
     if (e->farewell[0]) fputs(e->farewell, stderr);
+    if (!e->keep_journal) journal_drop(e->journal);
+    journal_close(e->journal);
+    journal_left_clear(&e->left);
     cpl_session_free(e->session);
     cpl_event_clear(&e->picture.event);
     state_clear(&e->state);

@@ -22,6 +22,7 @@ void editor_sync(editor *e, cpl_sync when) {
 void editor_edited(editor *e) {
     editor_sync(e, CPL_SYNC_SETTLE);
     if (e->map) editor_show_map(e, true);
+    editor_journal_touch(e);
     e->changed = true;
 }
 

@@ -204,6 +204,7 @@ static void start_over(editor *e) {
 }
 
 void editor_typing_key(editor *e, key_press press) {
+    editor_journal_touch(e);
     const key_binding *binding = NULL;
     if (keys_find(KEYS_TYPING, &press, 1, &binding) == KEY_MATCH) {
         bool erases = binding->action == ACTION_ERASE && binding->x < 0;
@@ -225,5 +226,6 @@ void editor_paste(editor *e, const char *text) {
         return;
     }
     start_over(e);
+    editor_journal_touch(e);
     line_edit_insert(&e->line, text);
 }

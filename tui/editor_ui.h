@@ -4,7 +4,8 @@
  *   editor_draw.c     the screen; _canvas, _table, _bars   editor_command.c  the commands behind ":"
  *   editor_mouse.c    clicks and drags                     editor_files.c    saving, opening, autosave, statistics
  *   editor_complete.c Tab while typing                     editor_past.c     commands typed before
- *   editor_lists.c    help, messages, statistics           editor_script.c   key scripts, the screen as text */
+ *   editor_lists.c    help, messages, statistics           editor_script.c   key scripts, the screen as text
+ *   editor_journal.c  unsaved edits after a crash */
 #ifndef TUI_EDITOR_UI_H
 #define TUI_EDITOR_UI_H
 
@@ -12,6 +13,7 @@
 #include "editor.h"
 #include "editor_state.h"
 #include "ex.h"
+#include "journal.h"
 #include "keys.h"
 #include "line_edit.h"
 #include "preview.h"
@@ -91,6 +93,7 @@ typedef struct editor {
     int past_count, past_at;
     char *past_begun; /* owned: what was typed before Up was pressed */
     bool asking;      /* quit with unsaved work? */
+    bool recovering;  /* take what an earlier session left? */
     bool quit_after_save;
     list_kind list;
     int list_top;
@@ -105,7 +108,11 @@ typedef struct editor {
     tone tone;
     said_line said[SAID]; /* a ring */
     int said_first, said_count;
-    script *script; /* owned: the key script that is at work, NULL: none */
+    journal *journal;                        /* owned; NULL: there is no place for it */
+    int64_t journal_due_ms, journal_last_ms; /* due: 0, nothing to write */
+    bool journal_failed, keep_journal;
+    journal_left left; /* owned: what an earlier session left, while it is asked about */
+    script *script;    /* owned: the key script that is at work, NULL: none */
     int64_t last_key_ms, stats_ms;
     bool changed;                  /* something to draw */
     int cursor_row, cursor_column; /* of the text cursor while typing; row -1: hidden */
@@ -174,6 +181,15 @@ char *editor_picture_path(const editor *e); /* the layout's name with .png; call
 void editor_autosave(editor *e);            /* fills the farewell */
 void editor_write_stats(editor *e, int64_t now_ms);
 void editor_edited(editor *e); /* after every change of the layout: sync and redraw */
+
+/* editor_journal.c */
+void editor_journal_touch(editor *e); /* something changed: to be written soon */
+bool editor_journal_flush(editor *e); /* now; false: it could not be */
+void editor_journal_tick(editor *e, int64_t now_ms);
+int editor_journal_timeout(const editor *e, int64_t now_ms); /* -1: nothing to write */
+void editor_recover_ask(editor *e);                          /* if an earlier session left something */
+void editor_recover_question(const editor *e, char *text, size_t size);
+void editor_recover(editor *e, key_action answer);
 
 /* editor_draw.c and its parts */
 void editor_arrange(editor *e);

@@ -24,6 +24,8 @@ static const ex_command table[] = {
      EX_LAYOUT, 0, NULL, true},
     {"export", "png", "[FILE]", "write the picture as a PNG, with its layout inside", FILES, EX_EXPORT, EX_PNG, 0, NULL,
      true},
+    {"recover", NULL, "", "ask again about unsaved edits that an earlier session left", FILES, EX_RECOVER, EX_NOTHING,
+     0, NULL, false},
     {"save-display", NULL, "FILE", "write the screen as text", FILES, EX_SAVE_DISPLAY, EX_FILE, 0, NULL, false},
 
     {"set", NULL, "KEY [VALUE]", "set any key of the layout, or tell its value; \"\" is empty", SETTINGS_GROUP, EX_SET,

@@ -26,6 +26,7 @@ typedef enum ex_action {
     EX_EDIT,
     EX_EXPORT,
     EX_SAVE_DISPLAY,
+    EX_RECOVER,
     EX_SET,
     EX_SET_ONE,
     EX_USE_MODEL,

@@ -12,6 +12,7 @@
 #define FILES "Files and program"
 #define TYPING "While typing"
 #define QUESTION "Quit with unsaved work"
+#define RECOVER "Unsaved edits of an earlier session"
 #define HELP "Help and other lists"
 
 static const key_binding table[] = {
@@ -131,6 +132,11 @@ static const key_binding table[] = {
     {"d", "discard", "d discard", "quit without saving", QUESTION, KEYS_QUESTION, ACTION_ANSWER_DISCARD, 0, 0},
     {"Esc n c Ctrl-C", "stay", "Esc stay", "stay in the editor", QUESTION, KEYS_QUESTION, ACTION_ANSWER_CANCEL, 0, 0},
 
+    {"r y Enter", "restore", "r restore", "take the edits back into the layout", RECOVER, KEYS_RECOVER, ACTION_RECOVER,
+     0, 0},
+    {"d", "drop", "d drop", "throw them away", RECOVER, KEYS_RECOVER, ACTION_RECOVER_DROP, 0, 0},
+    {"Esc n Ctrl-C", "later", "Esc later", "keep them for later", RECOVER, KEYS_RECOVER, ACTION_RECOVER_LATER, 0, 0},
+
     {"j Down Enter", "scroll down", "j k scroll", "one line down", HELP, KEYS_HELP, ACTION_SCROLL, 1, 0},
     {"k Up", "scroll up", NULL, "one line up", HELP, KEYS_HELP, ACTION_SCROLL, -1, 0},
     {"Space PageDown", "page down", NULL, "one page down", HELP, KEYS_HELP, ACTION_SCROLL_PAGE, 1, 0},
@@ -146,8 +152,8 @@ const key_binding *keys_table(int *count) {
 }
 
 const char *keys_context_name(key_context context) {
-    static const char *const name[KEYS_CONTEXTS] = {"everywhere", "canvas",   "table", "settings",
-                                                    "typing",     "question", "help"};
+    static const char *const name[KEYS_CONTEXTS] = {"everywhere", "canvas",   "table",   "settings",
+                                                    "typing",     "question", "recover", "help"};
     return context < KEYS_CONTEXTS ? name[context] : "";
 }
 

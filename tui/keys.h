@@ -5,7 +5,7 @@
 
 #include "input.h"
 
-/* Where a key holds. Keys of a pane come before those of KEYS_ALL; the last three contexts stand alone. */
+/* Where a key holds. Keys of a pane come before those of KEYS_ALL; those from KEYS_TYPING on stand alone. */
 typedef enum key_context {
     KEYS_ALL, /* every pane */
     KEYS_CANVAS,
@@ -13,6 +13,7 @@ typedef enum key_context {
     KEYS_SETTINGS,
     KEYS_TYPING,   /* a cell, a setting, the command line or a file name is being typed */
     KEYS_QUESTION, /* quit with unsaved work */
+    KEYS_RECOVER,  /* what an earlier session left */
     KEYS_HELP,
     KEYS_CONTEXTS
 } key_context;
@@ -78,6 +79,9 @@ typedef enum key_action {
     ACTION_ANSWER_SAVE,
     ACTION_ANSWER_DISCARD,
     ACTION_ANSWER_CANCEL,
+    ACTION_RECOVER,
+    ACTION_RECOVER_DROP,
+    ACTION_RECOVER_LATER,
     /* help */
     ACTION_SCROLL,
     ACTION_SCROLL_PAGE,

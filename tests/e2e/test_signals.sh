@@ -18,11 +18,11 @@ echo back in the shell
 read -r _
 END
 restored() { cmp stty-before stty-after && { [ ! -s modes-before ] || cmp modes-before modes-after; } && modes_restored; }
-autosaved() { # the edit is in the autosave, and not in the file
-    "$COUPLET" check --quiet "$1.autosave" && ! cmp -s "$1" "$1.autosave" && has "$1.autosave" 0.5625 && lacks "$1" 0.5625
+kept() { # the edit is in a journal, and not in the file
+    grep -lqF "/$1\"" state/couplet/journal/*.json && has "$(grep -lF "/$1\"" state/couplet/journal/*.json)" 0.5625 && lacks "$1" 0.5625
 }
 ended() { # ended SIGNAL STATUS [SAYING]: after an edit, without and with a run under way
-    scene "$1.json" 400 && rm -f "$1.json.autosave"
+    scene "$1.json" 400 && rm -rf state/couplet/journal
     tmux_run 80x24 sh shell.sh "$1.json" <<END && same "$(cat status)" "$2" && restored && no_strays
 expect r1 synced
 key L
@@ -37,26 +37,29 @@ key Return
 waitexit 20 0
 END
 }
-check 'SIGTERM: the terminal is restored, status 143' ended TERM 143 'unsaved changes are kept in TERM.json.autosave'
-check 'SIGTERM: unsaved work is kept beside the file' autosaved TERM.json
-check 'SIGHUP: the terminal is restored, status 129' ended HUP 129
-check 'SIGHUP: unsaved work is kept' autosaved HUP.json
-check 'SIGSEGV: the terminal is restored, then the crash reported, status 139' ended SEGV 139 'crashed (SIGSEGV'
-check 'SIGABRT: the same, status 134' ended ABRT 134 'crashed (SIGABRT'
-check 'SIGQUIT: the terminal is restored, status 131' ended QUIT 131
-whole() { "$COUPLET" check --quiet SEGV.json && lacks SEGV.json 0.5625; }
-check 'after a crash the file is as it was saved last' whole
 found_again() {
-    in_tmux 120x40 TERM.json <<END
-expect unsaved work of an earlier session is in TERM.json.autosave
-key :
-text e TERM.json.autosave\n
+    in_tmux 120x40 SEGV.json <<END && has SEGV.json 0.5625
+expect were not saved
+expect ▸ 1    0.000  0.500
+key r
 expect ▸ 1    0.000  0.562
+expect the edits are back
+key s
+expect saved SEGV.json
 key q
 waitexit 20 0
 END
 }
-check 'the next session tells of the kept work, and opens it' found_again
+check 'SIGTERM: the terminal is restored, status 143' ended TERM 143 'unsaved changes are kept'
+check 'SIGTERM: unsaved work is kept' kept TERM.json
+check 'SIGHUP: the terminal is restored, status 129' ended HUP 129
+check 'SIGHUP: unsaved work is kept' kept HUP.json
+check 'SIGSEGV: the terminal is restored, then the crash reported, status 139' ended SEGV 139 'crashed (SIGSEGV'
+whole() { "$COUPLET" check --quiet SEGV.json && lacks SEGV.json 0.5625; }
+check 'after a crash the file is as it was saved last' whole
+check 'the next session offers what the crash took, r brings it back' found_again
+check 'SIGABRT: the same, status 134' ended ABRT 134 'crashed (SIGABRT'
+check 'SIGQUIT: the terminal is restored, status 131' ended QUIT 131
 
 in_sixel() { # a crash while pictures are drawn
     scene crash.json 400
@@ -126,7 +129,7 @@ sys.exit('the editor outlived its terminal')
 END
 hung_up() { scene lost.json && python3 hangup.py "$COUPLET" lost.json >"$said" 2>&1; }
 check 'a lost connection ends the editor' hung_up
-check 'and unsaved work is kept' autosaved lost.json
+check 'and unsaved work is kept' kept lost.json
 
 check 'no process is left' no_strays
 check 'nor a temporary file' no_files "$TMPDIR"

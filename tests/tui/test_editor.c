@@ -3,9 +3,9 @@
 #include "fake_terminal.h"
 
 #include "../../tui/editor.h"
+#include "../../tui/journal.h"
 
 #include <ftw.h>
-#include <glob.h>
 #include <sys/stat.h>
 
 static const char WORK[] = "{\"couplet\":1,\"canvas\":{\"width\":64,\"height\":64},\"regions\":["
@@ -70,6 +70,22 @@ static double first_x1(const char *path) {
     return x1;
 }
 
+/* Where the first region stands in what an editor that is gone left for a file; it is removed. */
+static double left_x1(const char *path) {
+    journal_left left;
+    assert_true(journal_find(path, &left));
+    double x1 = left.layout->region_count ? left.layout->regions[0].x1 : -1;
+    journal_left_remove(&left);
+    return x1;
+}
+
+static bool nothing_left(const char *path) {
+    journal_left left;
+    bool none = !journal_find(path, &left);
+    journal_left_clear(&left);
+    return none;
+}
+
 static bool is_there(const char *path) {
     struct stat info;
     return stat(path, &info) == 0;
@@ -83,7 +99,7 @@ static void quitting_clean_leaves_nothing(void **state) {
     fake_send(&f, "q");
     assert_int_equal(exit_status(&f), 0);
     fake_expect_restored(&f, from);
-    assert_false(is_there("work.json.autosave"));
+    assert_true(nothing_left("work.json"));
     fake_end(&f);
 }
 
@@ -100,10 +116,9 @@ static void signals_keep_the_work(void **state) {
         fake_expect_restored(&f, from);
         /* Said after the terminal was given back, or nobody could read it. */
         size_t end = fake_expect(&f, from, "\033[?1049l");
-        assert_true(fake_holds(&f, end, "work.json.autosave"));
+        assert_true(fake_holds(&f, end, "unsaved changes are kept"));
         assert_true(first_x1("work.json") == 0);
-        assert_true(first_x1("work.json.autosave") == 0.0625);
-        assert_int_equal(remove("work.json.autosave"), 0);
+        assert_true(left_x1("work.json") == 0.0625);
         fake_end(&f);
     }
 }
@@ -111,15 +126,46 @@ static void signals_keep_the_work(void **state) {
 static void a_layout_without_a_name_is_kept_too(void **state) {
     (void)state;
     fake f;
-    glob_t found;
     file_name = NULL;
     begin(&f);
     press(&f, "l", "[+]");
     kill(f.child, SIGTERM);
     assert_int_equal(exit_status(&f), 128 + SIGTERM);
-    assert_int_equal(glob("couplet/couplet-*.autosave.json", 0, NULL, &found), 0);
-    assert_true(first_x1(found.gl_pathv[0]) == 0.0625);
-    globfree(&found);
+    assert_true(left_x1(NULL) == 0.0625);
+    fake_end(&f);
+}
+
+static void without_a_state_folder_work_is_kept_beside_the_file(void **state) {
+    (void)state;
+    fake f;
+    setenv("XDG_STATE_HOME", "/dev/null/nowhere", 1);
+    begin(&f);
+    press(&f, "l", "[+]");
+    kill(f.child, SIGTERM);
+    assert_int_equal(exit_status(&f), 128 + SIGTERM);
+    assert_true(first_x1("work.json.autosave") == 0.0625);
+    fake_end(&f);
+}
+
+static void lost_work_is_offered(void **state) {
+    (void)state;
+    fake f;
+    begin(&f);
+    press(&f, "l", "[+]");
+    while (fake_read(&f, 1000)) {} /* the statistics, once a second, write nothing */
+    kill(f.child, SIGKILL);
+    assert_true(WIFSIGNALED(fake_wait(&f)));
+    fake_end(&f);
+    fake_start(&f, XTERM, run_editor);
+    fake_expect(&f, 0, "were not saved");
+    press(&f, "\033", "asks again");
+    press(&f, ":recover\r", "were not saved");
+    press(&f, "r", "the edits are back");
+    press(&f, "s", "saved work.json");
+    fake_send(&f, "q");
+    assert_int_equal(exit_status(&f), 0);
+    assert_true(first_x1("work.json") == 0.0625);
+    assert_true(nothing_left("work.json"));
     fake_end(&f);
 }
 
@@ -284,6 +330,8 @@ int main(void) {
         in_folder(quitting_clean_leaves_nothing),
         in_folder(signals_keep_the_work),
         in_folder(a_layout_without_a_name_is_kept_too),
+        in_folder(without_a_state_folder_work_is_kept_beside_the_file),
+        in_folder(lost_work_is_offered),
         in_folder(earlier_work_is_pointed_at),
         in_folder(the_question_saves_discards_or_stays),
         in_folder(a_failed_save_says_why_and_stays),

@@ -1,0 +1,208 @@
+/* test_journal.c: unsaved edits survive whatever ends the editor: the journal alone, and editors that are killed at random
+ * moments while they edit and save. */
+#include "fake_terminal.h"
+
+#include "../../tui/editor.h"
+#include "../../tui/journal.h"
+
+#include <ftw.h>
+#include <sys/stat.h>
+
+#include "../test.h"
+
+enum { KILLS = 50, STEPS = 16 };
+
+static const char WORK[] = "{\"couplet\":1,\"canvas\":{\"width\":64,\"height\":64},\"uncovered\":\"fill\",\"regions\":["
+                           "{\"rect\":[0,0.5,0,1],\"prompt\":\"a cat\"},{\"rect\":[0.5,1,0,1],\"prompt\":\"a sun\"}],"
+                           "\"sampling\":{\"steps\":3,\"seed\":5}}";
+
+static int remove_one(const char *path, const struct stat *info, int type, struct FTW *where) {
+    (void)info, (void)type, (void)where;
+    return remove(path);
+}
+
+static int enter_folder(void **state) {
+    static char folder[sizeof "/tmp/couplet-test.XXXXXX"];
+    strcpy(folder, "/tmp/couplet-test.XXXXXX");
+    if (!mkdtemp(folder) || chdir(folder) != 0) return -1;
+    setenv("XDG_STATE_HOME", folder, 1);
+    FILE *file = fopen("work.json", "w");
+    if (!file) return -1;
+    fputs(WORK, file);
+    fclose(file);
+    *state = folder;
+    return 0;
+}
+
+static int leave_folder(void **state) { return chdir("/") || nftw(*state, remove_one, 8, FTW_DEPTH | FTW_PHYS); }
+
+static cpl_layout *work(double x2) {
+    cpl_error error = {0};
+    cpl_layout *layout = cpl_layout_parse(WORK, NULL, "work", &error);
+    if (!layout) fail_msg("%s", error.message);
+    layout->regions[0].x2 = x2;
+    return layout;
+}
+
+/* ---- The journal alone ---- */
+
+static void a_living_editor_is_left_alone(void **state) {
+    (void)state;
+    cpl_error error = {0};
+    journal_left left;
+    journal *mine = journal_open(&error);
+    assert_non_null(mine);
+    cpl_layout *layout = work(0.123456789012345678);
+    assert_true(journal_write(mine, layout, "work.json", &error));
+    assert_false(journal_find("work.json", &left)); /* its lock is held */
+    journal_close(mine);
+    assert_false(journal_find("other.json", &left));
+    assert_false(journal_find(NULL, &left));
+    /* The same file by another name. */
+    assert_true(journal_find("./work.json", &left));
+    assert_true(cpl_layout_equal(left.layout, layout));
+    assert_true(left.layout->regions[0].x2 == 0.123456789012345678);
+    journal_left_remove(&left);
+    assert_false(journal_find("work.json", &left));
+    cpl_layout_free(layout);
+}
+
+static void the_newest_is_found_first(void **state) {
+    (void)state;
+    cpl_error error = {0};
+    journal_left left;
+    for (int i = 0; i < 3; i++) {
+        pid_t child = fork(); /* a process each: the names have its number */
+        if (child == 0) {
+            journal *j = journal_open(NULL);
+            cpl_layout *layout = cpl_layout_parse(WORK, NULL, "work", NULL);
+            if (layout) layout->regions[0].x2 = 0.25 * (i + 1);
+            bool done = j && layout && journal_write(j, layout, "work.json", NULL);
+            if (done && i < 2) { /* the older ones; times in a file system may be coarse */
+                char command[200];
+                snprintf(command, sizeof command, "touch -d @%d couplet/journal/%ld-*.json", 1000 + i, (long)getpid());
+                done = system(command) == 0;
+            }
+            _exit(done ? 0 : 1);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_int_equal(status, 0);
+    }
+    for (int i = 2; i >= 0; i--) {
+        assert_true(journal_find("work.json", &left));
+        assert_true(left.layout->regions[0].x2 == 0.25 * (i + 1));
+        journal_left_remove(&left);
+    }
+    assert_false(journal_find("work.json", &left));
+    (void)error;
+}
+
+static void rubbish_is_passed_over(void **state) {
+    (void)state;
+    static const char *const rubbish[] = {
+        "", "{", "{\"journal\": 1, \"path\": \"\", \"layout\":\n", "[1,2,3]",
+        "{\"journal\": 1, \"path\": \"\", \"directory\": \"\", \"layout\":\n{\"couplet\":99}}"};
+    cpl_error error = {0};
+    journal_close(journal_open(&error)); /* makes the folder */
+    for (size_t i = 0; i < sizeof rubbish / sizeof rubbish[0]; i++) {
+        journal_left left;
+        FILE *file = fopen("couplet/journal/1-1.json", "w");
+        assert_non_null(file);
+        fputs(rubbish[i], file);
+        fclose(file);
+        file = fopen("couplet/journal/1-1.json.lock", "w");
+        assert_non_null(file);
+        fclose(file);
+        assert_false(journal_find(NULL, &left));
+    }
+}
+
+/* ---- Editors that are killed ---- */
+
+static void run_editor(void) {
+    cpl_error error = {0};
+    setlocale(LC_CTYPE, "C.UTF-8");
+    cpl_layout *layout = cpl_layout_load("work.json", &error);
+    NEED(layout);
+    editor_options options = {.path = "work.json", .layout = layout, .session = {.threads = 1}};
+    _exit(editor_run(&options));
+}
+
+/* What the keys of these tests can make: the right edge on a grid line, everything else untouched. */
+static bool is_a_state(const cpl_layout *layout) {
+    double x2 = layout->regions[0].x2 * STEPS;
+    cpl_layout *same = work(layout->regions[0].x2);
+    bool equal = layout->region_count == 2 && x2 >= 1 && x2 <= STEPS && x2 == (int)x2 &&
+                 !strcmp(layout->regions[1].prompt, same->regions[1].prompt) && layout->sampling.seed == 5;
+    cpl_layout_free(same);
+    return equal;
+}
+
+static void expect_whole(const char *path) {
+    cpl_error error = {0};
+    cpl_layout *layout = cpl_layout_load(path, &error);
+    if (!layout) fail_msg("%s: %s", path, error.message);
+    assert_true(is_a_state(layout));
+    cpl_layout_free(layout);
+}
+
+static void wait_ms(fake *f, int ms) {
+    for (long end = now_ms() + ms, left; (left = end - now_ms()) > 0;) fake_read(f, (int)left);
+}
+
+static void killed_at_any_moment_everything_is_whole(void **state) {
+    (void)state;
+    static const char *const keys[] = {"L", "H", "s", "LLL", "HHs", "u", "sLs", "\022"};
+    uint32_t seed = 20261125;
+    for (int i = 0; i < KILLS; i++) {
+        fake f;
+        journal_left left;
+        fake_start(&f, XTERM, run_editor);
+        fake_expect(&f, 0, "regions");
+        for (int k = 0; k < 6; k++) {
+            fake_send(&f, keys[test_random(&seed) % (sizeof keys / sizeof keys[0])]);
+            wait_ms(&f, (int)(test_random(&seed) % 4));
+        }
+        wait_ms(&f, (int)(test_random(&seed) % 12));
+        kill(f.child, SIGKILL);
+        fake_wait(&f);
+        expect_whole("work.json");
+        if (journal_find("work.json", &left)) {
+            assert_true(is_a_state(left.layout));
+            journal_left_remove(&left);
+        }
+        fake_end(&f);
+    }
+}
+
+static void after_a_second_nothing_is_lost(void **state) {
+    (void)state;
+    fake f;
+    journal_left left;
+    fake_start(&f, XTERM, run_editor);
+    fake_expect(&f, 0, "synced");
+    fake_send(&f, "LL");
+    wait_ms(&f, 1000);
+    /* A prompt that is still being typed is work, too. */
+    fake_send(&f, "e on a mat");
+    wait_ms(&f, 1000);
+    kill(f.child, SIGKILL);
+    fake_wait(&f);
+    assert_true(journal_find("work.json", &left));
+    assert_true(left.layout->regions[0].x2 == 0.625);
+    assert_string_equal(left.layout->regions[0].prompt, "a cat on a mat");
+    journal_left_clear(&left);
+    fake_end(&f);
+}
+
+#define in_folder(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        in_folder(a_living_editor_is_left_alone),  in_folder(the_newest_is_found_first),
+        in_folder(rubbish_is_passed_over),         in_folder(killed_at_any_moment_everything_is_whole),
+        in_folder(after_a_second_nothing_is_lost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,95 @@
+/* editor_journal.c: when the journal is written, and what becomes of one that an earlier session left. */
+#include "editor_ui.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EVERY_MS 400 /* what a crash may take is less than a second of work */
+
+void editor_journal_touch(editor *e) {
+    if (!e->journal_due_ms) e->journal_due_ms = e->journal_last_ms + EVERY_MS;
+}
+
+/* The layout with the prompt that is being typed: minutes of work may be in it. */
+static cpl_layout *with_typed(const editor *e) {
+    cpl_layout *layout = cpl_layout_copy(e->state.layout, NULL);
+    bool prompt = e->typing == TYPING_CELL && e->state.cell == CELL_PROMPT;
+    if (layout && prompt && !layout->prompt && e->typing_row < layout->region_count)
+        cpl_text_set(&layout->regions[e->typing_row].prompt, e->line.text, NULL);
+    return layout;
+}
+
+static bool unsaved(const editor *e, const cpl_layout *now) {
+    return e->state.dirty || (e->state.saved && !cpl_layout_equal(now, e->state.saved));
+}
+
+bool editor_journal_flush(editor *e) {
+    cpl_error error = {0};
+    e->journal_due_ms = 0;
+    e->journal_last_ms = editor_clock_ms();
+    if (!e->journal) return false;
+    cpl_layout *now = with_typed(e);
+    bool done = now != NULL;
+    if (done && unsaved(e, now))
+        done = journal_write(e->journal, now, e->path, &error);
+    else
+        journal_drop(e->journal);
+    /* Said once: what cannot be kept must not be kept a secret, but nobody can do more about it than save. */
+    if (!done && !e->journal_failed) editor_say(e, TONE_WARNING, "%s", error.message);
+    e->journal_failed = !done;
+    cpl_layout_free(now);
+    return done;
+}
+
+void editor_journal_tick(editor *e, int64_t now_ms) {
+    if (e->journal_due_ms && now_ms >= e->journal_due_ms) editor_journal_flush(e);
+}
+
+int editor_journal_timeout(const editor *e, int64_t now_ms) {
+    if (!e->journal_due_ms) return -1;
+    return e->journal_due_ms > now_ms ? (int)(e->journal_due_ms - now_ms) : 0;
+}
+
+/* ---- After a session that did not end well ---- */
+
+void editor_recover_ask(editor *e) {
+    journal_left_clear(&e->left);
+    while (journal_find(e->path, &e->left)) {
+        if (!cpl_layout_equal(e->left.layout, e->state.layout)) {
+            e->recovering = true;
+            return;
+        }
+        journal_left_remove(&e->left); /* it was saved after all */
+    }
+}
+
+void editor_recover_question(const editor *e, char *text, size_t size) {
+    char when[32] = "";
+    struct tm local;
+    if (localtime_r(&e->left.when, &local)) strftime(when, sizeof when, "%b %d %H:%M", &local);
+    snprintf(text, size, "Edits of %s were not saved.  ", when);
+}
+
+void editor_recover(editor *e, key_action answer) {
+    cpl_error error = {0};
+    e->recovering = false;
+    if (answer == ACTION_RECOVER_LATER) {
+        journal_left_clear(&e->left);
+        editor_say(e, TONE_INFO, "they are kept: \":recover\" asks again");
+        return;
+    }
+    if (answer == ACTION_RECOVER) {
+        /* An edit like any other: u shows what the file holds. */
+        cpl_layout *copy = cpl_layout_copy(e->left.layout, &error);
+        if (!copy || !state_commit(&e->state, copy, true, &error)) {
+            editor_say_error(e, &error);
+            return;
+        }
+        editor_edited(e);
+        editor_say(e, TONE_INFO, "the edits are back: s saves them, u shows what the file holds");
+        /* Ours is written before theirs is removed. */
+        if (e->state.dirty && !editor_journal_flush(e)) return;
+    }
+    journal_left_remove(&e->left);
+}
