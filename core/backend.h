@@ -121,6 +121,9 @@ struct cpl_stream {
     cpl_backend *backend;         /* borrowed */
     cpl_pool *pool;               /* owned by the implementation */
     const atomic_bool *cancelled; /* borrowed, set by whoever runs the stream; NULL: never */
+    /* What networks add to weights (model/adapter.h); borrowed, set likewise; NULL: nothing. No backend looks at it, but one
+     * that records steps must not replay them once it has changed. */
+    const struct cpl_adapters *adapters;
     bool failed;
     cpl_error error; /* of the first failure */
 };

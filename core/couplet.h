@@ -40,6 +40,7 @@ extern "C" {
 
 #define CPL_VERSION "0.1.0"
 #define CPL_MAX_REGIONS 256
+#define CPL_MAX_LORAS 64
 #define CPL_MIN_SIDE 24 /* canvas side in pixels; below it a latent side has no attention level */
 #define CPL_MAX_SIDE 8192
 #define CPL_SEED_RANDOM (-1) /* draw a seed for each run; the picture records it */
@@ -118,6 +119,16 @@ typedef struct cpl_region {
     struct cJSON *extra;
 } cpl_region;
 
+/* An entry of "loras": an addition to the model for the whole picture. <lora:NAME:WEIGHT> in a text asks for one too. */
+typedef struct cpl_lora {
+    char *name;         /* looked for in the LoRA folders, */
+    char *path;         /* or a file, relative to the layout */
+    double weight;      /* default 1 */
+    double text_weight; /* in the text encoders; NaN: as `weight` */
+    unsigned present;
+    struct cJSON *extra;
+} cpl_lora;
+
 typedef struct cpl_sampling {               /* "unset" resolves to the model's defaults */
     char *model, *sampler, *schedule, *rng; /* NULL = unset */
     int steps;                              /* 1..1000, 0 = unset */
@@ -141,6 +152,8 @@ typedef struct cpl_layout {
     char *negative;
     cpl_region *regions; /* owned */
     int region_count;
+    cpl_lora *loras; /* owned */
+    int lora_count;
     cpl_sampling sampling;
     char *directory; /* where the file lies, for relative paths; NULL = working directory */
     unsigned present;
@@ -162,6 +175,9 @@ bool cpl_text_set(char **text, const char *value, cpl_error *error); /* replaces
 cpl_region *cpl_layout_insert(cpl_layout *layout, int at, cpl_error *error); /* a default region at row `at` */
 void cpl_layout_remove(cpl_layout *layout, int row);
 void cpl_layout_move(cpl_layout *layout, int from, int to);
+cpl_lora *cpl_layout_add_lora(cpl_layout *layout, cpl_error *error); /* a default entry at the end of `loras` */
+/* Moves the <lora:...> of the one prompt into `loras`, for a caller that is about to split it into rows. */
+bool cpl_layout_keep_loras(cpl_layout *layout, cpl_error *error);
 /* The row of the background line, or -1 (always -1 in advanced mode, which has none). */
 int cpl_layout_background_row(const cpl_layout *layout);
 
@@ -182,7 +198,7 @@ typedef struct cpl_settings { /* every setting of a run, resolved */
 bool cpl_layout_resolve(const cpl_layout *layout, const cpl_defaults *defaults, cpl_settings *settings,
                         cpl_error *error);
 
-/* The resolved prompt lines: common prompts expanded, split, stripped, background in its place. With
+/* The resolved prompt lines: <lora:...> taken out, common prompts expanded, split, stripped, background in its place. With
  * CPL_UNCOVERED_FILL and a hole a last line for the hole is added by the engine, not here. */
 typedef struct cpl_lines {
     char **line;
@@ -238,6 +254,28 @@ typedef struct cpl_model_info {
 /* Reads a header only. `model` is NULL, "builtin" or a file; `directory` (may be NULL) is where a relative file is looked for. */
 bool cpl_model_peek(const char *model, const char *directory, cpl_model_info *info, cpl_error *error);
 
+typedef struct cpl_lora_info {
+    char name[64]; /* as a prompt calls it: the file's name without its ending */
+    char path[512];
+    char kind[24];   /* "LoRA" (LoCon too), "LoHa", "LoKr", or what cannot be used: "DoRA", ... */
+    bool usable;     /* of a kind that can be applied */
+    char family[16]; /* of the models that it was made for: "sd1", "sdxl", "flux", ...; "" not known */
+    char title[64],
+        base[64]; /* from its metadata: a name that it is also found by, and what it was trained on; or "" */
+    int least_rank, most_rank; /* 0: none of its modules has one */
+    int unet_modules, text_modules;
+    int strange_tensors; /* that are none of a LoRA's */
+    int64_t parameters;
+    char weights[16]; /* type in the file, such as "F16" */
+} cpl_lora_info;
+/* Reads the header of the LoRA that `lora` names: a file, or a name in the folders (see cpl_options.lora_dir). */
+bool cpl_lora_peek(const char *lora, const char *lora_dir, cpl_lora_info *info, cpl_error *error);
+
+/* Whether each LoRA that the layout asks for is there and, by its header, made for such a model; the error names row and path
+ * of the first that is not. What only the model's layers tell is left to a run. */
+bool cpl_layout_check_loras(const cpl_layout *layout, const char *lora_dir, const cpl_model_info *model,
+                            cpl_error *error);
+
 /* The names that layouts and options accept, NULL-terminated. */
 const char *const *cpl_sampler_names(void);
 const char *const *cpl_schedule_names(void);
@@ -251,6 +289,7 @@ typedef struct cpl_options { /* all zero: the defaults */
     const char *device;      /* "auto", "cpu", "cuda[:N]"; NULL = auto */
     const char *precision;   /* "auto", "f32", "bf16", "f16"; NULL = auto */
     const char *tokenizer;   /* folder with vocab.json and merges.txt; NULL: beside the model */
+    const char *lora_dir;    /* folder with LoRA files; NULL: $COUPLET_LORA_DIR. See couplet(1) for the others */
     const char *dump;        /* folder to write each stage's tensors to; NULL: none */
     int threads;             /* 0: one per core that this process may use */
     int debounce_ms;         /* 0: 100 */
@@ -331,7 +370,7 @@ typedef struct cpl_stats {
     uint64_t weight_bytes, device_bytes;
     uint64_t step_allocations; /* pool misses in steps after the first, of the last run */
     uint64_t encoder_calls;    /* prompt lines run through the text encoder */
-    cpl_cache_stats conditioning, text_kv, plans, primitives;
+    cpl_cache_stats conditioning, text_kv, plans, loras, primitives;
     uint64_t runs, steps;
     double load_ms, text_ms, first_step_ms, step_ms, decode_ms, total_ms; /* of the last run; step_ms: median */
     double steps_per_second;

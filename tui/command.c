@@ -83,10 +83,31 @@ static bool override_model(cpl_layout *layout, const char *model, cpl_error *err
     return done;
 }
 
+/* NAME or NAME:WEIGHT; what ends as a file's name does is one, seen from here. */
+static bool add_lora(cpl_layout *layout, const char *typed, cpl_error *error) {
+    static const char ending[] = ".safetensors";
+    const char *colon = strrchr(typed, ':');
+    char *stop = NULL;
+    double weight = colon && colon[1] ? strtod(colon + 1, &stop) : 1;
+    bool weighed = stop && !*stop;
+    char *name = strndup(typed, weighed ? (size_t)(colon - typed) : strlen(typed));
+    size_t length = name ? strlen(name) : 0;
+    bool is_file = length >= sizeof ending && strcmp(name + length - (sizeof ending - 1), ending) == 0;
+    char *whole = is_file ? realpath(name, NULL) : NULL;
+    cpl_lora *lora = name ? cpl_layout_add_lora(layout, error) : NULL;
+    bool done = lora && cpl_text_set(is_file ? &lora->path : &lora->name, whole ? whole : name, error);
+    if (done && weighed) lora->weight = weight;
+    free(whole);
+    free(name);
+    return done;
+}
+
 bool override_layout(cpl_layout *layout, const arguments *a, cpl_error *error) {
     if (a->model && !override_model(layout, a->model, error)) return false;
     if (a->sampler && !cpl_text_set(&layout->sampling.sampler, a->sampler, error)) return false;
     if (a->schedule && !cpl_text_set(&layout->sampling.schedule, a->schedule, error)) return false;
+    for (int i = 0; a->lora[i]; i++)
+        if (!add_lora(layout, a->lora[i], error)) return false;
     if (a->steps) layout->sampling.steps = a->steps;
     if (!isnan(a->cfg)) layout->sampling.cfg = a->cfg;
     if (a->seed != CPL_SEED_UNSET) layout->sampling.seed = a->seed;
@@ -115,10 +136,10 @@ bool open_defaults(const arguments *a, const cpl_layout *layout, cpl_model_info 
 }
 
 /* A model that brings its own would never look. */
-static bool tokenizer_is_there(const char *folder) {
+static bool folder_is_there(const char *option, const char *folder) {
     struct stat found;
     if (!folder || (stat(folder, &found) == 0 && S_ISDIR(found.st_mode))) return true;
-    return say("--tokenizer: there is no folder %s", folder), false;
+    return say("--%s: there is no folder %s", option, folder), false;
 }
 
 int program_run(int argc, char **argv) {
@@ -135,7 +156,7 @@ int program_run(int argc, char **argv) {
         options_help(stdout, asked.command);
     else if (asked.version)
         puts("couplet " CPL_VERSION);
-    else if (!tokenizer_is_there(asked.tokenizer))
+    else if (!folder_is_there("tokenizer", asked.tokenizer) || !folder_is_there("lora-dir", asked.lora_dir))
         status = 1;
     else
         status = run_command[asked.command](&asked);

@@ -10,22 +10,26 @@
 /* Above this a model is not loaded just to look at words. */
 #define SMALL_MODEL_PARAMETERS (64 * 1000 * 1000)
 
+/* In front of the warnings that are there. */
 static bool add_error(cpl_problems *problems, const cpl_error *error) {
-    problems->list = calloc(1, sizeof *problems->list);
-    if (!problems->list) return false;
-    problems->list[0].error = *error;
-    problems->count = 1;
+    cpl_problem *list = realloc(problems->list, ((size_t)problems->count + 1) * sizeof *list);
+    if (!list) return false;
+    memmove(list + 1, list, (size_t)problems->count++ * sizeof *list);
+    list[0] = (cpl_problem){.error = *error};
+    problems->list = list;
     return true;
 }
 
 /* What the model says about the lines: the core encodes them and tells. It fails only where `render` would. */
-static void ask_model(const cpl_layout *layout, cpl_problems *problems) {
-    cpl_session *session = cpl_session_new(&(cpl_options){.device = "cpu", .threads = 1}, NULL);
+static void ask_model(const arguments *a, const cpl_layout *layout, cpl_problems *problems) {
+    cpl_session *session =
+        cpl_session_new(&(cpl_options){.device = "cpu", .threads = 1, .lora_dir = a->lora_dir}, NULL);
     bool waiting = session && cpl_session_sync(session, layout, CPL_SYNC_NOW, NULL, NULL);
     while (waiting && cpl_session_wait(session, -1)) {
         cpl_event event;
         while (cpl_session_next(session, &event)) {
             if (event.type == CPL_EVENT_SYNCED && waiting) add_line_warnings(layout, &event, problems);
+            if (event.type == CPL_EVENT_INVALID && waiting) add_error(problems, &event.error);
             waiting &= event.type != CPL_EVENT_SYNCED && event.type < CPL_EVENT_FINISHED;
             cpl_event_clear(&event);
         }
@@ -43,8 +47,11 @@ static bool find_problems(const arguments *a, cpl_problems *problems) {
     } else if (!cpl_model_peek(layout->sampling.model, layout->directory, &info, &error)) {
         if (!*error.path) snprintf(error.path, sizeof error.path, "sampling.model");
         add_error(problems, &error);
-    } else if (cpl_layout_check(layout, &info.defaults, problems) && info.parameters <= SMALL_MODEL_PARAMETERS) {
-        ask_model(layout, problems);
+    } else if (cpl_layout_check(layout, &info.defaults, problems)) {
+        if (!cpl_layout_check_loras(layout, a->lora_dir, &info, &error))
+            add_error(problems, &error);
+        else if (info.parameters <= SMALL_MODEL_PARAMETERS)
+            ask_model(a, layout, problems);
     }
     cpl_layout_free(layout);
     for (int i = 0; i < problems->count; i++)

@@ -72,7 +72,11 @@ int command_edit(const arguments *a) {
     editor_options options = {
         .path = there && is_png(path) ? NULL : path,
         .layout = layout,
-        .session = {.device = a->device, .precision = a->precision, .tokenizer = a->tokenizer, .threads = a->threads},
+        .session = {.device = a->device,
+                    .precision = a->precision,
+                    .tokenizer = a->tokenizer,
+                    .lora_dir = a->lora_dir,
+                    .threads = a->threads},
         .color = (color_choice)a->color,
         .generate = a->generate,
         .script = keys,

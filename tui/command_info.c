@@ -1,5 +1,6 @@
 /* command_info.c: `couplet info`: what this program, machine, model and terminal are. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "command.h"
@@ -12,6 +13,8 @@ typedef struct facts {
     cpl_device_info device[MOST_DEVICES];
     int devices;
     cpl_model_info model;
+    cpl_lora_info *lora; /* owned: what --lora named */
+    int loras;
     bool terminal; /* stdout is one, and caps are its */
     term_caps caps;
 } facts;
@@ -40,6 +43,27 @@ static void model_json(const cpl_model_info *m) {
     member("sampler", m->defaults.sampler, false);
     member("schedule", m->defaults.schedule, true);
     printf("}},\n");
+}
+
+static void loras_json(const facts *f) {
+    printf("  \"loras\": [");
+    for (int i = 0; i < f->loras; i++) {
+        const cpl_lora_info *l = &f->lora[i];
+        printf("%s\n    {", i ? "," : "");
+        member("name", l->name, false);
+        member("path", l->path, false);
+        member("kind", l->kind, false);
+        printf("\"usable\": %s, ", json_bool(l->usable));
+        member("family", *l->family ? l->family : NULL, false);
+        member("title", *l->title ? l->title : NULL, false);
+        member("base", *l->base ? l->base : NULL, false);
+        printf("\"rank\": [%d, %d], \"modules\": {\"unet\": %d, \"text\": %d}, \"strange_tensors\": %d, ",
+               l->least_rank, l->most_rank, l->unet_modules, l->text_modules, l->strange_tensors);
+        printf("\"parameters\": %lld, ", (long long)l->parameters);
+        member("weights", l->weights, true);
+        printf("}");
+    }
+    printf("%s],\n", f->loras ? "\n  " : "");
 }
 
 static void terminal_json(const facts *f) {
@@ -71,6 +95,7 @@ static void print_json(const facts *f) {
     }
     printf("\n  ],\n");
     model_json(&f->model);
+    loras_json(f);
     terminal_json(f);
     printf("}\n");
 }
@@ -104,6 +129,37 @@ static void model_text(const cpl_model_info *m) {
     row("", line);
 }
 
+static void lora_text(const cpl_lora_info *l) {
+    char line[700], ranks[64] = "";
+    snprintf(line, sizeof line, "%s, %s", l->name, l->path);
+    row("lora", line);
+    if (l->least_rank == l->most_rank && l->most_rank)
+        snprintf(ranks, sizeof ranks, " of rank %d", l->most_rank);
+    else if (l->most_rank)
+        snprintf(ranks, sizeof ranks, " of ranks %d to %d", l->least_rank, l->most_rank);
+    snprintf(line, sizeof line, "%s%s for %s%s", l->kind, ranks,
+             *l->family ? l->family : "models of a family not known",
+             l->usable ? "" : ", a kind that cannot be used here");
+    row("", line);
+    snprintf(line, sizeof line, "layers that it adds to: %d in the UNet, %d in the text encoders", l->unet_modules,
+             l->text_modules);
+    row("", line);
+    snprintf(line, sizeof line, "%.2f million parameters, %s", (double)l->parameters / 1e6, l->weights);
+    row("", line);
+    if (*l->title || *l->base) {
+        snprintf(line, sizeof line, "%s%s%s%s", *l->title ? "called " : "", l->title,
+                 !*l->base   ? ""
+                 : *l->title ? ", trained on "
+                             : "trained on ",
+                 l->base);
+        row("", line);
+    }
+    if (l->strange_tensors) {
+        snprintf(line, sizeof line, "%d of its tensors are none of a LoRA's", l->strange_tensors);
+        row("", line);
+    }
+}
+
 static void terminal_text(const facts *f) {
     char line[200];
     const term_caps *c = &f->caps;
@@ -135,19 +191,39 @@ static void print_text(const facts *f) {
         row(i ? "" : "devices", line);
     }
     model_text(&f->model);
+    for (int i = 0; i < f->loras; i++) lora_text(&f->lora[i]);
     terminal_text(f);
+}
+
+static bool find_loras(const arguments *a, facts *f) {
+    cpl_error error = {0};
+    int count = 0;
+    while (a->lora[count]) count++;
+    f->lora = calloc((size_t)count + 1, sizeof *f->lora);
+    if (!f->lora) return say("out of memory"), false;
+    for (; f->loras < count; f->loras++)
+        if (!cpl_lora_peek(a->lora[f->loras], a->lora_dir, &f->lora[f->loras], &error))
+            return say("%s", error.message), false;
+    return true;
+}
+
+static bool find_model(const arguments *a, facts *f) {
+    cpl_error error = {0};
+    return cpl_model_peek(a->model, NULL, &f->model, &error) || (say("%s", error.message), false);
 }
 
 int command_info(const arguments *a) {
     facts f = {0};
-    cpl_error error = {0};
-    if (!cpl_model_peek(a->model, NULL, &f.model, &error)) return say("%s", error.message);
-    f.devices = cpl_devices(f.device, MOST_DEVICES);
-    if (f.devices > MOST_DEVICES) f.devices = MOST_DEVICES;
-    f.terminal = output_capabilities(a, &f.caps);
-    if (a->json)
-        print_json(&f);
-    else
-        print_text(&f);
-    return 0;
+    bool found = find_loras(a, &f) && find_model(a, &f);
+    if (found) {
+        f.devices = cpl_devices(f.device, MOST_DEVICES);
+        if (f.devices > MOST_DEVICES) f.devices = MOST_DEVICES;
+        f.terminal = output_capabilities(a, &f.caps);
+        if (a->json)
+            print_json(&f);
+        else
+            print_text(&f);
+    }
+    free(f.lora);
+    return found ? 0 : 1;
 }

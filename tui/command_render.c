@@ -180,6 +180,7 @@ static void run(render *r, const sigset_t *waiting) {
     cpl_options options = {.device = a->device,
                            .precision = a->precision,
                            .tokenizer = a->tokenizer,
+                           .lora_dir = a->lora_dir,
                            .dump = a->dump,
                            .threads = a->threads,
                            .preview_every = -1,
@@ -198,13 +199,21 @@ static void run(render *r, const sigset_t *waiting) {
     progress_stop(&r->bar);
 }
 
+/* Told before a large model is loaded for nothing. */
+static bool loras_fit(const render *r, const cpl_model_info *model) {
+    cpl_error error = {0};
+    return cpl_layout_check_loras(r->layout, r->arguments->lora_dir, model, &error) ||
+           (say_problem(r->file, &error, false), false);
+}
+
 int command_render(const arguments *a) {
     render r = {.arguments = a, .file = a->operand[0]};
     cpl_model_info info;
     sigset_t waiting;
     r.layout = open_layout(a);
     bool ready = r.layout && open_defaults(a, r.layout, &info) &&
-                 say_layout_problems(r.file, r.layout, &info.defaults, a->quiet) && can_write(a->output);
+                 say_layout_problems(r.file, r.layout, &info.defaults, a->quiet) && loras_fit(&r, &info) &&
+                 can_write(a->output);
     if (!ready) {
         cpl_layout_free(r.layout);
         return 1;

@@ -213,7 +213,7 @@ static bool own_prompts(cpl_layout *layout, cpl_error *error) {
     if (!layout->prompt) return true;
     cpl_lines lines = {0};
     if (!cpl_layout_lines(layout, &lines, error)) return false;
-    bool done = cpl_text_set(&layout->prompt, NULL, error);
+    bool done = cpl_layout_keep_loras(layout, error) && cpl_text_set(&layout->prompt, NULL, error);
     while (done && layout->region_count < lines.count && layout->region_count < CPL_MAX_REGIONS)
         done = cpl_layout_insert(layout, layout->region_count, error) != NULL;
     for (int i = 0; done && i < layout->region_count && i < lines.count; i++)

@@ -107,7 +107,7 @@ static bool set_number(cpl_region *region, table_cell c, const char *text, cpl_e
 /* A row's line of one prompt text cannot be changed alone, so all rows get prompts of their own first. */
 static bool set_prompt(cpl_layout *next, const cpl_lines *lines, int row, const char *text, cpl_error *error) {
     if (next->prompt) {
-        if (!cpl_text_set(&next->prompt, NULL, error)) return false;
+        if (!cpl_layout_keep_loras(next, error) || !cpl_text_set(&next->prompt, NULL, error)) return false;
         while (next->region_count < lines->count)
             if (!cpl_layout_insert(next, next->region_count, error)) return false;
         for (int i = 0; i < lines->count; i++)

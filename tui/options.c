@@ -48,6 +48,10 @@ const option_entry option_table[] = {
     {"precision", 0, "NAME", OPTION_NAME, AT(precision), RUNS, 0, 0, precision_names, "auto, f32, bf16 or f16"},
     {"tokenizer", 0, "DIR", OPTION_TEXT, AT(tokenizer), RUNS | ON(BENCH), 0, 0, NULL,
      "folder with vocab.json and merges.txt"},
+    {"lora", 0, "NAME[:WEIGHT]", OPTION_MANY, AT(lora), ON(RENDER) | ON(CHECK) | ON(INFO), 0, 0, NULL,
+     "a LoRA beside the layout's; info prints what it is"},
+    {"lora-dir", 0, "DIR", OPTION_TEXT, AT(lora_dir), RUNS | ON(CHECK) | ON(INFO), 0, 0, NULL,
+     "folder with LoRA files"},
     {"threads", 0, "N", OPTION_WHOLE, AT(threads), RUNS | ON(BENCH), 1, 1024, NULL,
      "CPU threads (default: one per core)"},
     {"generate", 0, NULL, OPTION_SWITCH, AT(generate), ON(EDIT), 0, 0, NULL, "start with a first picture"},
@@ -187,6 +191,14 @@ static bool set_value(arguments *a, const option_entry *o, const char *value, ch
     case OPTION_TEXT:
         *(const char **)field = value;
         return *value || usage(why, size, "--%s: the %s is empty", o->name, o->argument);
+    case OPTION_MANY: {
+        const char **list = field;
+        int count = 0;
+        while (list[count]) count++;
+        if (count == OPTION_MOST) return usage(why, size, "--%s: more than %d", o->name, OPTION_MOST);
+        list[count] = value;
+        return *value || usage(why, size, "--%s: the %s is empty", o->name, o->argument);
+    }
     case OPTION_WHOLE:
         if (!read_whole(value, o->least, o->most, &whole))
             return usage(why, size, "--%s: \"%s\" is not a whole number from %.0f to %.0f", o->name, value, o->least,

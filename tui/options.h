@@ -39,7 +39,8 @@ typedef enum option_kind {
     OPTION_GRID,   /* int[2]: WxH in tokens */
     OPTION_NAME,   /* const char *, one of `choices` */
     OPTION_INDEX,  /* int, the place in `choices` */
-    OPTION_DEVICE  /* const char *: auto, cpu, cuda, cuda:N */
+    OPTION_DEVICE, /* const char *: auto, cpu, cuda, cuda:N */
+    OPTION_MANY    /* const char *[OPTION_MOST + 1], ended by NULL: may be given again and again */
 } option_kind;
 
 typedef struct option_entry {
@@ -54,6 +55,8 @@ typedef struct option_entry {
     const char *help;                    /* a line of --help; no full stop */
 } option_entry;
 
+enum { OPTION_MOST = 16 };
+
 extern const command_entry command_table[COMMAND_COUNT];
 extern const option_entry option_table[];
 extern const int option_count;
@@ -66,6 +69,7 @@ typedef struct arguments {
     bool help, version, quiet, json, generate, quick;
     int color; /* a color_choice */
     const char *model, *device, *precision, *tokenizer, *dump, *stats, *output, *png, *sampler, *schedule, *keys, *part;
+    const char *lora_dir, *lora[OPTION_MOST + 1];
     int steps, threads;
     int size[2], grid[2];
     double cfg;

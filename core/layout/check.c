@@ -8,6 +8,7 @@
 #include "../memory/alloc.h"
 #include "fields.h"
 #include "lines.h"
+#include "loras.h"
 #include "resolve.h"
 #include "shapes.h"
 #include "words.h"
@@ -137,6 +138,18 @@ static void check_counts(checker *c, int lines) {
     put(c, false, &fault);
 }
 
+static void check_loras(checker *c) {
+    cpl_lora_uses uses;
+    cpl_fault fault = {.reason = CPL_REASON_OTHER};
+    for (int i = 0; i < c->layout->lora_count; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "loras[%d]", i);
+        cpl_fields_check(&cpl_lora_object, &c->layout->loras[i], -1, path, put_error, c);
+    }
+    if (!cpl_layout_loras(c->layout, &uses, &fault.error)) put(c, false, &fault);
+    cpl_lora_uses_clear(&uses);
+}
+
 static void check_cover(checker *c, const cpl_shape *shapes, int lines) {
     cpl_cover cover;
     cpl_fault fault = {.reason = CPL_REASON_OTHER};
@@ -171,6 +184,11 @@ static void warn_unknown_keys(checker *c) {
     warn_extra(c, &inner, layout->extra_background, -1, "background");
     warn_extra(c, &inner, layout->extra_common, -1, "common");
     warn_extra(c, &cpl_sampling_object, layout->sampling.extra, -1, "sampling");
+    for (int i = 0; i < layout->lora_count; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "loras[%d]", i);
+        warn_extra(c, &cpl_lora_object, layout->loras[i].extra, -1, path);
+    }
     for (int i = 0; i < layout->region_count; i++) {
         char path[64];
         row_path(path, i, "");
@@ -201,9 +219,7 @@ static void warn_lines(checker *c, const cpl_lines *lines, const cpl_shape *shap
         snprintf(path, sizeof path, own ? "regions[%d].prompt" : "prompt, line %d", own ? i : i + 1);
         const char *left = bracket ? strchr(lines->line[i], bracket) : NULL;
         if (!*lines->line[i]) warn(c, row, path, "is empty; the region is drawn without words");
-        /* "<lora:" is no common prompt */
-        if (left && strncmp(left, "<lora:", 6) != 0)
-            warn(c, row, path, "\"%.40s\" has no definition; it is taken as plain text", left);
+        if (left) warn(c, row, path, "\"%.40s\" has no definition; it is taken as plain text", left);
         row_path(path, i, c->layout->mode == CPL_MODE_ADVANCED ? "rect" : "");
         if (is_empty(&shapes[i]))
             warn(c, row, path, "is narrower than a pixel of the canvas and has no effect");
@@ -222,6 +238,7 @@ static void check_all(checker *c, const cpl_defaults *defaults, bool coverage) {
     check_texts(c);
     cpl_fields_check(&cpl_layout_object, layout, -1, "", put_error, c);
     cpl_fields_check(&cpl_sampling_object, &layout->sampling, -1, "sampling", put_error, c);
+    check_loras(c);
     if (cpl_layout_lines(layout, &lines, &fault.error))
         check_counts(c, lines.count);
     else

@@ -49,8 +49,8 @@ const char *const cpl_layout_schedules[] = {"automatic",
 const char *const cpl_layout_rngs[] = {"cpu", "nv", NULL};
 
 /* Reserved for what the format will say later, and what people write for themselves. */
-static const char *const kept_layout[] = {"vae",     "clip_skip", "loras", "batch", "prediction", "schedules",
-                                          "img2img", "hires",     "name",  "note",  NULL};
+static const char *const kept_layout[] = {"vae",     "clip_skip", "batch", "prediction", "schedules",
+                                          "img2img", "hires",     "name",  "note",       NULL};
 static const char *const kept_region[] = {"name", "note", NULL};
 
 enum {
@@ -145,6 +145,24 @@ static const cpl_field region_fields[] = {
     {0}};
 const cpl_object cpl_region_object = {region_fields, offsetof(cpl_region, extra), offsetof(cpl_region, present),
                                       kept_region};
+
+static const cpl_field lora_fields[] = {{.key = "name", .kind = CPL_FIELD_TEXT, AT(cpl_lora, name)},
+                                        {.key = "path", .kind = CPL_FIELD_TEXT, AT(cpl_lora, path)},
+                                        {.key = "weight",
+                                         .kind = CPL_FIELD_NUMBER,
+                                         AT(cpl_lora, weight),
+                                         .bit = 1,
+                                         .low = -CPL_MAX_LORA_WEIGHT,
+                                         .high = CPL_MAX_LORA_WEIGHT,
+                                         .fallback = 1},
+                                        {.key = "text_weight",
+                                         .kind = CPL_FIELD_NUMBER,
+                                         AT(cpl_lora, text_weight),
+                                         .low = -CPL_MAX_LORA_WEIGHT,
+                                         .high = CPL_MAX_LORA_WEIGHT,
+                                         .fallback = NAN},
+                                        {0}};
+const cpl_object cpl_lora_object = {lora_fields, offsetof(cpl_lora, extra), offsetof(cpl_lora, present), kept_region};
 
 static const cpl_field sampling_fields[] = {
     {.key = "model", .kind = CPL_FIELD_TEXT, AT(cpl_sampling, model)},

@@ -39,13 +39,15 @@ typedef struct cpl_object {
     const char *const *kept; /* keys that are kept without being understood, and without a warning; may be NULL */
 } cpl_object;
 
-/* Fields of kind OBJECT point into the same struct; `sampling` and `regions` are structs of their own. */
-extern const cpl_object cpl_layout_object, cpl_sampling_object, cpl_region_object;
+/* Fields of kind OBJECT point into the same struct; `sampling`, `regions` and `loras` are structs of their own. */
+extern const cpl_object cpl_layout_object, cpl_sampling_object, cpl_region_object, cpl_lora_object;
 
 #define CPL_FORMAT_VERSION 1
-#define CPL_PRESENT_REGIONS 1024u /* bit of cpl_layout.present beside those of the tables */
-#define CPL_SIDE_STEP 8           /* canvas sides are multiples of it */
-#define CPL_MAX_WEIGHT 1e6        /* sums stay far from the end of single precision */
+#define CPL_PRESENT_REGIONS 1024u /* bits of cpl_layout.present beside those of the tables */
+#define CPL_PRESENT_LORAS 2048u
+#define CPL_SIDE_STEP 8    /* canvas sides are multiples of it */
+#define CPL_MAX_WEIGHT 1e6 /* sums stay far from the end of single precision */
+#define CPL_MAX_LORA_WEIGHT 1000.0
 #define CPL_MAX_SEED 9007199254740991.0
 
 extern const char *const cpl_mode_names[], *const cpl_direction_names[], *const cpl_background_names[],

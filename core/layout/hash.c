@@ -8,6 +8,7 @@
 #include "../image/mask.h"
 #include "../memory/hash.h"
 #include "lines.h"
+#include "loras.h"
 #include "shapes.h"
 
 static uint64_t hash_shape(uint64_t hash, const cpl_shape *s) {
@@ -46,6 +47,14 @@ static uint64_t hash_raw(uint64_t hash, const cpl_layout *layout) {
     return hash;
 }
 
+/* Without its LoRA tags: which files they mean and with what weight is added by the session. */
+static uint64_t hash_prompt(uint64_t hash, const char *text) {
+    char *plain = text ? cpl_without_loras(text, NULL) : NULL;
+    hash = cpl_hash_text(hash, text && !plain ? text : plain);
+    free(plain);
+    return hash;
+}
+
 uint64_t cpl_layout_hash(const cpl_layout *layout, const cpl_settings *settings) {
     uint64_t hash = hash_settings(CPL_HASH_START, settings);
     cpl_lines lines;
@@ -55,7 +64,7 @@ uint64_t cpl_layout_hash(const cpl_layout *layout, const cpl_settings *settings)
     for (int i = 0; i < lines.count; i++) {
         const cpl_region *region = i < layout->region_count ? &layout->regions[i] : NULL;
         hash = cpl_hash_text(hash, lines.line[i]);
-        hash = cpl_hash_text(hash, region ? region->negative : NULL);
+        hash = hash_prompt(hash, region ? region->negative : NULL);
         if (shapes) hash = hash_shape(hash, &shapes[i]);
     }
     if (shapes)
@@ -63,7 +72,7 @@ uint64_t cpl_layout_hash(const cpl_layout *layout, const cpl_settings *settings)
     else
         hash = hash_raw(hash, layout);
     /* some models read the text as it was typed, beside the lines; and whether a layout is refused depends on the rest */
-    hash = cpl_hash_text(cpl_hash_text(hash, layout->prompt), layout->negative ? layout->negative : "");
+    hash = hash_prompt(hash_prompt(hash, layout->prompt), layout->negative ? layout->negative : "");
     hash = cpl_hash_u64(hash, (uint64_t)layout->region_count << 8 | (uint64_t)layout->mode << 4 | layout->uncovered);
     free(shapes);
     cpl_lines_clear(&lines);

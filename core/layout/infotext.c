@@ -7,6 +7,7 @@
 
 #include "builder.h"
 #include "lines.h"
+#include "loras.h"
 #include "words.h"
 
 typedef struct spelling {
@@ -85,6 +86,14 @@ static void put_prompt(cpl_builder *out, const cpl_layout *layout) {
         const char *text = layout->regions[i].prompt ? layout->regions[i].prompt : "";
         if (i) cpl_builder_text(out, "\n");
         for (; *text; text++) cpl_builder_bytes(out, *text == '\n' || *text == '\r' ? " " : text, 1);
+    }
+    /* What stands in the list has no other place there; a tag acts wherever it stands. */
+    for (int i = 0; i < layout->lora_count; i++) {
+        char *tag = cpl_lora_tag(&layout->loras[i], out->error);
+        out->failed |= !tag;
+        if (tag) cpl_builder_text(out, out->length > 0 ? " " : "");
+        if (tag) cpl_builder_text(out, tag);
+        free(tag);
     }
     cpl_builder_text(out, "\n");
 }

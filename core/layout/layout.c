@@ -14,6 +14,12 @@ static void region_clear(cpl_region *region) {
     cJSON_Delete(region->extra);
 }
 
+static void lora_clear(cpl_lora *lora) {
+    free(lora->name);
+    free(lora->path);
+    cJSON_Delete(lora->extra);
+}
+
 static bool copy_text(char **to, const char *from, cpl_error *error) {
     *to = from ? cpl_strdup(from, error) : NULL;
     return *to || !from;
@@ -31,6 +37,19 @@ static bool region_copy(cpl_region *to, const cpl_region *from, cpl_error *error
     to->mask = cpl_mask_ref(from->mask);
     return copy_text(&to->prompt, from->prompt, error) && copy_text(&to->negative, from->negative, error) &&
            copy_text(&to->mask_source, from->mask_source, error) && copy_extra(&to->extra, from->extra, error);
+}
+
+static bool copy_loras(cpl_layout *to, const cpl_layout *from, cpl_error *error) {
+    to->loras = cpl_alloc((size_t)from->lora_count, sizeof *to->loras, error);
+    bool done = to->loras;
+    for (int i = 0; done && i < from->lora_count; i++) {
+        const cpl_lora *old = &from->loras[i];
+        cpl_lora *made = &to->loras[to->lora_count++]; /* a half-copied entry is freed with the rest */
+        *made = (cpl_lora){.weight = old->weight, .text_weight = old->text_weight, .present = old->present};
+        done = copy_text(&made->name, old->name, error) && copy_text(&made->path, old->path, error) &&
+               copy_extra(&made->extra, old->extra, error);
+    }
+    return done;
 }
 
 cpl_layout *cpl_layout_new(cpl_error *error) {
@@ -51,7 +70,7 @@ static bool copy_sampling(cpl_sampling *to, const cpl_sampling *from, cpl_error 
 }
 
 static bool copy_members(cpl_layout *to, const cpl_layout *from, cpl_error *error) {
-    return copy_sampling(&to->sampling, &from->sampling, error) &&
+    return copy_sampling(&to->sampling, &from->sampling, error) && copy_loras(to, from, error) &&
            copy_text(&to->background_prompt, from->background_prompt, error) &&
            copy_text(&to->separator, from->separator, error) && copy_text(&to->prompt, from->prompt, error) &&
            copy_text(&to->negative, from->negative, error) && copy_text(&to->directory, from->directory, error) &&
@@ -87,6 +106,7 @@ cpl_layout *cpl_layout_copy(const cpl_layout *layout, cpl_error *error) {
 void cpl_layout_free(cpl_layout *layout) {
     if (!layout) return;
     for (int i = 0; layout->regions && i < layout->region_count; i++) region_clear(&layout->regions[i]);
+    for (int i = 0; i < layout->lora_count; i++) lora_clear(&layout->loras[i]);
     char *texts[] = {layout->background_prompt, layout->separator,         layout->prompt,
                      layout->negative,          layout->directory,         layout->sampling.model,
                      layout->sampling.sampler,  layout->sampling.schedule, layout->sampling.rng};
@@ -97,6 +117,7 @@ void cpl_layout_free(cpl_layout *layout) {
     cJSON_Delete(layout->extra_common);
     cJSON_Delete(layout->sampling.extra);
     free(layout->regions);
+    free(layout->loras);
     free(layout);
 }
 
@@ -139,6 +160,23 @@ cpl_region *cpl_layout_insert(cpl_layout *layout, int at, cpl_error *error) {
     grown[at] = (cpl_region){0};
     cpl_fields_reset(&cpl_region_object, &grown[at]);
     return &grown[at];
+}
+
+cpl_lora *cpl_layout_add_lora(cpl_layout *layout, cpl_error *error) {
+    if (layout->lora_count >= CPL_MAX_LORAS) {
+        cpl_fail_at(error, -1, "loras", "a layout has at most %d LoRAs in its list; remove one first", CPL_MAX_LORAS);
+        return NULL;
+    }
+    cpl_lora *grown = realloc(layout->loras, (size_t)(layout->lora_count + 1) * sizeof *grown);
+    if (!grown) {
+        cpl_fail(error, CPL_E_MEMORY, "out of memory while adding a LoRA");
+        return NULL;
+    }
+    layout->loras = grown;
+    cpl_lora *lora = &grown[layout->lora_count++];
+    *lora = (cpl_lora){0};
+    cpl_fields_reset(&cpl_lora_object, lora);
+    return lora;
 }
 
 void cpl_layout_remove(cpl_layout *layout, int row) {

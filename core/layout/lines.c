@@ -1,4 +1,4 @@
-/* lines.c: from prompts to the lines that are encoded. Two ways in: one text for all lines, split by Forge Couple's rules,
+/* lines.c: from prompts to the lines that are encoded. LoRA tags go first: the original never sees them. Two ways in: one text for all lines, split by Forge Couple's rules,
  * or one prompt per row, which is never split again. How many lines a layout needs is check.c's. */
 #include "lines.h"
 
@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../memory/alloc.h"
+#include "loras.h"
 #include "words.h"
 
 void cpl_lines_clear(cpl_lines *lines) {
@@ -39,7 +40,8 @@ static bool check_length(size_t bytes, const char *path, cpl_error *error) {
 /* Blank pieces are lines too: a trailing newline makes one. */
 static bool split(const cpl_layout *layout, cpl_lines *lines, cpl_error *error) {
     if (!check_length(strlen(layout->prompt), "prompt", error)) return false;
-    char *separator = cpl_layout_separator(layout, error), *text = separator ? cpl_strdup(layout->prompt, error) : NULL;
+    char *separator = cpl_layout_separator(layout, error),
+         *text = separator ? cpl_without_loras(layout->prompt, error) : NULL;
     bool done = text && cpl_common_expand(&text, 1, layout->brackets, layout->definitions, error);
     int room = 0;
     const char *from = text;
@@ -69,7 +71,7 @@ static bool by_rows(const cpl_layout *layout, const char *fill, cpl_lines *lines
     for (int i = 0; i < layout->region_count + (fill ? 1 : 0); i++) {
         const char *text = i < layout->region_count ? layout->regions[i].prompt : fill;
         if (!add_line(lines, &room, text ? text : "", text ? strlen(text) : 0, error)) return false;
-        newlines_to_blanks(lines->line[i]);
+        newlines_to_blanks(cpl_strip_loras(lines->line[i]));
     }
     if (!cpl_common_expand(lines->line, lines->count, layout->brackets, layout->definitions, error)) return false;
     for (int i = 0; i < lines->count; i++) cpl_strip(lines->line[i]);
@@ -93,7 +95,7 @@ int cpl_layout_line_count(const cpl_layout *layout) {
 
 /* Definitions may stand in the one text or in the rows; the fill line is looked at as a text beside them. */
 static char *expand_beside_prompt(const cpl_layout *layout, cpl_error *error) {
-    char *texts[2] = {cpl_strdup(layout->prompt, error), cpl_strdup(layout->background_prompt, error)};
+    char *texts[2] = {cpl_without_loras(layout->prompt, error), cpl_without_loras(layout->background_prompt, error)};
     bool done = texts[0] && texts[1] && cpl_common_expand(texts, 2, layout->brackets, layout->definitions, error);
     free(texts[0]);
     if (!done) free(texts[1]);

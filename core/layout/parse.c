@@ -116,7 +116,8 @@ static bool keep(reader *r, cJSON **extra, const cJSON *item) {
 /* Keys that the layout's own reader takes care of. */
 static bool is_structural(const cpl_object *object, const char *key) {
     if (object != &cpl_layout_object) return false;
-    return strcmp(key, "couplet") == 0 || strcmp(key, "regions") == 0 || strcmp(key, "sampling") == 0;
+    return strcmp(key, "couplet") == 0 || strcmp(key, "regions") == 0 || strcmp(key, "loras") == 0 ||
+           strcmp(key, "sampling") == 0;
 }
 
 /* Types only, in the order of the table and not of the file, so that the same fault is named however keys are sorted. */
@@ -181,6 +182,26 @@ static bool read_regions(reader *r, const cJSON *item, cpl_layout *layout) {
     return true;
 }
 
+static bool read_loras(reader *r, const cJSON *item, cpl_layout *layout) {
+    if (!item) return true;
+    if (!cJSON_IsArray(item)) return wrong_type(r, item, "loras", CPL_REASON_OTHER, "a list of LoRAs");
+    int count = cJSON_GetArraySize(item);
+    if (count > CPL_MAX_LORAS)
+        return cpl_fault_set(r->fault, CPL_REASON_OTHER, -1, "loras", "has %d entries; at most %d are possible", count,
+                             CPL_MAX_LORAS);
+    layout->present |= CPL_PRESENT_LORAS;
+    layout->loras = cpl_alloc((size_t)count, sizeof *layout->loras, NULL);
+    if (!layout->loras) return out_of_memory(r);
+    for (const cJSON *entry = item->child; entry; entry = entry->next) {
+        char path[32];
+        snprintf(path, sizeof path, "loras[%d]", layout->lora_count);
+        cpl_lora *lora = &layout->loras[layout->lora_count++];
+        cpl_fields_reset(&cpl_lora_object, lora);
+        if (!read_checked(r, &cpl_lora_object, entry, path, lora)) return false;
+    }
+    return true;
+}
+
 static bool read_layout(reader *r, const cJSON *root, cpl_layout *layout) {
     const cJSON *sampling = cJSON_GetObjectItemCaseSensitive(root, "sampling");
     if (!cJSON_IsObject(root))
@@ -188,6 +209,7 @@ static bool read_layout(reader *r, const cJSON *root, cpl_layout *layout) {
     return read_version(r, cJSON_GetObjectItemCaseSensitive(root, "couplet")) &&
            read_checked(r, &cpl_layout_object, root, "", layout) &&
            read_regions(r, cJSON_GetObjectItemCaseSensitive(root, "regions"), layout) &&
+           read_loras(r, cJSON_GetObjectItemCaseSensitive(root, "loras"), layout) &&
            (!sampling || read_checked(r, &cpl_sampling_object, sampling, "sampling", &layout->sampling));
 }
 

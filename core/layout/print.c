@@ -181,17 +181,18 @@ static bool put_object(printer *p, const cpl_object *object, const void *base, i
     return m.count > 0;
 }
 
-static void put_regions(members *m, const cpl_layout *layout) {
+/* A list of objects, one a line. */
+static void put_list(members *m, const char *key, const cpl_object *object, const void *list, size_t size, int count) {
     printer value = {.out = {.error = m->p->out.error}};
     cpl_builder_text(&value.out, "[");
-    for (int i = 0; i < layout->region_count; i++) {
+    for (int i = 0; i < count; i++) {
         newline(&value, 4);
-        put_object(&value, &cpl_region_object, &layout->regions[i], 5);
-        if (i + 1 < layout->region_count) cpl_builder_text(&value.out, ",");
+        put_object(&value, object, (const char *)list + (size_t)i * size, 5);
+        if (i + 1 < count) cpl_builder_text(&value.out, ",");
     }
-    if (layout->region_count) newline(&value, 2);
+    if (count) newline(&value, 2);
     cpl_builder_text(&value.out, "]");
-    member(m, "regions", &value.out);
+    member(m, key, &value.out);
 }
 
 char *cpl_layout_print(const cpl_layout *layout, cpl_error *error) {
@@ -202,7 +203,10 @@ char *cpl_layout_print(const cpl_layout *layout, cpl_error *error) {
     cpl_builder_format(&value.out, "%d", CPL_FORMAT_VERSION);
     member(&m, "couplet", &value.out);
     put_fields(&m, &cpl_layout_object, layout);
-    if (layout->region_count || (layout->present & CPL_PRESENT_REGIONS)) put_regions(&m, layout);
+    if (layout->region_count || (layout->present & CPL_PRESENT_REGIONS))
+        put_list(&m, "regions", &cpl_region_object, layout->regions, sizeof *layout->regions, layout->region_count);
+    if (layout->lora_count || (layout->present & CPL_PRESENT_LORAS))
+        put_list(&m, "loras", &cpl_lora_object, layout->loras, sizeof *layout->loras, layout->lora_count);
     if (put_object(&value, &cpl_sampling_object, &layout->sampling, 15)) member(&m, "sampling", &value.out);
     put_extra(&m, &cpl_layout_object, layout);
     cpl_builder_text(&p.out, "\n}\n");

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../memory/alloc.h"
 
@@ -88,12 +89,17 @@ static cpl_weight *finish(cpl_loader *l, cpl_weight *packed, float *a, float *b)
     return packed;
 }
 
+void cpl_load_list(cpl_loader *l, const char *prefix, const char *name, const cpl_named_layer *layer) {
+    if (l->layers && layer->weight && !cpl_named_layers_add(l->layers, prefix, name, layer, l->error)) l->failed = true;
+}
+
 cpl_weight *cpl_load_linear(cpl_loader *l, const char *prefix, const char *name, int out, int in, unsigned flags) {
     const int shape[4] = {out, in, 1, 1};
     float *w = values(l, prefix, name, ".weight", 2, shape, flags & CPL_LOAD_1X1 ? 4 : 0);
     float *bias = flags & CPL_LOAD_BIAS ? values(l, prefix, name, ".bias", 1, shape, 0) : NULL;
     cpl_weight *packed = NULL;
     if (!l->failed) packed = l->backend->ops->linear_weight(l->backend, w, bias, out, in, l->error);
+    cpl_load_list(l, prefix, name, &(cpl_named_layer){.weight = packed, .out = out, .in = in, .k = 1});
     return finish(l, packed, w, bias);
 }
 
@@ -103,6 +109,7 @@ cpl_weight *cpl_load_conv(cpl_loader *l, const char *prefix, const char *name, i
     float *bias = values(l, prefix, name, ".bias", 1, shape, 0);
     cpl_weight *packed = NULL;
     if (!l->failed) packed = l->backend->ops->conv_weight(l->backend, w, bias, out, in, k, k, l->error);
+    cpl_load_list(l, prefix, name, &(cpl_named_layer){.weight = packed, .out = out, .in = in, .k = k, .conv = true});
     return finish(l, packed, w, bias);
 }
 
@@ -131,6 +138,11 @@ cpl_weight *cpl_load_rows(cpl_loader *l, const char *prefix, const char *weight,
     if (!l->failed)
         packed = l->backend->ops->linear_weight(l->backend, w + (size_t)first * (size_t)in, b ? b + first : NULL, out,
                                                 in, l->error);
+    /* Such a name ends in "_weight"; what it is the weight of is the layer. */
+    char layer[64];
+    snprintf(layer, sizeof layer, "%.*s", (int)strlen(weight) - 7, weight);
+    cpl_load_list(l, prefix, layer,
+                  &(cpl_named_layer){.weight = packed, .out = out, .in = in, .k = 1, .part = first / out});
     return finish(l, packed, w, b);
 }
 

@@ -15,6 +15,7 @@
 
 #include "../backend.h"
 #include "checkpoint.h"
+#include "named_layers.h"
 
 /* Whoever waits for a model: may end the loading between two tensors, and hears how far it is. */
 typedef struct cpl_load_watch {
@@ -29,6 +30,7 @@ typedef struct cpl_loader {
     cpl_error *error;            /* may be NULL */
     const cpl_load_watch *watch; /* may be NULL */
     uint64_t done, total;        /* bytes; total 0: not known, and no progress is told */
+    cpl_named_layers *layers;    /* gets every linear layer and convolution; NULL: nobody wants them */
     bool failed;
 } cpl_loader;
 
@@ -49,6 +51,8 @@ cpl_weight *cpl_load_rows(cpl_loader *l, const char *prefix, const char *weight,
                           int out, int in);
 /* A zeroed struct for a network whose spec is sound; NULL: the loader has failed, now or before. */
 void *cpl_load_begin(cpl_loader *l, size_t size, bool sound);
+/* Lists a layer that was packed by hand; what is packed by the functions above is listed by them. */
+void cpl_load_list(cpl_loader *l, const char *prefix, const char *name, const cpl_named_layer *layer);
 /* The f32 values of prefix + name, freed by the caller, if its shape is exactly `shape`; else NULL, and the loader has failed. */
 float *cpl_load_values(cpl_loader *l, const char *prefix, const char *name, int rank, const int *shape);
 

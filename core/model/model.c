@@ -17,6 +17,7 @@ void cpl_model_close(cpl_model *model) {
     cpl_unet_free(model->unet, model->backend);
     cpl_vae_free(model->vae, model->backend);
     cpl_tokenizer_free(model->tokenizer);
+    cpl_named_layers_clear(&model->layers);
     free(model);
 }
 
@@ -50,9 +51,11 @@ static bool load(cpl_model *m, const cpl_checkpoint *checkpoint, const cpl_load_
                     .weights = checkpoint,
                     .error = error,
                     .watch = watch,
+                    .layers = &m->layers,
                     .total = cpl_model_bytes(checkpoint, &m->spec)};
     for (int i = 0; i < m->spec.texts && !l.failed; i++) m->text[i] = cpl_text_encoder_new(&l, &m->spec.text[i]);
     if (!l.failed) m->unet = cpl_unet_new(&l, &m->spec.unet);
+    l.layers = NULL;
     if (!l.failed) m->vae = cpl_vae_new(&l, &m->spec.vae);
     return !l.failed;
 }

@@ -2,6 +2,7 @@
 #ifndef CPL_MODEL_MODEL_H
 #define CPL_MODEL_MODEL_H
 
+#include "named_layers.h"
 #include "prompt.h"
 #include "text_encoder.h"
 #include "unet.h"
@@ -15,6 +16,7 @@ typedef struct cpl_model {
     cpl_tokenizer *tokenizer; /* owned, as all below; NULL where none was found: only token ids can be run */
     cpl_text_encoder *text[CPL_MAX_TEXTS];
     cpl_unet *unet;
+    cpl_named_layers layers; /* of the text encoders and the UNet */
     cpl_vae *vae;
 } cpl_model;
 

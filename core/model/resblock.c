@@ -2,6 +2,8 @@
  * knows neither where in a network it stands nor whose names it loads. */
 #include "resblock.h"
 
+#include "adapter.h"
+
 const cpl_resblock_names cpl_resblock_unet_names = {
     .norm1 = "in_layers.0",
     .conv1 = "in_layers.2",
@@ -58,20 +60,20 @@ cpl_tensor cpl_resblock_run(const cpl_resblock *block, cpl_stream *s, cpl_tensor
     /* With a skip convolution x is done with here, which matters most where it is wide: after a concatenation. */
     if (block->skip) {
         y = cpl_make(s, x->n, x->h, x->w, block->out_channels);
-        ops->conv2d(s, &y, x, block->skip, cpl_conv_1x1, NULL);
+        cpl_conv2d(s, &y, x, block->skip, cpl_conv_1x1, NULL);
         cpl_tensor_free(x);
     }
     cpl_tensor h = cpl_make(s, normed.n, normed.h, normed.w, block->out_channels);
-    ops->conv2d(s, &h, &normed, block->conv1, cpl_conv_3x3, NULL);
+    cpl_conv2d(s, &h, &normed, block->conv1, cpl_conv_3x3, NULL);
     cpl_tensor_free(&normed);
     if (block->emb) {
         shift = cpl_make(s, h.n, 1, 1, block->out_channels);
-        ops->linear(s, &shift, emb, block->emb, CPL_ACT_NONE, NULL);
+        cpl_linear(s, &shift, emb, block->emb, CPL_ACT_NONE, NULL);
     }
     ops->group_norm(s, &h, &h, block->emb ? &shift : NULL, block->norm2, block->groups, block->eps, true);
     cpl_tensor_free(&shift);
     if (!block->skip) y = cpl_residual_target(s, x);
-    ops->conv2d(s, &y, &h, block->conv2, cpl_conv_3x3, block->skip ? &y : x);
+    cpl_conv2d(s, &y, &h, block->conv2, cpl_conv_3x3, block->skip ? &y : x);
     cpl_tensor_free(&h);
     cpl_tensor_free(x);
     return y;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "../memory/alloc.h"
+#include "adapter.h"
 #include "load.h"
 
 #define EPS 1e-5F
@@ -78,6 +79,8 @@ static cpl_weight *load_projection(cpl_loader *l, const cpl_text_spec *spec) {
         for (int k = 0; k < width; k++)
             turned[(size_t)i * (size_t)width + (size_t)k] = rows[(size_t)k * (size_t)out + (size_t)i];
     if (turned) weight = l->backend->ops->linear_weight(l->backend, turned, NULL, out, width, l->error);
+    cpl_load_list(l, spec->prefix, "text_projection",
+                  &(cpl_named_layer){.weight = weight, .out = out, .in = width, .k = 1});
     free(rows);
     free(turned);
     l->failed |= !weight;
@@ -131,11 +134,11 @@ void cpl_text_encoder_free(cpl_text_encoder *e, cpl_backend *backend) {
 static void attend(cpl_stream *s, const cpl_text_spec *spec, const layer *w, const cpl_tensor *x) {
     cpl_tensor normed = cpl_make_like(s, x), q = cpl_make_like(s, x), k = cpl_make_like(s, x), v = cpl_make_like(s, x);
     s->ops->layer_norm(s, &normed, x, w->norm1, EPS);
-    s->ops->linear(s, &q, &normed, w->q, CPL_ACT_NONE, NULL);
-    s->ops->linear(s, &k, &normed, w->k, CPL_ACT_NONE, NULL);
-    s->ops->linear(s, &v, &normed, w->v, CPL_ACT_NONE, NULL);
+    cpl_linear(s, &q, &normed, w->q, CPL_ACT_NONE, NULL);
+    cpl_linear(s, &k, &normed, w->k, CPL_ACT_NONE, NULL);
+    cpl_linear(s, &v, &normed, w->v, CPL_ACT_NONE, NULL);
     s->ops->attention(s, &normed, &q, &k, &v, spec->heads, true);
-    s->ops->linear(s, x, &normed, w->out, CPL_ACT_NONE, x);
+    cpl_linear(s, x, &normed, w->out, CPL_ACT_NONE, x);
     cpl_tensor_free(&normed);
     cpl_tensor_free(&q);
     cpl_tensor_free(&k);
@@ -146,8 +149,8 @@ static void attend(cpl_stream *s, const cpl_text_spec *spec, const layer *w, con
 static void think(cpl_stream *s, const cpl_text_spec *spec, const layer *w, const cpl_tensor *x) {
     cpl_tensor normed = cpl_make_like(s, x), wide = cpl_make(s, x->n, x->h, x->w, MLP_FACTOR * spec->width);
     s->ops->layer_norm(s, &normed, x, w->norm2, EPS);
-    s->ops->linear(s, &wide, &normed, w->fc1, spec->quick_gelu ? CPL_ACT_QUICK_GELU : CPL_ACT_GELU, NULL);
-    s->ops->linear(s, x, &wide, w->fc2, CPL_ACT_NONE, x);
+    cpl_linear(s, &wide, &normed, w->fc1, spec->quick_gelu ? CPL_ACT_QUICK_GELU : CPL_ACT_GELU, NULL);
+    cpl_linear(s, x, &wide, w->fc2, CPL_ACT_NONE, x);
     cpl_tensor_free(&normed);
     cpl_tensor_free(&wide);
 }
@@ -187,7 +190,7 @@ cpl_tensor cpl_text_encoder_pool(const cpl_text_encoder *e, cpl_stream *s, const
     cpl_tensor row = cpl_make(s, 1, 1, 1, e->spec.width), pooled = cpl_make(s, 1, 1, 1, e->spec.projection);
     s->ops->download(s, rows, &first);
     s->ops->upload(s, &row, rows + (size_t)end * width);
-    s->ops->linear(s, &pooled, &row, e->projection, CPL_ACT_NONE, NULL);
+    cpl_linear(s, &pooled, &row, e->projection, CPL_ACT_NONE, NULL);
     cpl_tensor_free(&row);
     free(rows);
     return pooled;

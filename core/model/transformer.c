@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "../memory/alloc.h"
+#include "adapter.h"
 #include "resblock.h"
 
 /* The norm in front of proj_in has another epsilon than all others of the UNet. */
@@ -65,22 +66,22 @@ void cpl_transformer_text_kv(const cpl_transformer *t, cpl_stream *s, const cpl_
     for (int i = 0; i < t->depth; i++) {
         k[i] = cpl_make(s, conditioning->n, conditioning->h, conditioning->w, t->channels);
         v[i] = cpl_make_like(s, &k[i]);
-        s->ops->linear(s, &k[i], conditioning, t->block[i].k2, CPL_ACT_NONE, NULL);
-        s->ops->linear(s, &v[i], conditioning, t->block[i].v2, CPL_ACT_NONE, NULL);
+        cpl_linear(s, &k[i], conditioning, t->block[i].k2, CPL_ACT_NONE, NULL);
+        cpl_linear(s, &v[i], conditioning, t->block[i].v2, CPL_ACT_NONE, NULL);
     }
 }
 
 static void self_attention(const cpl_transformer_block *b, cpl_stream *s, cpl_tensor *x, int heads) {
     cpl_tensor t = cpl_make_like(s, x), q = cpl_make_like(s, x), k = cpl_make_like(s, x), v = cpl_make_like(s, x);
     s->ops->layer_norm(s, &t, x, b->norm1, layer_norm_eps);
-    s->ops->linear(s, &q, &t, b->q1, CPL_ACT_NONE, NULL);
-    s->ops->linear(s, &k, &t, b->k1, CPL_ACT_NONE, NULL);
-    s->ops->linear(s, &v, &t, b->v1, CPL_ACT_NONE, NULL);
+    cpl_linear(s, &q, &t, b->q1, CPL_ACT_NONE, NULL);
+    cpl_linear(s, &k, &t, b->k1, CPL_ACT_NONE, NULL);
+    cpl_linear(s, &v, &t, b->v1, CPL_ACT_NONE, NULL);
     s->ops->attention(s, &t, &q, &k, &v, heads, false);
     cpl_tensor_free(&q);
     cpl_tensor_free(&k);
     cpl_tensor_free(&v);
-    s->ops->linear(s, x, &t, b->out1, CPL_ACT_NONE, x);
+    cpl_linear(s, x, &t, b->out1, CPL_ACT_NONE, x);
     cpl_tensor_free(&t);
 }
 
@@ -110,22 +111,22 @@ static void cross_attention(const cpl_transformer_block *b, cpl_stream *s, cpl_t
     listen_to(&e, texts, x->n, layer, level);
     cpl_tensor t = cpl_make_like(s, x), q = cpl_make_like(s, x);
     s->ops->layer_norm(s, &t, x, b->norm2, layer_norm_eps);
-    s->ops->linear(s, &q, &t, b->q2, CPL_ACT_NONE, NULL);
+    cpl_linear(s, &q, &t, b->q2, CPL_ACT_NONE, NULL);
     s->ops->cross_attention(s, &t, &q, e.listen, heads);
     cpl_tensor_free(&q);
-    s->ops->linear(s, x, &t, b->out2, CPL_ACT_NONE, x);
+    cpl_linear(s, x, &t, b->out2, CPL_ACT_NONE, x);
     cpl_tensor_free(&t);
 }
 
 static void feed_forward(const cpl_transformer_block *b, cpl_stream *s, cpl_tensor *x) {
     cpl_tensor t = cpl_make_like(s, x), wide = cpl_make(s, x->n, x->h, x->w, 8 * x->c);
     s->ops->layer_norm(s, &t, x, b->norm3, layer_norm_eps);
-    s->ops->linear(s, &wide, &t, b->ff_in, CPL_ACT_NONE, NULL);
+    cpl_linear(s, &wide, &t, b->ff_in, CPL_ACT_NONE, NULL);
     cpl_tensor_free(&t);
     cpl_tensor gated = cpl_make(s, x->n, x->h, x->w, 4 * x->c);
     s->ops->geglu(s, &gated, &wide);
     cpl_tensor_free(&wide);
-    s->ops->linear(s, x, &gated, b->ff_out, CPL_ACT_NONE, x);
+    cpl_linear(s, x, &gated, b->ff_out, CPL_ACT_NONE, x);
     cpl_tensor_free(&gated);
 }
 
@@ -133,7 +134,7 @@ cpl_tensor cpl_transformer_run(const cpl_transformer *t, cpl_stream *s, cpl_tens
                                int level) {
     cpl_tensor normed = cpl_make_like(s, x), h = cpl_make_like(s, x);
     s->ops->group_norm(s, &normed, x, NULL, t->norm, t->groups, group_norm_eps, false);
-    s->ops->linear(s, &h, &normed, t->proj_in, CPL_ACT_NONE, NULL);
+    cpl_linear(s, &h, &normed, t->proj_in, CPL_ACT_NONE, NULL);
     cpl_tensor_free(&normed);
     for (int i = 0; i < t->depth && cpl_stream_ok(s); i++) {
         self_attention(&t->block[i], s, &h, t->heads);
@@ -141,7 +142,7 @@ cpl_tensor cpl_transformer_run(const cpl_transformer *t, cpl_stream *s, cpl_tens
         feed_forward(&t->block[i], s, &h);
     }
     cpl_tensor y = cpl_residual_target(s, x);
-    s->ops->linear(s, &y, &h, t->proj_out, CPL_ACT_NONE, x);
+    cpl_linear(s, &y, &h, t->proj_out, CPL_ACT_NONE, x);
     cpl_tensor_free(&h);
     cpl_tensor_free(x);
     return y;

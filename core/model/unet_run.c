@@ -3,6 +3,7 @@
  * out: after a failure or a cancel the operations do nothing, and the frees are the same. */
 #include <stdio.h>
 
+#include "adapter.h"
 #include "unet_blocks.h"
 
 typedef struct run {
@@ -31,15 +32,15 @@ static void embed_time(run *r, const float *t, int batch, const cpl_tensor *y) {
     int c = u->spec.model_channels;
     cpl_tensor waves = cpl_make(s, batch, 1, 1, c), hidden = cpl_make(s, batch, 1, 1, 4 * c);
     s->ops->timestep_embedding(s, &waves, t);
-    s->ops->linear(s, &hidden, &waves, u->time_in, CPL_ACT_SILU, NULL);
+    cpl_linear(s, &hidden, &waves, u->time_in, CPL_ACT_SILU, NULL);
     cpl_tensor_free(&waves);
     r->emb = cpl_make_like(s, &hidden);
-    s->ops->linear(s, &r->emb, &hidden, u->time_out, CPL_ACT_NONE, NULL);
+    cpl_linear(s, &r->emb, &hidden, u->time_out, CPL_ACT_NONE, NULL);
     tell(r, "time_embed", &r->emb);
     if (u->label_in) {
         cpl_tensor label = cpl_make_like(s, &hidden);
-        s->ops->linear(s, &hidden, y, u->label_in, CPL_ACT_SILU, NULL);
-        s->ops->linear(s, &label, &hidden, u->label_out, CPL_ACT_NONE, NULL);
+        cpl_linear(s, &hidden, y, u->label_in, CPL_ACT_SILU, NULL);
+        cpl_linear(s, &label, &hidden, u->label_out, CPL_ACT_NONE, NULL);
         tell(r, "label_emb", &label);
         s->ops->scale_add(s, &r->emb, 1, &r->emb, 1, &label);
         cpl_tensor_free(&label);
@@ -72,7 +73,7 @@ static cpl_tensor run_conv(const run *r, const cpl_unet_block *b, cpl_tensor *x,
         y = cpl_make_like(s, &wide);
         break;
     }
-    s->ops->conv2d(s, &y, source, b->conv, shape, NULL);
+    cpl_conv2d(s, &y, source, b->conv, shape, NULL);
     cpl_tensor_free(&wide);
     cpl_tensor_free(x);
     return y;
@@ -156,7 +157,7 @@ static void run_blocks(const run *r, const cpl_tensor *eps, const cpl_tensor *x)
         tell(r, u->block[block].name, &h);
     }
     s->ops->group_norm(s, &h, &h, NULL, u->out_norm, u->spec.norm_groups, 1e-5f, true);
-    s->ops->conv2d(s, eps, &h, u->out_conv, cpl_conv_3x3, NULL);
+    cpl_conv2d(s, eps, &h, u->out_conv, cpl_conv_3x3, NULL);
     tell(r, "out", eps);
     cpl_tensor_free(&h);
     for (int i = 0; i < CPL_UNET_MAX_SKIPS; i++) cpl_tensor_free(&skip[i]);

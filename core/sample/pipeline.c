@@ -225,6 +225,7 @@ bool cpl_run_sample(const cpl_run *run, bool decode, cpl_run_result *result, cpl
     *result = (cpl_run_result){0};
     if (!check_run(run, error)) return false;
     pipeline *p = open_pipeline(run, error);
+    run->stream->adapters = run->adapters;
     bool done = p && run_pipeline(p, result, error);
     if (done && decode) {
         double start_ms = cpl_now_ms();
@@ -235,6 +236,7 @@ bool cpl_run_sample(const cpl_run *run, bool decode, cpl_run_result *result, cpl
         done = result->image01 != NULL;
     }
     close_pipeline(p);
+    run->stream->adapters = NULL;
     if (!done) cpl_run_result_clear(result);
     return done;
 }

@@ -3,6 +3,7 @@
 #ifndef CPL_SAMPLE_PIPELINE_H
 #define CPL_SAMPLE_PIPELINE_H
 
+#include "../model/adapter.h"
 #include "../model/model.h"
 #include "schedule.h"
 
@@ -13,8 +14,9 @@ typedef struct cpl_run {
     double cfg;                           /* at 1 the negative half is not evaluated */
     const char *sampler, *schedule, *rng; /* rng NULL: "cpu" */
     uint64_t seed;
-    const float *noise;  /* [4, h, w] start noise instead of the seed's, or NULL */
-    const float *sigmas; /* [steps + 1] instead of the schedule's, or NULL */
+    const float *noise;           /* [4, h, w] start noise instead of the seed's, or NULL */
+    const float *sigmas;          /* [steps + 1] instead of the schedule's, or NULL */
+    const cpl_adapters *adapters; /* what is added to the model's layers; NULL: nothing */
     cpl_unet_text positive, negative;
     const cpl_tensor *positive_pooled, *negative_pooled; /* for models with a vector beside the context; NULL: zeros */
     /* Asked before every step: may hand over newer plans (splice); NULL: the plans stay. */

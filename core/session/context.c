@@ -9,7 +9,9 @@ bool cpl_context_open(cpl_context *context, cpl_engine *engine, const atomic_boo
     if (context->stream) {
         context->stream->cancelled = cancelled;
         context->plans = cpl_plans_new(error);
-        if (context->plans && cpl_texts_open(&context->texts, engine->model, context->stream, error)) return true;
+        context->loras = cpl_loras_new(error);
+        if (context->plans && context->loras && cpl_texts_open(&context->texts, engine->model, context->stream, error))
+            return true;
     }
     cpl_context_close(context);
     return false;
@@ -18,6 +20,7 @@ bool cpl_context_open(cpl_context *context, cpl_engine *engine, const atomic_boo
 void cpl_context_close(cpl_context *context) {
     cpl_texts_close(&context->texts);
     cpl_cache_free(context->plans);
+    cpl_cache_free(context->loras);
     if (context->stream) context->stream->ops->stream_close(context->stream);
     cpl_engine_unref(context->engine);
     *context = (cpl_context){0};

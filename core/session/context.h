@@ -3,13 +3,14 @@
 #define CPL_SESSION_CONTEXT_H
 
 #include "engine.h"
+#include "loras.h"
 #include "texts.h"
 
 typedef struct cpl_context {
     cpl_engine *engine; /* one reference; NULL: nothing is open */
     cpl_stream *stream;
     cpl_texts texts;
-    cpl_cache *plans;
+    cpl_cache *plans, *loras;
 } cpl_context;
 
 /* Takes the reference over, also on failure. `cancelled` is asked by everything that runs on the stream. */

@@ -111,6 +111,7 @@ static cpl_run make_run(generation *g) {
                      .schedule = settings->schedule,
                      .rng = settings->rng,
                      .seed = (uint64_t)g->seed,
+                     .adapters = g->session->prepared.loras ? &g->session->prepared.loras->adapters : NULL,
                      .positive = cpl_prepared_positive(&g->session->prepared),
                      .negative = cpl_prepared_negative(&g->session->prepared),
                      .positive_pooled = g->session->prepared.positive_pooled,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../layout/lines.h"
+#include "../layout/loras.h"
 #include "../memory/alloc.h"
 
 static bool is_listed(const char *const *names, const char *name) {
@@ -87,28 +88,47 @@ static char *negative_line(const cpl_model_spec *spec, char *text) {
     return cpl_model_pooled_width(spec) > 0 && !*text ? NULL : text;
 }
 
-static bool open_negative(cpl_prepared *prepared, cpl_context *context, const cpl_layout *layout, int own_lines,
-                          cpl_error *error) {
-    char none[] = "", *common = layout->negative ? layout->negative : none;
+/* The texts are owned but for those that are `common`. */
+static void free_negatives(char **text, int count, const char *common) {
+    for (int i = 0; text && i < count; i++)
+        if (text[i] != common) free(text[i]);
+    free(text);
+}
+
+static bool open_own_negatives(cpl_prepared *prepared, cpl_context *context, const cpl_layout *layout, char *common,
+                               cpl_error *error) {
     const cpl_model_spec *spec = &context->engine->model->spec;
-    common = negative_line(spec, common);
-    if (!has_own_negatives(layout, own_lines))
-        return cpl_listener_open(&prepared->negative, &context->texts, &common, 1, error);
     int count = prepared->plans->lines;
     char **text = cpl_alloc((size_t)count, sizeof *text, error);
-    if (!text) return false;
-    for (int i = 0; i < count; i++) {
-        char *own = i < layout->region_count ? layout->regions[i].negative : NULL;
-        text[i] = own ? negative_line(spec, own) : common;
+    bool done = text;
+    for (int i = 0; done && i < count; i++) {
+        const char *own = i < layout->region_count ? layout->regions[i].negative : NULL;
+        text[i] = own ? cpl_without_loras(own, error) : common;
+        done = text[i] || text[i] == common;
     }
-    bool done = cpl_listener_open(&prepared->negative, &context->texts, text, count, error);
-    free(text);
+    char **heard = done ? cpl_alloc((size_t)count, sizeof *heard, error) : NULL;
+    for (int i = 0; heard && i < count; i++) heard[i] = text[i] == common ? common : negative_line(spec, text[i]);
+    done = heard && cpl_listener_open(&prepared->negative, &context->texts, heard, count, error);
+    free(heard);
+    free_negatives(text, count, common);
     return done;
 }
 
-/* The whole prompt as it was typed; of a layout without one the lines, one below the other. */
+static bool open_negative(cpl_prepared *prepared, cpl_context *context, const cpl_layout *layout, int own_lines,
+                          cpl_error *error) {
+    char *plain = cpl_without_loras(layout->negative ? layout->negative : "", error);
+    if (!plain) return false;
+    char *common = negative_line(&context->engine->model->spec, plain);
+    bool done = has_own_negatives(layout, own_lines)
+                    ? open_own_negatives(prepared, context, layout, common, error)
+                    : cpl_listener_open(&prepared->negative, &context->texts, &common, 1, error);
+    free(plain);
+    return done;
+}
+
+/* The whole prompt as it was typed, but for its LoRA tags; of a layout without one the lines, one below the other. */
 static char *whole_prompt(const cpl_layout *layout, const cpl_lines *lines, cpl_error *error) {
-    if (layout->prompt) return cpl_strdup(layout->prompt, error);
+    if (layout->prompt) return cpl_without_loras(layout->prompt, error);
     size_t size = 1, used = 0;
     for (int i = 0; i < lines->count; i++) size += strlen(lines->line[i]) + 1;
     char *text = cpl_alloc(size, 1, error);
@@ -128,9 +148,15 @@ static bool pool_prompts(cpl_prepared *prepared, cpl_context *context, const cpl
     char *prompt = whole_prompt(layout, lines, error);
     if (prompt) prepared->positive_pooled = cpl_texts_pool(&context->texts, prompt, error);
     free(prompt);
-    if (!prepared->positive_pooled || !layout->negative || !*layout->negative) return prepared->positive_pooled;
-    prepared->negative_pooled = cpl_texts_pool(&context->texts, layout->negative, error);
-    return prepared->negative_pooled;
+    if (!prepared->positive_pooled || !layout->negative) return prepared->positive_pooled;
+    char *negative = cpl_without_loras(layout->negative, error);
+    bool done = negative;
+    if (negative && *negative) {
+        prepared->negative_pooled = cpl_texts_pool(&context->texts, negative, error);
+        done = prepared->negative_pooled;
+    }
+    free(negative);
+    return done;
 }
 
 static bool make_infos(cpl_prepared *prepared, const cpl_context *context, const cpl_lines *lines, cpl_error *error) {
@@ -157,10 +183,23 @@ static bool prepare_lines(cpl_prepared *prepared, cpl_context *context, const cp
            pool_prompts(prepared, context, layout, &lines->own, error);
 }
 
+static bool find_loras(cpl_prepared *prepared, cpl_context *context, const cpl_snapshot *snapshot, cpl_error *error) {
+    bool fresh;
+    if (!snapshot->lora_count) return true;
+    prepared->loras =
+        cpl_loras_find(context->loras, context->engine->model, snapshot->loras, snapshot->lora_count, &fresh, error);
+    if (prepared->loras && fresh) memcpy(prepared->note, prepared->loras->note, sizeof prepared->note);
+    return prepared->loras;
+}
+
 bool cpl_prepare(cpl_prepared *prepared, cpl_context *context, const cpl_snapshot *snapshot, cpl_error *error) {
     line_list lines = {0};
     *prepared = (cpl_prepared){0};
-    prepared->ready = prepare_lines(prepared, context, snapshot, &lines, error);
+    if (find_loras(prepared, context, snapshot, error)) {
+        cpl_texts_use(&context->texts, prepared->loras);
+        prepared->ready = prepare_lines(prepared, context, snapshot, &lines, error);
+        cpl_texts_use(&context->texts, NULL);
+    }
     clear_lines(&lines);
     if (prepared->ready) return true;
     cpl_prepared_clear(prepared, context);
@@ -173,6 +212,7 @@ void cpl_prepared_clear(cpl_prepared *prepared, cpl_context *context) {
     cpl_texts_release_pooled(&context->texts, prepared->positive_pooled);
     cpl_texts_release_pooled(&context->texts, prepared->negative_pooled);
     if (prepared->plans) cpl_cache_release(context->plans, prepared->plans);
+    if (prepared->loras) cpl_cache_release(context->loras, prepared->loras);
     free(prepared->infos);
     *prepared = (cpl_prepared){0};
 }

@@ -56,6 +56,8 @@ static bool read_options(cpl_session *session, const cpl_options *options, cpl_e
     strncpy(session->stats.backend, session->ops->name, sizeof session->stats.backend - 1);
     strncpy(session->stats.precision, session->around.precision, sizeof session->stats.precision - 1);
     session->working = session->stats;
+    if (!cpl_text_set(&session->lora_dir, options->lora_dir, error)) return false;
+    session->around.lora_dir = session->lora_dir;
     return cpl_text_set(&session->tokenizer, options->tokenizer, error) &&
            cpl_text_set(&session->dump, options->dump, error);
 }
@@ -80,6 +82,7 @@ static void free_parts(cpl_session *session) {
     pthread_mutex_destroy(&session->lock);
     pthread_mutex_destroy(&session->stats_lock);
     free(session->tokenizer);
+    free(session->lora_dir);
     free(session->dump);
     free(session);
 }
@@ -147,11 +150,14 @@ static void put_pending(cpl_session *session, cpl_snapshot *snapshot, cpl_sync w
     cpl_snapshot_free(unread);
 }
 
-/* Both copies are made before anything changes and outside of the lock, which the worker may need between two steps. */
-static cpl_snapshot *copy_state(const cpl_snapshot *measured, const cpl_layout *layout, cpl_layout **handed,
+/* Takes over what `measured` holds. Both copies are made before anything changes and outside of the lock, which the worker may need between two steps. */
+static cpl_snapshot *copy_state(cpl_snapshot *measured, const cpl_layout *layout, cpl_layout **handed,
                                 cpl_error *error) {
     cpl_snapshot *snapshot = cpl_alloc(1, sizeof *snapshot, error);
-    if (!snapshot) return NULL;
+    if (!snapshot) {
+        cpl_snapshot_clear(measured);
+        return NULL;
+    }
     *snapshot = *measured;
     snapshot->layout = cpl_layout_copy(layout, error);
     *handed = snapshot->layout ? cpl_layout_copy(layout, error) : NULL;
@@ -169,6 +175,7 @@ bool cpl_session_sync(cpl_session *session, const cpl_layout *layout, cpl_sync w
     if (!cpl_snapshot_measure(&measured, layout, &session->lookup, &session->around, error)) return false;
     /* Only this thread writes the hash, so that it may be read here. */
     if (session->handed && measured.hash == session->hash && cpl_layout_equal(session->handed, layout)) {
+        cpl_snapshot_clear(&measured);
         repeat(session, when, ticket);
         return true;
     }

@@ -18,8 +18,8 @@ struct cpl_session {
     const cpl_backend_ops *ops;
     cpl_backend_config config;
     cpl_surroundings around;
-    char *tokenizer, *dump;         /* owned, may be NULL */
-    int debounce_ms, preview_every; /* preview_every 0: none */
+    char *tokenizer, *dump, *lora_dir; /* owned, may be NULL */
+    int debounce_ms, preview_every;    /* preview_every 0: none */
     cpl_log_fn *log;
     void *log_user;
     cpl_events *events; /* owned; has a lock of its own */

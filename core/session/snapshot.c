@@ -9,12 +9,18 @@
 #include "../layout/hash.h"
 #include "../memory/alloc.h"
 #include "../memory/hash.h"
-#include "../model/model.h"
+#include "lora_wants.h"
 
-void cpl_lookup_clear(cpl_lookup *lookup) {
+static void forget_model(cpl_lookup *lookup) {
     free(lookup->model);
     free(lookup->directory);
-    *lookup = (cpl_lookup){0};
+    *lookup = (cpl_lookup){.loras = lookup->loras};
+}
+
+void cpl_lookup_clear(cpl_lookup *lookup) {
+    forget_model(lookup);
+    cpl_lora_index_free(lookup->loras);
+    lookup->loras = NULL;
 }
 
 static bool same_text(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }
@@ -33,7 +39,7 @@ static bool still_holds(const cpl_lookup *lookup, const char *model, const char 
 /* A failure is not remembered: the file may come. */
 static bool look_up(cpl_lookup *lookup, const char *model, const char *directory, cpl_error *fault) {
     if (still_holds(lookup, model, directory)) return true;
-    cpl_lookup_clear(lookup);
+    forget_model(lookup);
     if (!cpl_text_set(&lookup->model, model, fault) || !cpl_text_set(&lookup->directory, directory, fault))
         return false;
     if (!cpl_model_peek(model, directory, &lookup->info, fault)) return false;
@@ -53,6 +59,27 @@ static void name_the_key(cpl_error *fault) {
     snprintf(fault->path, sizeof fault->path, "sampling.model");
 }
 
+static bool find_loras(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_lookup *lookup,
+                       const cpl_surroundings *around, cpl_error *fault) {
+    cpl_lora_uses uses;
+    if (!cpl_layout_loras(layout, &uses, fault)) return false;
+    if (uses.count > 0 && !lookup->loras) lookup->loras = cpl_lora_index_new(around->lora_dir, fault);
+    bool done = uses.count == 0 ||
+                (lookup->loras && cpl_lora_wants_find(&snapshot->loras, &snapshot->lora_count, &uses, lookup->loras,
+                                                      layout->directory, lookup->info.path, fault));
+    cpl_lora_uses_clear(&uses);
+    return done;
+}
+
+static uint64_t hash_loras(uint64_t hash, const cpl_snapshot *snapshot) {
+    for (int i = 0; i < snapshot->lora_count; i++) {
+        const cpl_lora_want *want = &snapshot->loras[i];
+        hash = cpl_hash_u64(cpl_hash_text(hash, want->path), want->identity);
+        hash = cpl_hash_double(cpl_hash_double(hash, want->unet), want->text);
+    }
+    return hash;
+}
+
 bool cpl_snapshot_measure(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_lookup *lookup,
                           const cpl_surroundings *around, cpl_error *error) {
     cpl_error *fault = &snapshot->error;
@@ -61,14 +88,17 @@ bool cpl_snapshot_measure(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_
         name_the_key(fault);
     else if (!cpl_layout_resolve(layout, &lookup->info.defaults, &snapshot->settings, fault))
         snapshot->settings = (cpl_settings){0};
+    else
+        find_loras(snapshot, layout, lookup, around, fault);
     if (fault->code == CPL_E_MEMORY) {
         if (error) *error = *fault;
+        cpl_snapshot_clear(snapshot);
         return false;
     }
     snapshot->model = lookup->info;
     snapshot->identity = lookup->identity;
     uint64_t hash = cpl_hash_u64(CPL_HASH_START, cpl_layout_hash(layout, &snapshot->settings));
-    hash = cpl_hash_u64(hash, snapshot->identity);
+    hash = hash_loras(cpl_hash_u64(hash, snapshot->identity), snapshot);
     hash = cpl_hash_text(hash, around->precision);
     hash = cpl_hash_text(hash, around->backend);
     /* Two layouts that are wrong in different ways are different news. */
@@ -77,8 +107,14 @@ bool cpl_snapshot_measure(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_
     return true;
 }
 
+void cpl_snapshot_clear(cpl_snapshot *snapshot) {
+    cpl_layout_free(snapshot->layout);
+    cpl_lora_wants_free(snapshot->loras, snapshot->lora_count);
+    *snapshot = (cpl_snapshot){0};
+}
+
 void cpl_snapshot_free(cpl_snapshot *snapshot) {
     if (!snapshot) return;
-    cpl_layout_free(snapshot->layout);
+    cpl_snapshot_clear(snapshot);
     free(snapshot);
 }

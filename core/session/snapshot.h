@@ -4,7 +4,8 @@
 
 #include <sys/stat.h>
 
-#include "../memory/error.h"
+#include "../model/lora.h"
+#include "../model/lora_find.h"
 
 /* What a model's header says, remembered until the file changes: handing over a layout must not read a file. */
 typedef struct cpl_lookup {
@@ -12,13 +13,15 @@ typedef struct cpl_lookup {
     bool valid;
     cpl_model_info info;
     uint64_t identity;
-    struct stat file; /* of info.path, if it has one */
+    struct stat file;      /* of info.path, if it has one */
+    cpl_lora_index *loras; /* owned: NULL before the first LoRA was asked for; outlives a change of the model */
 } cpl_lookup;
 void cpl_lookup_clear(cpl_lookup *lookup);
 
 /* What of a picture is decided outside of the layout and the model. */
 typedef struct cpl_surroundings {
     const char *precision, *backend;
+    const char *lora_dir; /* where LoRAs are found, or NULL */
 } cpl_surroundings;
 
 typedef struct cpl_snapshot {
@@ -26,14 +29,17 @@ typedef struct cpl_snapshot {
     cpl_settings settings;
     cpl_model_info model; /* from the header */
     uint64_t identity;    /* of the model */
+    cpl_lora_want *loras; /* owned: each file and weight once */
+    int lora_count;
     uint64_t revision, hash;
     cpl_error error; /* code other than CPL_OK: it names a model that is not there, or a setting without meaning */
 } cpl_snapshot;
 
-/* Fills in everything but the copy of the layout and the revision. Fails only for want of memory: what is wrong with the
+/* Fills in everything but the copy of the layout and the revision (cpl_snapshot_clear empties it again). Fails only for want of memory: what is wrong with the
  * layout stands in snapshot->error. A hash is never 0. */
 bool cpl_snapshot_measure(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_lookup *lookup,
                           const cpl_surroundings *around, cpl_error *error);
+void cpl_snapshot_clear(cpl_snapshot *snapshot);
 void cpl_snapshot_free(cpl_snapshot *snapshot);
 
 #endif

@@ -42,6 +42,7 @@ static const struct {
     MEMBER(conditioning, CACHE),
     MEMBER(text_kv, CACHE),
     MEMBER(plans, CACHE),
+    MEMBER(loras, CACHE),
     MEMBER(primitives, CACHE),
 #undef MEMBER
 };
@@ -92,6 +93,7 @@ void cpl_session_publish_stats(cpl_session *session) {
         cpl_cache_stats_read(context->texts.conditionings, &stats->conditioning);
         cpl_cache_stats_read(context->texts.kvs, &stats->text_kv);
         cpl_cache_stats_read(context->plans, &stats->plans);
+        cpl_cache_stats_read(context->loras, &stats->loras);
         stats->encoder_calls = context->texts.encoder_calls;
     }
     pthread_mutex_lock(&session->stats_lock);

@@ -40,17 +40,30 @@ void cpl_texts_close(cpl_texts *texts) {
     *texts = (cpl_texts){0};
 }
 
-/* A line's key is its text; that of zeros is one that no text can have. */
+void cpl_texts_use(cpl_texts *texts, const cpl_lora_set *loras) {
+    texts->loras = loras;
+    texts->stream->adapters = loras ? &loras->adapters : NULL;
+}
+
+/* A line's key is its text behind all that the LoRAs in use are made of; that of zeros is one that no text can have. */
 typedef struct line_key {
-    const char *text;
+    char *bytes; /* owned */
     size_t size;
 } line_key;
 
-static line_key key_of(const char *line) { return line ? (line_key){line, strlen(line)} : (line_key){"", 1}; }
+static line_key key_of(const cpl_texts *texts, const char *line, cpl_error *error) {
+    size_t before = texts->loras ? texts->loras->key_size : 0, length = line ? strlen(line) : 1;
+    uint64_t head = before;
+    line_key key = {cpl_alloc(sizeof head + before + length, 1, error), sizeof head + before + length};
+    if (!key.bytes) return key;
+    memcpy(key.bytes, &head, sizeof head);
+    if (before) memcpy(key.bytes + sizeof head, texts->loras->key, before);
+    memcpy(key.bytes + sizeof head + before, line ? line : "", length);
+    return key;
+}
 
-static const cpl_tensor *find_conditioning(cpl_texts *texts, const char *line, cpl_error *error) {
-    line_key key = key_of(line);
-    cpl_tensor *value = cpl_cache_find(texts->conditionings, key.text, key.size);
+static const cpl_tensor *find_conditioning(cpl_texts *texts, const line_key *key, const char *line, cpl_error *error) {
+    cpl_tensor *value = cpl_cache_find(texts->conditionings, key->bytes, key->size);
     if (value) return value;
     value = cpl_alloc(1, sizeof *value, error);
     if (!value) return NULL;
@@ -66,13 +79,12 @@ static const cpl_tensor *find_conditioning(cpl_texts *texts, const char *line, c
         return NULL;
     }
     size_t bytes = cpl_tensor_bytes(value);
-    return cpl_cache_insert(texts->conditionings, key.text, key.size, value, bytes, error) ? value : NULL;
+    return cpl_cache_insert(texts->conditionings, key->bytes, key->size, value, bytes, error) ? value : NULL;
 }
 
-static const cpl_text_kv *find_kv(cpl_texts *texts, const char *line, const cpl_tensor *conditioning,
+static const cpl_text_kv *find_kv(cpl_texts *texts, const line_key *key, const cpl_tensor *conditioning,
                                   cpl_error *error) {
-    line_key key = key_of(line);
-    cpl_text_kv *value = cpl_cache_find(texts->kvs, key.text, key.size);
+    cpl_text_kv *value = cpl_cache_find(texts->kvs, key->bytes, key->size);
     if (value) return value;
     value = cpl_alloc(1, sizeof *value, error);
     if (!value) return NULL;
@@ -81,12 +93,11 @@ static const cpl_text_kv *find_kv(cpl_texts *texts, const char *line, const cpl_
         return NULL;
     }
     size_t bytes = cpl_text_kv_bytes(value);
-    return cpl_cache_insert(texts->kvs, key.text, key.size, value, bytes, error) ? value : NULL;
+    return cpl_cache_insert(texts->kvs, key->bytes, key->size, value, bytes, error) ? value : NULL;
 }
 
-const cpl_tensor *cpl_texts_pool(cpl_texts *texts, const char *prompt, cpl_error *error) {
-    size_t size = strlen(prompt);
-    cpl_tensor *value = cpl_cache_find(texts->pooled, prompt, size);
+static const cpl_tensor *find_pooled(cpl_texts *texts, const line_key *key, const char *prompt, cpl_error *error) {
+    cpl_tensor *value = cpl_cache_find(texts->pooled, key->bytes, key->size);
     if (value) return value;
     value = cpl_alloc(1, sizeof *value, error);
     if (!value) return NULL;
@@ -96,7 +107,14 @@ const cpl_tensor *cpl_texts_pool(cpl_texts *texts, const char *prompt, cpl_error
         return NULL;
     }
     size_t bytes = cpl_tensor_bytes(value);
-    return cpl_cache_insert(texts->pooled, prompt, size, value, bytes, error) ? value : NULL;
+    return cpl_cache_insert(texts->pooled, key->bytes, key->size, value, bytes, error) ? value : NULL;
+}
+
+const cpl_tensor *cpl_texts_pool(cpl_texts *texts, const char *prompt, cpl_error *error) {
+    line_key key = key_of(texts, prompt, error);
+    const cpl_tensor *pooled = key.bytes ? find_pooled(texts, &key, prompt, error) : NULL;
+    free(key.bytes);
+    return pooled;
 }
 
 void cpl_texts_release_pooled(cpl_texts *texts, const cpl_tensor *pooled) {
@@ -109,9 +127,11 @@ bool cpl_listener_open(cpl_listener *listener, cpl_texts *texts, char *const *li
     listener->kv = cpl_alloc((size_t)lines, sizeof(const cpl_text_kv *), error);
     bool done = listener->conditioning && listener->kv;
     for (int i = 0; done && i < lines; i++) {
-        listener->conditioning[i] = find_conditioning(texts, line[i], error);
-        if (listener->conditioning[i]) listener->kv[i] = find_kv(texts, line[i], listener->conditioning[i], error);
+        line_key key = key_of(texts, line[i], error);
+        if (key.bytes) listener->conditioning[i] = find_conditioning(texts, &key, line[i], error);
+        if (listener->conditioning[i]) listener->kv[i] = find_kv(texts, &key, listener->conditioning[i], error);
         done = listener->kv[i] != NULL;
+        free(key.bytes);
     }
     if (!done) cpl_listener_close(listener, texts);
     return done;

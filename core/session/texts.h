@@ -4,16 +4,19 @@
 #define CPL_SESSION_TEXTS_H
 
 #include "../memory/cache.h"
-#include "../model/model.h"
+#include "../model/lora.h"
 
 typedef struct cpl_texts {
-    const cpl_model *model; /* borrowed */
-    cpl_stream *stream;     /* borrowed */
+    const cpl_model *model;    /* borrowed */
+    cpl_stream *stream;        /* borrowed */
+    const cpl_lora_set *loras; /* borrowed: what is added to the model while lines are encoded; NULL: nothing */
     cpl_cache *conditionings, *kvs, *pooled;
     uint64_t encoder_calls;
 } cpl_texts;
 bool cpl_texts_open(cpl_texts *texts, const cpl_model *model, cpl_stream *stream, cpl_error *error);
 void cpl_texts_close(cpl_texts *texts);
+/* From here on lines are encoded with this set, and found in the caches only as it made them. */
+void cpl_texts_use(cpl_texts *texts, const cpl_lora_set *loras);
 
 /* The lines of one half of the batch, held in the caches. */
 typedef struct cpl_listener {

@@ -196,6 +196,7 @@ static bool prepare_current(cpl_session *session, cpl_error *error) {
     cpl_prepared_clear(&session->prepared, &session->context);
     session->prepared = prepared;
     session->prepared_revision = session->current->revision;
+    if (*prepared.note) cpl_session_say(session, "%s", prepared.note);
     session->working.text_ms = cpl_now_ms() - start_ms;
     cpl_session_publish_stats(session);
     post_synced(session);

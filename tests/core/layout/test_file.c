@@ -110,7 +110,7 @@ static const char rich[] =
     "  \"sampling\": {\"model\": \"builtin\", \"sampler\": \"euler\", \"schedule\": \"karras\", \"steps\": 20, "
     "\"cfg\": 7.0,\n"
     "               \"seed\": 9007199254740991, \"rng\": \"cpu\", \"eta\": 1},\n"
-    "  \"loras\": [\"a\", \"b\"],\n"
+    "  \"hires\": [\"a\", \"b\"],\n"
     "  \"my key\": {\"deep\": {\"er\": -1e-300}}\n"
     "}\n";
 

@@ -5,12 +5,16 @@
 
 #include "session_test.h"
 
+#include "lora_files.h"
+
+static char folder[] = "/tmp/couplet-memory-XXXXXX";
+
 static cpl_layout *small_layout(int number) {
     cpl_layout *layout = two_columns(1);
     char prompt[64];
     layout->width = layout->height = 24;
-    /* A text that no cache holds. */
-    snprintf(prompt, sizeof prompt, "a cat and %d dogs", number);
+    /* A text and a set of LoRAs that no cache holds. */
+    snprintf(prompt, sizeof prompt, "a cat and %d dogs<lora:style:%d>", number, 1 + number % 900);
     assert_true(cpl_text_set(&layout->regions[0].prompt, prompt, NULL));
     layout->regions[0].x2 = layout->regions[1].x1 = 0.25 + 0.0001 * number; /* nor a plan */
     return layout;
@@ -46,7 +50,7 @@ static bool run_with_refusal(cpl_session *session, int at, int number, outcome *
 
 static void a_run_survives_each_refusal(void **state) {
     (void)state;
-    cpl_session *session = open_session(&(cpl_options){.debounce_ms = 60000});
+    cpl_session *session = open_session(&(cpl_options){.debounce_ms = 60000, .lora_dir = folder});
     cpl_layout *layout = small_layout(0);
     outcome sum = {0};
     cpl_image *before = picture_of(session, layout);
@@ -71,7 +75,7 @@ static void loading_survives_refusals(void **state) {
     cpl_layout *layout = small_layout(0);
     for (int at = 1; at < 3000; at = at * 5 / 3 + 1) {
         outcome sum = {0};
-        cpl_session *session = open_session(&(cpl_options){.debounce_ms = 60000});
+        cpl_session *session = open_session(&(cpl_options){.debounce_ms = 60000, .lora_dir = folder});
         run_with_refusal(session, at, 0, &sum);
         cpl_image_free(picture_of(session, layout));
         cpl_session_free(session);
@@ -86,7 +90,7 @@ static void opening_survives_refusals(void **state) {
         cpl_error error = {0};
         atomic_store(&heap_failed, false);
         atomic_store(&heap_fail_at, at);
-        cpl_session *session = cpl_session_new(&(cpl_options){.tokenizer = "nowhere"}, &error);
+        cpl_session *session = cpl_session_new(&(cpl_options){.tokenizer = "nowhere", .lora_dir = folder}, &error);
         atomic_store(&heap_fail_at, 0);
         if (!atomic_load(&heap_failed)) {
             cpl_session_free(session);
@@ -100,7 +104,7 @@ static void opening_survives_refusals(void **state) {
 
 static void handing_over_survives_refusals(void **state) {
     (void)state;
-    cpl_session *session = open_session(&(cpl_options){.debounce_ms = 60000});
+    cpl_session *session = open_session(&(cpl_options){.debounce_ms = 60000, .lora_dir = folder});
     int refused = 0, told = 0;
     for (int at = 1;; at++) {
         cpl_error error = {0};
@@ -130,6 +134,21 @@ static void handing_over_survives_refusals(void **state) {
     cpl_session_free(session);
 }
 
+static int set_up(void **state) {
+    (void)state;
+    if (!mkdtemp(folder)) return -1;
+    write_lora(folder, "style.safetensors", 1, IN_BOTH);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    char path[64];
+    snprintf(path, sizeof path, "%s/style.safetensors", folder);
+    unlink(path);
+    return rmdir(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(opening_survives_refusals),
@@ -142,5 +161,5 @@ int main(void) {
         return 0;
     }
     heap_spares_this_thread = true;
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }

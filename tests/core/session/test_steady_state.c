@@ -4,6 +4,8 @@
 
 #include "session_test.h"
 
+#include "lora_files.h"
+
 #include <dlfcn.h>
 
 #include "../../../core/session/session.h"
@@ -34,8 +36,8 @@ static void watched_step_end(cpl_stream *s) {
     if (step == steps) atomic_store(&heap_counting, false);
 }
 
-static cpl_session *watched_session(void) {
-    cpl_session *session = open_session(&(cpl_options){0});
+static cpl_session *watched_session(const char *lora_dir) {
+    cpl_session *session = open_session(&(cpl_options){.lora_dir = lora_dir});
     watched_ops = cpl_cpu_backend;
     watched_ops.open = watched_open;
     watched_ops.stream_open = watched_stream_open;
@@ -48,12 +50,18 @@ static cpl_session *watched_session(void) {
 
 static void steps_after_the_first_allocate_nothing(void **state) {
     (void)state;
-    cpl_session *session = watched_session();
+    char folder[] = "/tmp/couplet-steady-XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    write_lora(folder, "style.safetensors", 1, IN_BOTH);
+    cpl_session *session = watched_session(folder);
     for (const char *const *sampler = cpl_sampler_names(); *sampler; sampler++) {
         cpl_layout *layout = two_columns(6);
         cpl_event event = {0};
         assert_true(cpl_text_set(&layout->sampling.sampler, *sampler, NULL));
         assert_true(cpl_text_set(&layout->regions[1].negative, "a fox", NULL)); /* both halves coupled */
+        /* Every other sampler with something added to the layers. */
+        if ((sampler - cpl_sampler_names()) % 2)
+            assert_true(cpl_text_set(&layout->regions[0].prompt, "a cat<lora:style:0.5>", NULL));
         steps = 6;
         step = 0;
         atomic_store(&heap_ours, 0);
@@ -77,6 +85,9 @@ static void steps_after_the_first_allocate_nothing(void **state) {
         cpl_layout_free(layout);
     }
     cpl_session_free(session);
+    snprintf(path, sizeof path, "%s/style.safetensors", folder);
+    unlink(path);
+    rmdir(folder);
 }
 
 /* A watcher that sees nothing would find nothing. */
