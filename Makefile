@@ -150,6 +150,12 @@ golden-screens: $(program) $(helper_bin) ## write the golden screens of the key 
 .PHONY: bench
 bench: couplet ## measure this machine and what couplet makes of it; BENCH='--quick', '--json', '--model FILE'
 	@./couplet bench $(BENCH)
+FUZZ_SECONDS ?= 600
+.PHONY: fuzz-editor
+fuzz-editor: ## random keys, mouse events, replies and resizes for the editor, under sanitizers; FUZZ_SECONDS=N
+	@$(MAKE) --no-print-directory SANITIZE=address,undefined build/address-undefined/tests/tui/test_fuzz
+	@ASAN_OPTIONS=allocator_may_return_null=1 LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
+	    build/address-undefined/tests/tui/test_fuzz $(FUZZ_SECONDS)
 .PHONY: mutants
 mutants: ## plant known mistakes in a copy, one by one: each must make its golden group fail
 	@tests/mutants

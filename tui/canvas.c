@@ -260,7 +260,7 @@ static double snap(double value, int step) { return round(value * step) / step; 
 
 /* Sums of fractions leave dust (0.1 + 0.2) that would stand in the file for ever: binary, third and percent values are
  * given back their nearest double. */
-static double tidy(double value) {
+double canvas_tidy(double value) {
     double near = round(value * 76800) / 76800;
     return fabs(value - near) < 1e-9 ? near : value;
 }
@@ -269,11 +269,11 @@ canvas_rect canvas_drag(canvas_rect start, unsigned edges, double dx, double dy,
     canvas_rect r = start;
     if (!edges) {
         double width = start.x2 - start.x1, height = start.y2 - start.y1;
-        double x1 = fmin(fmax(snap(start.x1 + dx, step), 0), tidy(1 - width));
-        double y1 = fmin(fmax(snap(start.y1 + dy, step), 0), tidy(1 - height));
+        double x1 = fmin(fmax(snap(start.x1 + dx, step), 0), canvas_tidy(1 - width));
+        double y1 = fmin(fmax(snap(start.y1 + dy, step), 0), canvas_tidy(1 - height));
         /* Against an edge nothing moves, not even the last digit. */
-        if (dx != 0 && fabs(x1 - start.x1) > 1e-9) r.x1 = x1, r.x2 = tidy(x1 + width);
-        if (dy != 0 && fabs(y1 - start.y1) > 1e-9) r.y1 = y1, r.y2 = tidy(y1 + height);
+        if (dx != 0 && fabs(x1 - start.x1) > 1e-9) r.x1 = x1, r.x2 = canvas_tidy(x1 + width);
+        if (dy != 0 && fabs(y1 - start.y1) > 1e-9) r.y1 = y1, r.y2 = canvas_tidy(y1 + height);
         return r;
     }
     double least = 1.0 / step;

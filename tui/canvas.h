@@ -54,6 +54,9 @@ canvas_hit canvas_at(const canvas_view *view, int column, int row);
  * never turn over. */
 canvas_rect canvas_drag(canvas_rect start, unsigned edges, double dx, double dy, int step);
 
+/* Sums of fractions without the dust in their last digits. */
+double canvas_tidy(double value);
+
 /* The bounding box of what no region covers, on a grid of `step`. False: everything is covered. */
 bool canvas_hole(const canvas_view *view, canvas_rect *hole);
 

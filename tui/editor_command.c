@@ -139,6 +139,78 @@ static void run_history(editor *e, call *c) {
     report(e, undo ? state_undo(&e->state, &error) : state_redo(&e->state, &error), &error);
 }
 
+/* "1:2:1": parts from 2 to 64, each above zero. How many; 0: it is none. */
+static int read_ratios(const char *text, size_t length, double ratios[64]) {
+    int count = 0;
+    for (const char *end = text + length; text < end && count < 64;) {
+        char one[32];
+        size_t size = strcspn(text, ": ");
+        if (!size || size >= sizeof one) return 0;
+        snprintf(one, sizeof one, "%.*s", (int)size, text);
+        if (!state_number(one, &ratios[count]) || ratios[count] <= 0 || ratios[count] > 1e6) return 0;
+        count++;
+        text += size;
+        if (text < end && *text == ':' && ++text == end) return 0;
+    }
+    return count > 1 ? count : 0;
+}
+
+static void run_split(editor *e, call *c) {
+    cpl_error error = {0};
+    double ratios[64];
+    size_t length = strcspn(c->argument, " ");
+    const char *way = c->argument + length + strspn(c->argument + length, " ");
+    bool rows = !strcmp(way, "rows");
+    int count = read_ratios(c->argument, length, ratios);
+    if (!count || (*way && !rows && strcmp(way, "columns") != 0))
+        editor_say(e, TONE_ERROR, "it is \":split 1:2:1\", with \"rows\" behind it for rows");
+    else
+        report(e, state_split(&e->state, ratios, count, rows, &error), &error);
+}
+
+static void run_arrange(editor *e, call *c) {
+    cpl_error error = {0};
+    bool vertical = !strcmp(c->argument, "vertical");
+    report(e,
+           c->command->action == EX_MIRROR ? state_mirror(&e->state, vertical, &error)
+                                           : state_distribute(&e->state, vertical, &error),
+           &error);
+}
+
+static void run_align(editor *e, call *c) {
+    cpl_error error = {0};
+    int edge = 0;
+    while (strcmp(c->command->words[edge], c->argument) != 0) edge++; /* one of them: it was checked */
+    report(e, state_align(&e->state, (state_edge)edge, &error), &error);
+}
+
+static void run_duplicate(editor *e, call *c) {
+    (void)c;
+    cpl_error error = {0};
+    report(e, state_duplicate(&e->state, &error), &error);
+}
+
+static void run_negative(editor *e, call *c) {
+    cpl_error error = {0};
+    char *now = state_cell_whole(&e->state, e->state.selected, CELL_NEGATIVE);
+    if (!*c->argument)
+        editor_say(e, TONE_INFO, "negative prompt of the region: %s", now && *now ? now : "the layout's");
+    else
+        report(e,
+               state_set_cell(&e->state, e->state.selected, CELL_NEGATIVE,
+                              strcmp(c->argument, "\"\"") ? c->argument : "", &error),
+               &error);
+    free(now);
+}
+
+static void run_fill(editor *e, call *c) {
+    (void)c;
+    cpl_error error = {0};
+    report(e, state_fill(&e->state, &error), &error);
+}
+
+static void run_grid(editor *e, call *c) { e->state.step = atoi(c->argument); }
+
 static void run_generate(editor *e, call *c) {
     (void)c;
     editor_generate(e);
@@ -170,16 +242,20 @@ static void run_wait(editor *e, call *c) {
 
 typedef void run_fn(editor *e, call *c);
 static run_fn *const run[EX_ACTIONS] = {
-    [EX_WRITE] = run_write,       [EX_WRITE_QUIT] = run_write_quit,
-    [EX_QUIT] = run_quit,         [EX_EDIT] = run_edit,
-    [EX_EXPORT] = run_export,     [EX_SAVE_DISPLAY] = run_save_display,
-    [EX_RECOVER] = run_recover,   [EX_SET] = run_set,
-    [EX_SET_ONE] = run_set_one,   [EX_USE_MODEL] = run_model,
-    [EX_UNDO] = run_history,      [EX_REDO] = run_history,
-    [EX_GENERATE] = run_generate, [EX_CANCEL] = run_cancel,
-    [EX_LIVE] = run_live,         [EX_MAP] = run_map,
-    [EX_STATS] = run_list,        [EX_MESSAGES] = run_list,
-    [EX_HELP] = run_list,         [EX_WAIT] = run_wait,
+    [EX_WRITE] = run_write,         [EX_WRITE_QUIT] = run_write_quit,
+    [EX_QUIT] = run_quit,           [EX_EDIT] = run_edit,
+    [EX_EXPORT] = run_export,       [EX_SAVE_DISPLAY] = run_save_display,
+    [EX_RECOVER] = run_recover,     [EX_SET] = run_set,
+    [EX_SET_ONE] = run_set_one,     [EX_USE_MODEL] = run_model,
+    [EX_SPLIT] = run_split,         [EX_MIRROR] = run_arrange,
+    [EX_ALIGN] = run_align,         [EX_DISTRIBUTE] = run_arrange,
+    [EX_DUPLICATE] = run_duplicate, [EX_FILL] = run_fill,
+    [EX_GRID] = run_grid,           [EX_NEGATIVE] = run_negative,
+    [EX_UNDO] = run_history,        [EX_REDO] = run_history,
+    [EX_GENERATE] = run_generate,   [EX_CANCEL] = run_cancel,
+    [EX_LIVE] = run_live,           [EX_MAP] = run_map,
+    [EX_STATS] = run_list,          [EX_MESSAGES] = run_list,
+    [EX_HELP] = run_list,           [EX_WAIT] = run_wait,
 };
 
 static bool is_choice(const char *const *words, const char *text) {

@@ -66,7 +66,7 @@ static void draw_picture(editor *e) {
     picture_title(e);
     if (!e->preview.image) {
         picture_hint(e,
-                     e->core.loading[0] ? "loading the model"
+                     e->core.loading[0] ? "loading the model: c cancels"
                      : e->core.running  ? "the first step is on its way"
                                         : "no picture yet: g makes one",
                      0);

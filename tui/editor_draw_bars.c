@@ -162,12 +162,18 @@ static void draw_progress(const editor *e, int left) {
     char before[48] = "", after[32] = "";
     style with = STYLE_TEXT;
     bool bar = false;
-    if (core->running) {
+    double part = core->steps ? (double)core->step / core->steps : 0;
+    if (core->loading[0]) {
+        snprintf(before, sizeof before, "loading %.30s ", core->loading);
+        snprintf(after, sizeof after, " %3d %%", (int)(100 * core->fraction));
+        bar = true;
+        part = core->fraction;
+    } else if (core->running) {
         snprintf(before, sizeof before, "step %d/%d ", core->step, core->steps);
         snprintf(after, sizeof after, " %.1f s", (double)(editor_clock_ms() - core->started_ms) / 1000);
         bar = true;
     } else if (core->requested) {
-        snprintf(before, sizeof before, core->loading[0] ? "loading %.36s" : "starting%.0s", core->loading);
+        snprintf(before, sizeof before, "starting");
     } else if (core->failed) {
         snprintf(before, sizeof before, "failed"), with = STYLE_WARNING;
     } else if (core->cancelled) {
@@ -182,7 +188,7 @@ static void draw_progress(const editor *e, int left) {
     int at = w.columns - 1 - columns - bar_columns;
     if (at < left) return;
     at += draw_text(&e->theme, w.row, at, w.columns - at, theme_ink(&e->theme, with), before);
-    draw_bar(e, w.row, at, bar_columns, core->steps ? (double)core->step / core->steps : 0);
+    draw_bar(e, w.row, at, bar_columns, part);
     draw_text(&e->theme, w.row, at + bar_columns, w.columns - at - bar_columns, theme_ink(&e->theme, with), after);
 }
 

@@ -142,7 +142,9 @@ static void draw_label(const editor *e, const canvas_cell *cells, const canvas_l
     const unsigned char *color = theme_palette[canvas_color(e->state.layout, label->region)];
     bool selected = label->region == e->state.selected;
     char number[16];
-    snprintf(number, sizeof number, label->columns >= 3 + (label->region >= 9) ? " %d " : "%d", label->region + 1);
+    bool marked = label->region < CPL_MAX_REGIONS && e->state.marked[label->region];
+    snprintf(number, sizeof number, label->columns >= 3 + (label->region >= 9) ? marked ? "*%d " : " %d " : "%d",
+             label->region + 1);
     unsigned char chip[3];
     lighten(color, selected ? 0.35 : 0, chip);
     ink with = filled(e) ? theme_rgb(&e->theme, black, chip, true) : theme_rgb(&e->theme, color, NULL, true);
@@ -162,6 +164,26 @@ static void draw_label(const editor *e, const canvas_cell *cells, const canvas_l
         text += size;
         text += strspn(text, " ");
     }
+}
+
+/* The region that the mouse is drawing, with its size. */
+static void draw_rubber(const editor *e) {
+    if (!e->drag.drawing || !e->drag.changed) return;
+    window w = e->canvas_cells;
+    canvas_rect r = e->drag.start;
+    int c0 = (int)(r.x1 * w.columns + 0.5), c1 = (int)(r.x2 * w.columns + 0.5) - 1;
+    int r0 = (int)(r.y1 * w.rows + 0.5), r1 = (int)(r.y2 * w.rows + 0.5) - 1;
+    ink with = theme_ink(&e->theme, STYLE_STRONG);
+    for (int row = r0; row <= r1; row++)
+        for (int column = c0; column <= c1; column++) {
+            unsigned lines =
+                (column == c0 || column == c1 ? (row > r0 ? CANVAS_UP : 0u) | (row < r1 ? CANVAS_DOWN : 0u) : 0u) |
+                (row == r0 || row == r1 ? (column > c0 ? CANVAS_LEFT : 0u) | (column < c1 ? CANVAS_RIGHT : 0u) : 0u);
+            if (lines) draw_glyph(&e->theme, w.row + row, w.column + column, with, theme_line(&e->theme, lines, true));
+        }
+    if (c1 - c0 > 14 && r1 - r0 > 1)
+        draw_format(&e->theme, w.row + r0 + 1, w.column + c0 + 1, c1 - c0 - 1, with, " %.3g x %.3g ", r.x2 - r.x1,
+                    r.y2 - r.y1);
 }
 
 static void draw_title(const editor *e) {
@@ -197,6 +219,7 @@ void editor_draw_canvas(editor *e) {
         draw_cells(e, cells);
         for (int i = count - 1; i >= 0; i--) draw_label(e, cells, &labels[i]);
     }
+    draw_rubber(e);
     free(cells);
     free(labels);
     if (!view.count)

@@ -2,6 +2,7 @@
 #include "editor_ui.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const char *editor_row_warning(const editor *e, int row, bool *bad, char *text, size_t size) {
@@ -37,14 +38,22 @@ void editor_draw_typing(editor *e, int row, int column, int columns) {
     e->cursor_column = column + cursor;
 }
 
+/* Negative prompts have a column where some region has its own, or one is about to be typed. */
+table_columns editor_table_columns(const editor *e) {
+    bool any = e->focus == PANE_TABLE && e->state.cell == CELL_NEGATIVE;
+    for (int i = 0; i < e->state.layout->region_count; i++) any = any || e->state.layout->regions[i].negative;
+    return table_arrange(windows_inside(e->windows.table).columns, any);
+}
+
 static void draw_header(const editor *e, const table_columns *t, window in) {
-    static const char *const names[CELLS] = {"x1", "x2", "y1", "y2", "weight", "prompt"};
+    static const char *const names[CELLS] = {"x1", "x2", "y1", "y2", "weight", "prompt", "negative"};
     ink with = theme_ink(&e->theme, STYLE_DIM);
     draw_text(&e->theme, in.row, in.column + t->number.at, t->number.width, with, "  #");
     for (int c = 0; c < CELLS; c++) {
         table_column column = t->cell[c];
+        if (!column.width) continue;
         /* Numbers stand right, so their names do. */
-        int shift = c == CELL_PROMPT ? 0 : column.width - (int)strlen(names[c]);
+        int shift = c >= CELL_PROMPT ? 0 : column.width - (int)strlen(names[c]);
         draw_text(&e->theme, in.row, in.column + column.at + shift, column.width - shift, with, names[c]);
     }
     if (t->tokens.width) draw_text(&e->theme, in.row, in.column + t->tokens.at, t->tokens.width, with, "tokens");
@@ -60,6 +69,7 @@ static void draw_number(const editor *e, const table_columns *t, int screen_row,
 
 static void draw_cell(editor *e, const table_columns *t, int screen_row, int left, int row, table_cell c) {
     table_column column = t->cell[c];
+    if (!column.width) return;
     bool selected = row == e->state.selected;
     bool typed = e->typing == TYPING_CELL && row == e->typing_row && c == e->state.cell;
     if (typed) {
@@ -75,8 +85,10 @@ static void draw_cell(editor *e, const table_columns *t, int screen_row, int lef
                                     : fixed              ? STYLE_DIM
                                                          : STYLE_TEXT);
     if (cursor) draw_fill(screen_row, left + column.at, 1, column.width, with);
-    if (c == CELL_PROMPT) {
-        draw_text(&e->theme, screen_row, left + column.at, column.width, with, state_prompt(&e->state, row));
+    if (c >= CELL_PROMPT) {
+        char *whole = state_cell_whole(&e->state, row, c);
+        draw_text(&e->theme, screen_row, left + column.at, column.width, with, whole);
+        free(whole);
         return;
     }
     int shift = column.width - text_columns(text);
@@ -102,6 +114,8 @@ static void draw_row(editor *e, const table_columns *t, int screen_row, int left
     if (row == e->state.selected)
         draw_text(&e->theme, screen_row, left + t->pointer.at, 1, theme_ink(&e->theme, STYLE_KEY),
                   theme_glyph(&e->theme, GLYPH_POINTER));
+    if (row < CPL_MAX_REGIONS && e->state.marked[row])
+        draw_text(&e->theme, screen_row, left, 1, theme_ink(&e->theme, STYLE_STRONG), "*");
     draw_number(e, t, screen_row, left, row);
     if (editor_row_warning(e, row, &bad, text, sizeof text))
         draw_text(&e->theme, screen_row, left + t->mark.at, 1, theme_ink(&e->theme, bad ? STYLE_ERROR : STYLE_WARNING),
@@ -125,7 +139,7 @@ void editor_draw_table(editor *e) {
     draw_frame(&e->theme, w.row, w.column, w.rows, w.columns, focused);
     draw_text(&e->theme, w.row, w.column + 1, w.columns - 2,
               theme_ink(&e->theme, focused ? STYLE_TITLE_FOCUS : STYLE_TITLE), " regions ");
-    table_columns t = table_arrange(in.columns);
+    table_columns t = editor_table_columns(e);
     int lines = in.rows - 1;
     draw_header(e, &t, in);
     e->table_top = table_scroll(e->table_top, e->state.selected, e->state.count, lines);

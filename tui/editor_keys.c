@@ -64,9 +64,66 @@ static void do_duplicate(editor *e, const key_binding *b, int count) {
 static void do_delete(editor *e, const key_binding *b, int count) {
     (void)b;
     cpl_error error = {0};
+    cpl_layout *rows = state_yank(&e->state, count, NULL);
     bool done = state_delete(&e->state, count, &error);
     after(e, done, &error);
-    if (done) editor_say(e, TONE_INFO, "deleted: u brings it back");
+    if (done) {
+        editor_say(e, TONE_INFO, "deleted: u brings it back");
+        cpl_layout *old = e->yanked;
+        e->yanked = rows ? rows : old;
+        rows = rows ? old : NULL;
+    }
+    cpl_layout_free(rows);
+}
+
+static void do_split(editor *e, const key_binding *b, int count) {
+    cpl_error error = {0};
+    double equal[64];
+    int parts = count < 2 ? 2 : count > 64 ? 64 : count;
+    for (int i = 0; i < parts; i++) equal[i] = 1;
+    after(e, state_split(&e->state, equal, parts, b->y != 0, &error), &error);
+}
+
+static void do_mark(editor *e, const key_binding *b, int count) {
+    (void)b, (void)count;
+    state_mark(&e->state, e->state.selected);
+    if (e->state.marks) editor_say(e, TONE_INFO, "%d marked: edits take them together, Esc lets go", e->state.marks);
+}
+
+static void do_mark_all(editor *e, const key_binding *b, int count) {
+    (void)b, (void)count;
+    state_mark_all(&e->state, e->state.marks < e->state.count);
+    if (e->state.marks) editor_say(e, TONE_INFO, "%d marked: edits take them together, Esc lets go", e->state.marks);
+}
+
+static void do_yank(editor *e, const key_binding *b, int count) {
+    (void)b;
+    cpl_error error = {0};
+    cpl_layout *rows = state_yank(&e->state, count, &error);
+    if (!rows) {
+        editor_say_error(e, &error);
+        return;
+    }
+    cpl_layout_free(e->yanked);
+    e->yanked = rows;
+    editor_to_clipboard(e, rows);
+    editor_say(e, TONE_INFO, rows->region_count == 1 ? "1 row copied" : "%d rows copied", rows->region_count);
+}
+
+static void do_paste(editor *e, const key_binding *b, int count) {
+    (void)count;
+    cpl_error error = {0};
+    after(e, state_paste(&e->state, e->yanked, b->x != 0, &error), &error);
+}
+
+static void do_step_cell(editor *e, const key_binding *b, int count) {
+    cpl_error error = {0};
+    after(e, state_step_cell(&e->state, e->state.cell, b->x, count, &error), &error);
+}
+
+static void do_edit_outside(editor *e, const key_binding *b, int count) {
+    (void)b, (void)count;
+    editor_edit_outside(e);
 }
 
 static void do_reorder(editor *e, const key_binding *b, int count) {
@@ -253,7 +310,9 @@ static void do_suspend(editor *e, const key_binding *b, int count) {
 
 static void do_back(editor *e, const key_binding *b, int count) {
     (void)b, (void)count;
-    if (e->core.running || e->core.requested)
+    if (e->state.marks)
+        state_mark_all(&e->state, false);
+    else if (e->core.running || e->core.requested)
         editor_cancel(e);
     else if (e->view == VIEW_PICTURE)
         e->view = VIEW_BOTH, e->focus = PANE_CANVAS;
@@ -312,6 +371,13 @@ static action_fn *const actions[ACTIONS] = {
     [ACTION_RESIZE] = do_resize,
     [ACTION_WEIGHT] = do_weight,
     [ACTION_EDIT_PROMPT] = do_edit_prompt,
+    [ACTION_EDIT_OUTSIDE] = do_edit_outside,
+    [ACTION_SPLIT] = do_split,
+    [ACTION_MARK] = do_mark,
+    [ACTION_MARK_ALL] = do_mark_all,
+    [ACTION_YANK] = do_yank,
+    [ACTION_PASTE] = do_paste,
+    [ACTION_STEP_CELL] = do_step_cell,
     [ACTION_SELECT] = do_select,
     [ACTION_SELECT_NUMBER] = do_select_number,
     [ACTION_SELECT_END] = do_select_end,

@@ -1,6 +1,8 @@
 /* editor_mouse.c: clicks select, a second click edits, drags move and resize. */
 #include "editor_ui.h"
 
+#include <math.h>
+
 #define DOUBLE_CLICK_MS 400
 
 static void point_of(const editor *e, const input_event *event, double *x, double *y) {
@@ -19,6 +21,35 @@ static bool again(editor *e, const input_event *event) {
     return same;
 }
 
+/* On what no region covers, or with the right button anywhere, a drag makes a new region. */
+static void begin_drawing(editor *e, const input_event *event) {
+    if (e->state.layout->mode != CPL_MODE_ADVANCED) return;
+    e->drag = (drag_status){.active = true, .drawing = true, .region = -1};
+    point_of(e, event, &e->drag.x, &e->drag.y);
+}
+
+static double down(double value, int step) { return fmax(0, floor(value * step + 1e-9) / step); }
+static double up(double value, int step) { return fmin(1, ceil(value * step - 1e-9) / step); }
+
+/* From the grid cell where it began to the one where the mouse is. */
+static void keep_drawing(editor *e, double x, double y) {
+    drag_status *d = &e->drag;
+    int step = e->state.step;
+    d->start = (canvas_rect){down(fmin(d->x, x), step), up(fmax(d->x, x), step), down(fmin(d->y, y), step),
+                             up(fmax(d->y, y), step)};
+    d->changed = d->start.x1 < d->start.x2 && d->start.y1 < d->start.y2;
+}
+
+static void end_drawing(editor *e) {
+    cpl_error error = {0};
+    if (!state_insert(&e->state, e->state.count, &e->drag.start, &error)) {
+        editor_say_error(e, &error);
+        return;
+    }
+    editor_edited(e);
+    editor_say(e, TONE_INFO, "region %d is new: Enter types its prompt", e->state.selected + 1);
+}
+
 static void press_canvas(editor *e, const input_event *event) {
     e->focus = PANE_CANVAS;
     window w = e->canvas_cells;
@@ -26,7 +57,10 @@ static void press_canvas(editor *e, const input_event *event) {
     bool twice = again(e, event);
     canvas_view view = state_view(&e->state, w.columns, w.rows);
     canvas_hit hit = canvas_at(&view, event->column - w.column, event->row - w.row);
-    if (hit.region < 0) return;
+    if (hit.region < 0 || event->button == 3) {
+        begin_drawing(e, event);
+        return;
+    }
     state_select(&e->state, hit.region);
     if (twice) {
         editor_type_cell(e, hit.region, CELL_PROMPT);
@@ -44,7 +78,7 @@ static void press_table(editor *e, const input_event *event) {
     int row = e->table_top + event->row - in.row - 1;
     e->focus = PANE_TABLE;
     if (event->row <= in.row || row >= e->state.count || event->row >= in.row + in.rows) return;
-    table_columns columns = table_arrange(in.columns);
+    table_columns columns = editor_table_columns(e);
     int at = table_cell_at(&columns, event->column - in.column);
     bool twice = again(e, event);
     state_select(&e->state, row);
@@ -83,6 +117,10 @@ static void on_drag(editor *e, const input_event *event) {
     double x, y;
     cpl_error error = {0};
     point_of(e, event, &x, &y);
+    if (e->drag.drawing) {
+        keep_drawing(e, x, y);
+        return;
+    }
     canvas_rect rect = canvas_drag(e->drag.start, e->drag.edges, x - e->drag.x, y - e->drag.y, e->state.step);
     const cpl_region *r = &e->state.layout->regions[e->drag.region];
     if (rect.x1 == r->x1 && rect.x2 == r->x2 && rect.y1 == r->y1 && rect.y2 == r->y2) return;
@@ -96,7 +134,10 @@ static void on_drag(editor *e, const input_event *event) {
 
 static void on_release(editor *e) {
     cpl_error error = {0};
-    if (e->drag.changed && !state_drag_end(&e->state, &error)) editor_say_error(e, &error);
+    if (e->drag.drawing && e->drag.changed)
+        end_drawing(e);
+    else if (e->drag.changed && !state_drag_end(&e->state, &error))
+        editor_say_error(e, &error);
     e->drag = (drag_status){0};
 }
 
@@ -110,7 +151,7 @@ void editor_mouse(editor *e, const input_event *event) {
     }
     if (turn && !e->typing)
         state_select(&e->state, e->state.selected + turn);
-    else if (event->action == MOUSE_PRESS && event->button == 1)
+    else if (event->action == MOUSE_PRESS && (event->button == 1 || event->button == 3))
         on_press(e, event);
     else if (event->action == MOUSE_DRAG)
         on_drag(e, event);

@@ -164,7 +164,9 @@ static void end(editor *e) {
     completion_clear(&e->complete);
     editor_past_clear(e);
     script_free(e->script);
+    cpl_layout_free(e->yanked);
     free(e->core.lines);
+    free(e->core.ready);
     free(e->overwrite);
     free(e->path);
 }

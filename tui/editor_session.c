@@ -92,11 +92,14 @@ void editor_show_map(editor *e, bool on) {
 
 static void on_loading(editor *e, cpl_event *event) {
     snprintf(e->core.loading, sizeof e->core.loading, "%s", event->model.name[0] ? event->model.name : "the model");
+    e->core.fraction = event->fraction;
 }
 
 static void on_ready(editor *e, cpl_event *event) {
     snprintf(e->core.model, sizeof e->core.model, "%s", event->model.name);
     e->core.loading[0] = '\0';
+    cpl_text_set(&e->core.ready, e->state.layout->sampling.model, NULL);
+    e->core.was_ready = true;
     read_backend(e);
 }
 
@@ -162,14 +165,35 @@ static void say_invalid(editor *e, const cpl_error *error, bool wanted) {
         editor_say(e, tone_of_it, "%s", error->message);
 }
 
+/* The next edit would load it again, which is not what was asked for: the model before takes its place. */
+static void loading_cancelled(editor *e) {
+    cpl_error error = {0};
+    e->core.loading[0] = '\0';
+    if (!e->core.was_ready) {
+        editor_say(e, TONE_WARNING, "loading was cancelled: g or the next edit loads the model again");
+        return;
+    }
+    const char *before = e->core.ready ? e->core.ready : "";
+    if (!state_set_setting(&e->state, SETTING_MODEL, before, &error)) {
+        editor_say_error(e, &error);
+        return;
+    }
+    editor_edited(e);
+    editor_say(e, TONE_INFO, "loading was cancelled: the model is %s again", *before ? before : "builtin");
+}
+
 static void on_ended(editor *e, cpl_event *event) {
     core_status *core = &e->core;
     bool was_run = core->running || core->requested;
     core->running = core->requested = false;
-    if (event->type == CPL_EVENT_CANCELLED) {
+    if (event->type == CPL_EVENT_CANCELLED && core->loading[0]) {
+        loading_cancelled(e);
+    } else if (event->type == CPL_EVENT_CANCELLED) {
         core->cancelled = was_run;
     } else if (event->type == CPL_EVENT_INVALID) {
         core->invalid = event->revision >= core->revision;
+        /* Token counts of an older layout would stand beside other rows. */
+        if (core->invalid) core->line_count = 0;
         core->loading[0] = '\0';
         say_invalid(e, &event->error, was_run);
     } else {

@@ -111,6 +111,7 @@ bool state_commit(editor_state *s, cpl_layout *next, bool record, cpl_error *err
         cpl_layout_free(next);
         return false;
     }
+    if (next->region_count != s->layout->region_count) state_mark_all(s, false);
     bool other_model = !same_text(next->sampling.model, s->layout->sampling.model);
     cpl_layout_free(s->layout);
     s->layout = next;
@@ -135,6 +136,21 @@ bool state_redo(editor_state *s, cpl_error *error) {
 
 void state_select(editor_state *s, int row) { s->selected = s->count ? clamp(row, 0, s->count - 1) : -1; }
 
+void state_mark(editor_state *s, int row) {
+    if (row < 0 || row >= s->count || row >= CPL_MAX_REGIONS) return;
+    s->marked[row] = !s->marked[row];
+    s->marks += s->marked[row] ? 1 : -1;
+}
+
+void state_mark_all(editor_state *s, bool on) {
+    s->marks = on ? s->count : 0;
+    for (int i = 0; i < CPL_MAX_REGIONS; i++) s->marked[i] = on && i < s->count;
+}
+
+bool state_chosen(const editor_state *s, int row) {
+    return s->marks ? row >= 0 && row < CPL_MAX_REGIONS && s->marked[row] : row == s->selected;
+}
+
 void state_grid(editor_state *s, int direction) {
     if (direction > 0 && s->step < 64) s->step *= 2;
     if (direction < 0 && s->step > 8) s->step /= 2;
@@ -142,7 +158,7 @@ void state_grid(editor_state *s, int direction) {
 
 /* ---- Rectangles ---- */
 
-static bool has_rectangle(const editor_state *s, int row, cpl_error *error) {
+bool state_has_rectangle(const editor_state *s, int row, cpl_error *error) {
     if (row < 0) return state_refuse(error, "there is no region yet: n makes one");
     if (s->layout->mode == CPL_MODE_BASIC)
         return state_refuse(error,
@@ -152,9 +168,9 @@ static bool has_rectangle(const editor_state *s, int row, cpl_error *error) {
     return row < s->layout->region_count;
 }
 
-static canvas_rect rect_of(const cpl_region *r) { return (canvas_rect){r->x1, r->x2, r->y1, r->y2}; }
+canvas_rect state_rect(const cpl_region *r) { return (canvas_rect){r->x1, r->x2, r->y1, r->y2}; }
 
-static void set_rect(cpl_region *r, canvas_rect to) {
+void state_set_rect(cpl_region *r, canvas_rect to) {
     r->x1 = to.x1;
     r->x2 = to.x2;
     r->y1 = to.y1;
@@ -164,7 +180,7 @@ static void set_rect(cpl_region *r, canvas_rect to) {
 static bool place(editor_state *s, int row, canvas_rect rect, bool record, cpl_error *error) {
     cpl_layout *next = state_change(s, error);
     if (!next) return false;
-    set_rect(&next->regions[row], rect);
+    state_set_rect(&next->regions[row], rect);
     return state_commit(s, next, record, error);
 }
 
@@ -175,23 +191,57 @@ static double amount(int direction, int count, int step) {
 
 static int step_of(const editor_state *s, int dx, int dy) { return abs(dx) == 256 || abs(dy) == 256 ? 256 : s->step; }
 
+/* The rectangle around all chosen regions. */
+static canvas_rect around(const editor_state *s) {
+    canvas_rect all = {1, 0, 1, 0};
+    for (int i = 0; i < s->layout->region_count; i++) {
+        if (!state_chosen(s, i)) continue;
+        canvas_rect r = state_rect(&s->layout->regions[i]);
+        all = (canvas_rect){fmin(all.x1, r.x1), fmax(all.x2, r.x2), fmin(all.y1, r.y1), fmax(all.y2, r.y2)};
+    }
+    return all;
+}
+
+/* Several move as one: their distances stay as they are. */
+static bool move_marked(editor_state *s, double dx, double dy, int step, cpl_error *error) {
+    canvas_rect from = around(s), to = canvas_drag(from, 0, dx, dy, step);
+    cpl_layout *next = state_change(s, error);
+    if (!next) return false;
+    for (int i = 0; i < next->region_count; i++) {
+        if (!state_chosen(s, i)) continue;
+        canvas_rect r = state_rect(&next->regions[i]);
+        double x = to.x1 - from.x1, y = to.y1 - from.y1;
+        state_set_rect(&next->regions[i], (canvas_rect){canvas_tidy(r.x1 + x), canvas_tidy(r.x2 + x),
+                                                        canvas_tidy(r.y1 + y), canvas_tidy(r.y2 + y)});
+    }
+    return state_commit(s, next, true, error);
+}
+
 bool state_move(editor_state *s, int dx, int dy, int count, cpl_error *error) {
-    if (!has_rectangle(s, s->selected, error)) return false;
-    canvas_rect rect = rect_of(&s->layout->regions[s->selected]);
-    rect = canvas_drag(rect, 0, amount(dx, count, s->step), amount(dy, count, s->step), step_of(s, dx, dy));
-    return place(s, s->selected, rect, true, error);
+    if (!state_has_rectangle(s, s->selected, error)) return false;
+    int step = step_of(s, dx, dy);
+    double x = amount(dx, count, s->step), y = amount(dy, count, s->step);
+    if (s->marks) return move_marked(s, x, y, step, error);
+    canvas_rect rect = state_rect(&s->layout->regions[s->selected]);
+    return place(s, s->selected, canvas_drag(rect, 0, x, y, step), true, error);
 }
 
 bool state_resize(editor_state *s, int dx, int dy, int count, cpl_error *error) {
-    if (!has_rectangle(s, s->selected, error)) return false;
-    canvas_rect rect = rect_of(&s->layout->regions[s->selected]);
+    if (!state_has_rectangle(s, s->selected, error)) return false;
     unsigned edges = (dx ? CANVAS_RIGHT : 0u) | (dy ? CANVAS_DOWN : 0u);
-    rect = canvas_drag(rect, edges, amount(dx, count, s->step), amount(dy, count, s->step), step_of(s, dx, dy));
-    return place(s, s->selected, rect, true, error);
+    cpl_layout *next = state_change(s, error);
+    if (!next) return false;
+    for (int i = 0; i < next->region_count; i++) {
+        if (!state_chosen(s, i)) continue;
+        canvas_rect rect = state_rect(&next->regions[i]);
+        rect = canvas_drag(rect, edges, amount(dx, count, s->step), amount(dy, count, s->step), step_of(s, dx, dy));
+        state_set_rect(&next->regions[i], rect);
+    }
+    return state_commit(s, next, true, error);
 }
 
 bool state_drag(editor_state *s, int row, canvas_rect rect, cpl_error *error) {
-    return has_rectangle(s, row, error) && place(s, row, rect, false, error);
+    return state_has_rectangle(s, row, error) && place(s, row, rect, false, error);
 }
 
 bool state_drag_end(editor_state *s, cpl_error *error) { return cpl_history_push(s->history, s->layout, error); }
@@ -201,8 +251,11 @@ bool state_weight(editor_state *s, int direction, int count, cpl_error *error) {
     if (!state_cell_editable(s, s->selected, CELL_WEIGHT, &why)) return state_refuse(error, "%s", why.message);
     cpl_layout *next = state_change(s, error);
     if (!next) return false;
-    double weight = next->regions[s->selected].weight + 0.05 * direction * count;
-    next->regions[s->selected].weight = fmax(0, round(weight * 100) / 100);
+    for (int i = 0; i < next->region_count; i++) {
+        if (!state_chosen(s, i) || !state_cell_editable(s, i, CELL_WEIGHT, NULL)) continue;
+        double weight = next->regions[i].weight + 0.05 * direction * count;
+        next->regions[i].weight = fmax(0, round(weight * 100) / 100);
+    }
     return state_commit(s, next, true, error);
 }
 
@@ -222,7 +275,7 @@ static bool own_prompts(cpl_layout *layout, cpl_error *error) {
     return done;
 }
 
-static cpl_layout *change_rows(const editor_state *s, cpl_error *error) {
+cpl_layout *state_change_rows(const editor_state *s, cpl_error *error) {
     cpl_layout *next = state_change(s, error);
     if (next && !own_prompts(next, error)) {
         cpl_layout_free(next);
@@ -243,7 +296,7 @@ bool state_insert(editor_state *s, int at, const canvas_rect *rect, cpl_error *e
         return state_refuse(error, "mask mode needs a painted mask for every region: add it in the file, or press m");
     if (s->count >= CPL_MAX_REGIONS) return state_refuse(error, "a layout has at most %d regions", CPL_MAX_REGIONS);
     canvas_rect where = rect ? *rect : new_place(s);
-    cpl_layout *next = change_rows(s, error);
+    cpl_layout *next = state_change_rows(s, error);
     if (!next) return false;
     at = clamp(at, 0, next->region_count);
     cpl_region *region = cpl_layout_insert(next, at, error);
@@ -251,31 +304,38 @@ bool state_insert(editor_state *s, int at, const canvas_rect *rect, cpl_error *e
         cpl_layout_free(next);
         return false;
     }
-    if (next->mode == CPL_MODE_ADVANCED) set_rect(region, where);
+    if (next->mode == CPL_MODE_ADVANCED) state_set_rect(region, where);
     if (!state_commit(s, next, true, error)) return false;
     state_select(s, at);
+    return true;
+}
+
+bool state_copy_region(cpl_region *to, const cpl_region *from, cpl_error *error) {
+    if (!cpl_text_set(&to->prompt, from->prompt, error) || !cpl_text_set(&to->negative, from->negative, error) ||
+        !cpl_text_set(&to->mask_source, from->mask_source, error))
+        return false;
+    cpl_mask_unref(to->mask);
+    to->mask = from->mask ? cpl_mask_ref(from->mask) : NULL;
+    to->weight = from->weight;
+    to->feather = from->feather;
+    to->present = from->present;
+    state_set_rect(to, state_rect(from));
     return true;
 }
 
 bool state_duplicate(editor_state *s, cpl_error *error) {
     if (s->selected < 0) return state_refuse(error, "there is no region to copy: n makes one");
     if (s->count >= CPL_MAX_REGIONS) return state_refuse(error, "a layout has at most %d regions", CPL_MAX_REGIONS);
-    cpl_layout *next = change_rows(s, error);
+    cpl_layout *next = state_change_rows(s, error);
     if (!next) return false;
     cpl_region *copy = cpl_layout_insert(next, s->selected + 1, error);
     const cpl_region *from = copy ? &next->regions[s->selected] : NULL;
-    if (!copy || !cpl_text_set(&copy->prompt, from->prompt, error) ||
-        !cpl_text_set(&copy->negative, from->negative, error) ||
-        !cpl_text_set(&copy->mask_source, from->mask_source, error)) {
+    if (!copy || !state_copy_region(copy, from, error)) {
         cpl_layout_free(next);
         return false;
     }
-    copy->mask = from->mask ? cpl_mask_ref(from->mask) : NULL;
-    copy->weight = from->weight;
-    copy->feather = from->feather;
-    copy->present = from->present;
     /* One step aside where there is room, so that the copy can be seen. */
-    set_rect(copy, canvas_drag(rect_of(from), 0, 1.0 / s->step, 1.0 / s->step, s->step));
+    state_set_rect(copy, canvas_drag(state_rect(from), 0, 1.0 / s->step, 1.0 / s->step, s->step));
     if (!state_commit(s, next, true, error)) return false;
     state_select(s, s->selected + 1);
     return true;
@@ -283,19 +343,25 @@ bool state_duplicate(editor_state *s, cpl_error *error) {
 
 bool state_delete(editor_state *s, int count, cpl_error *error) {
     if (s->selected < 0) return state_refuse(error, "there is no region to delete");
-    cpl_layout *next = change_rows(s, error);
+    cpl_layout *next = state_change_rows(s, error);
     if (!next) return false;
-    for (int i = 0; i < count && s->selected < next->region_count; i++) cpl_layout_remove(next, s->selected);
+    if (s->marks) {
+        for (int i = next->region_count - 1; i >= 0; i--)
+            if (state_chosen(s, i)) cpl_layout_remove(next, i);
+    } else {
+        for (int i = 0; i < count && s->selected < next->region_count; i++) cpl_layout_remove(next, s->selected);
+    }
     return state_commit(s, next, true, error);
 }
 
 bool state_reorder(editor_state *s, int direction, int count, cpl_error *error) {
     int to = s->selected + direction * count;
     if (s->selected < 0) return state_refuse(error, "there is no region to move");
-    cpl_layout *next = change_rows(s, error);
+    cpl_layout *next = state_change_rows(s, error);
     if (!next) return false;
     to = clamp(to, 0, next->region_count - 1);
     if (s->selected < next->region_count) cpl_layout_move(next, s->selected, to);
+    state_mark_all(s, false);
     if (!state_commit(s, next, true, error)) return false;
     state_select(s, to);
     return true;
@@ -311,7 +377,7 @@ static bool all_masked(const cpl_layout *layout) {
 
 static bool untouched(const cpl_layout *layout) {
     for (int i = 0; i < layout->region_count; i++) {
-        canvas_rect r = rect_of(&layout->regions[i]);
+        canvas_rect r = state_rect(&layout->regions[i]);
         if (r.x1 != 0 || r.x2 != 1 || r.y1 != 0 || r.y2 != 1) return false;
     }
     return true;
@@ -322,7 +388,7 @@ bool state_mode(editor_state *s, cpl_error *error) {
                     : s->layout->mode == CPL_MODE_ADVANCED ? CPL_MODE_MASK
                                                            : CPL_MODE_BASIC;
     /* Without masks mask mode would only be an error. */
-    cpl_layout *next = mode == CPL_MODE_ADVANCED ? change_rows(s, error) : state_change(s, error);
+    cpl_layout *next = mode == CPL_MODE_ADVANCED ? state_change_rows(s, error) : state_change(s, error);
     if (!next) return false;
     if (mode == CPL_MODE_MASK) {
         next->mode = CPL_MODE_MASK;
@@ -333,7 +399,7 @@ bool state_mode(editor_state *s, cpl_error *error) {
         canvas_view view = state_view(s, 1, 1);
         for (int i = 0; i < next->region_count; i++) {
             canvas_rect rect;
-            if (canvas_shape(&view, i, &rect)) set_rect(&next->regions[i], rect);
+            if (canvas_shape(&view, i, &rect)) state_set_rect(&next->regions[i], rect);
         }
     }
     next->mode = mode;

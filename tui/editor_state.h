@@ -6,7 +6,16 @@
 
 #include "canvas.h"
 
-typedef enum table_cell { CELL_X1, CELL_X2, CELL_Y1, CELL_Y2, CELL_WEIGHT, CELL_PROMPT, CELLS } table_cell;
+typedef enum table_cell {
+    CELL_X1,
+    CELL_X2,
+    CELL_Y1,
+    CELL_Y2,
+    CELL_WEIGHT,
+    CELL_PROMPT,
+    CELL_NEGATIVE,
+    CELLS
+} table_cell;
 
 typedef enum setting {
     SETTING_SIZE,
@@ -33,13 +42,15 @@ typedef enum setting {
 } setting;
 
 typedef struct editor_state {
-    cpl_layout *layout;   /* owned: what is on screen */
-    cpl_layout *saved;    /* owned: what the file holds; NULL: no file yet */
-    cpl_history *history; /* owned */
-    int selected;         /* row, -1 where there is none */
-    table_cell cell;      /* the table's selected column */
-    setting setting;      /* the settings line's selected field */
-    int step;             /* grid steps a side */
+    cpl_layout *layout;           /* owned: what is on screen */
+    cpl_layout *saved;            /* owned: what the file holds; NULL: no file yet */
+    cpl_history *history;         /* owned */
+    int selected;                 /* row, -1 where there is none */
+    table_cell cell;              /* the table's selected column */
+    setting setting;              /* the settings line's selected field */
+    int step;                     /* grid steps a side */
+    bool marked[CPL_MAX_REGIONS]; /* rows that edits of rectangles, weights and rows take together */
+    int marks;
     /* Derived after every edit. */
     cpl_defaults defaults;
     bool closed_vocabulary;
@@ -63,6 +74,9 @@ const cpl_problem *state_problem(const editor_state *s, int row);
 /* Selection (never fails; stays inside). */
 void state_select(editor_state *s, int row);
 void state_grid(editor_state *s, int direction);
+void state_mark(editor_state *s, int row); /* or not any more */
+void state_mark_all(editor_state *s, bool on);
+bool state_chosen(const editor_state *s, int row); /* marked; where nothing is marked: selected */
 
 /* Edits. False: nothing changed and `error` says why. dx, dy: -1, 0, 1 grid steps (+-256: by 1/256), times `count`. */
 bool state_move(editor_state *s, int dx, int dy, int count, cpl_error *error);
@@ -76,6 +90,27 @@ bool state_mode(editor_state *s, cpl_error *error);
 bool state_direction(editor_state *s, cpl_error *error);
 bool state_background(editor_state *s, cpl_error *error);
 bool state_fill(editor_state *s, cpl_error *error);
+bool state_step_cell(editor_state *s, table_cell c, int direction, int count, cpl_error *error);
+/* Puts `count` equal or weighted parts in the place of the selected region: the first keeps its prompt. */
+bool state_split(editor_state *s, const double *ratios, int count, bool rows, cpl_error *error);
+/* Marked regions, or all: turned over at the middle of the canvas. */
+bool state_mirror(editor_state *s, bool vertical, cpl_error *error);
+typedef enum state_edge {
+    EDGE_LEFT,
+    EDGE_RIGHT,
+    EDGE_TOP,
+    EDGE_BOTTOM,
+    EDGE_CENTER, /* between left and right */
+    EDGE_MIDDLE  /* between top and bottom */
+} state_edge;
+/* Marked regions to the selected one's edge; the selected one alone to the canvas's. */
+bool state_align(editor_state *s, state_edge edge, cpl_error *error);
+bool state_distribute(editor_state *s, bool vertical, cpl_error *error); /* marked, or all: with equal gaps */
+/* Rows as they were copied, kept outside of the layout. */
+cpl_layout *state_yank(const editor_state *s, int count,
+                       cpl_error *error); /* marked rows, or `count` from the selected */
+bool state_paste(editor_state *s, const cpl_layout *rows, bool below, cpl_error *error);
+bool state_insert_lines(editor_state *s, const char *text, int *count, cpl_error *error); /* a region a line of text */
 bool state_undo(editor_state *s, cpl_error *error);
 bool state_redo(editor_state *s, cpl_error *error);
 
@@ -85,6 +120,7 @@ bool state_drag_end(editor_state *s, cpl_error *error);
 
 /* Cells and settings as text. `size` of the buffers: STATE_TEXT; prompts are cut there, so read them by state_prompt. */
 #define STATE_TEXT 96
+char *state_cell_whole(const editor_state *s, int row, table_cell c); /* of any length; caller frees */
 void state_cell_text(const editor_state *s, int row, table_cell c, char text[STATE_TEXT]);
 bool state_cell_editable(const editor_state *s, int row, table_cell c, cpl_error *error);
 bool state_set_cell(editor_state *s, int row, table_cell c, const char *text, cpl_error *error);
@@ -103,5 +139,11 @@ cpl_layout *state_change(const editor_state *s, cpl_error *error); /* a copy to 
 bool state_commit(editor_state *s, cpl_layout *next, bool record,
                   cpl_error *error);                /* takes it over, also on failure */
 bool state_number(const char *text, double *value); /* a decimal number or a fraction a/b; nothing else */
+cpl_layout *state_change_rows(const editor_state *s,
+                              cpl_error *error); /* a copy whose rows have prompts of their own */
+bool state_has_rectangle(const editor_state *s, int row, cpl_error *error);
+canvas_rect state_rect(const cpl_region *region);
+void state_set_rect(cpl_region *region, canvas_rect rect);
+bool state_copy_region(cpl_region *to, const cpl_region *from, cpl_error *error); /* `to` is a fresh one */
 
 #endif

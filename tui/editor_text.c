@@ -46,7 +46,20 @@ static bool whole_number(const char *text, int64_t *value) {
 
 /* ---- Cells ---- */
 
-static const char *const cell_names[CELLS] = {"x1", "x2", "y1", "y2", "weight", "prompt"};
+static const char *const cell_names[CELLS] = {"x1", "x2", "y1", "y2", "weight", "prompt", "negative"};
+
+static const char *own_negative(const editor_state *s, int row) {
+    if (row < 0 || row >= s->layout->region_count) return "";
+    return s->layout->regions[row].negative ? s->layout->regions[row].negative : "";
+}
+
+char *state_cell_whole(const editor_state *s, int row, table_cell c) {
+    char text[STATE_TEXT];
+    if (c == CELL_PROMPT) return strdup(state_prompt(s, row));
+    if (c == CELL_NEGATIVE) return strdup(own_negative(s, row));
+    state_cell_text(s, row, c, text);
+    return strdup(text);
+}
 
 void state_cell_text(const editor_state *s, int row, table_cell c, char text[STATE_TEXT]) {
     canvas_view view = state_view(s, 1, 1);
@@ -56,6 +69,8 @@ void state_cell_text(const editor_state *s, int row, table_cell c, char text[STA
     const double value[4] = {rect.x1, rect.x2, rect.y1, rect.y2};
     if (c == CELL_PROMPT)
         snprintf(text, STATE_TEXT, "%s", state_prompt(s, row));
+    else if (c == CELL_NEGATIVE)
+        snprintf(text, STATE_TEXT, "%s", own_negative(s, row));
     else if (c == CELL_WEIGHT)
         snprintf(text, STATE_TEXT, "%.2f",
                  shape ? region ? region->weight : 1 : fmax(s->layout->background_weight, 0.1));
@@ -69,6 +84,10 @@ bool state_cell_editable(const editor_state *s, int row, table_cell c, cpl_error
     if (row < 0 || row >= s->count) return state_refuse(error, "there is no region yet: n makes one");
     bool background = row == cpl_layout_background_row(s->layout);
     if (c == CELL_PROMPT) return true;
+    if (c == CELL_NEGATIVE && (s->layout->prompt || row >= s->layout->region_count))
+        return state_refuse(error,
+                            "lines of one prompt text have no negative prompts of their own: edit a prompt first");
+    if (c == CELL_NEGATIVE) return true;
     if (c == CELL_WEIGHT && background)
         return state_refuse(error, "the background line's weight is a setting: :set background-weight 0.5");
     if (c == CELL_WEIGHT && s->layout->mode == CPL_MODE_BASIC)
@@ -121,7 +140,7 @@ static bool set_prompt(cpl_layout *next, const cpl_lines *lines, int row, const 
 static bool unchanged(const editor_state *s, int row, table_cell c, const char *text) {
     char shown[STATE_TEXT];
     state_cell_text(s, row, c, shown);
-    return c != CELL_PROMPT && !strcmp(shown, text);
+    return c < CELL_PROMPT && !strcmp(shown, text);
 }
 
 bool state_set_cell(editor_state *s, int row, table_cell c, const char *text, cpl_error *error) {
@@ -129,12 +148,26 @@ bool state_set_cell(editor_state *s, int row, table_cell c, const char *text, cp
     if (unchanged(s, row, c, text)) return true;
     cpl_layout *next = state_change(s, error);
     if (!next) return false;
-    bool good = c == CELL_PROMPT ? set_prompt(next, &s->lines, row, text, error)
-                                 : set_number(&next->regions[row], c, text, error);
+    bool good = c == CELL_PROMPT     ? set_prompt(next, &s->lines, row, text, error)
+                : c == CELL_NEGATIVE ? cpl_text_set(&next->regions[row].negative, *text ? text : NULL, error)
+                                     : set_number(&next->regions[row], c, text, error);
     if (!good) {
         cpl_layout_free(next);
         return false;
     }
+    return state_commit(s, next, true, error);
+}
+
+bool state_step_cell(editor_state *s, table_cell c, int direction, int count, cpl_error *error) {
+    if (c >= CELL_WEIGHT) return state_weight(s, direction, count, error);
+    if (!state_cell_editable(s, s->selected, c, error)) return false;
+    cpl_layout *next = state_change(s, error);
+    if (!next) return false;
+    static const unsigned edges[] = {CANVAS_LEFT, CANVAS_RIGHT, CANVAS_UP, CANVAS_DOWN};
+    double by = (double)direction * count / s->step;
+    for (int i = 0; i < next->region_count; i++)
+        if (state_chosen(s, i))
+            state_set_rect(&next->regions[i], canvas_drag(state_rect(&next->regions[i]), edges[c], by, by, s->step));
     return state_commit(s, next, true, error);
 }
 

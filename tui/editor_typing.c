@@ -21,14 +21,14 @@ void editor_type_cell(editor *e, int row, table_cell c) {
         editor_say_error(e, &error);
         return;
     }
-    char text[STATE_TEXT];
     state_select(&e->state, row);
     e->state.cell = c;
     e->focus = PANE_TABLE;
     e->typing_row = row;
-    state_cell_text(&e->state, row, c, text);
-    begin(e, TYPING_CELL, c == CELL_PROMPT ? state_prompt(&e->state, row) : text);
-    e->untouched = c != CELL_PROMPT;
+    char *whole = state_cell_whole(&e->state, row, c);
+    begin(e, TYPING_CELL, whole ? whole : "");
+    free(whole);
+    e->untouched = c < CELL_PROMPT;
 }
 
 void editor_type_setting(editor *e, setting which) {
@@ -113,11 +113,12 @@ bool editor_take(editor *e) {
 /* Tab goes on through the cells that can be edited, and around at the end. */
 static void next_cell(editor *e, int direction) {
     int row = e->typing_row, at = (int)e->state.cell;
+    table_columns shown = editor_table_columns(e);
     for (int tries = 0; tries < CELLS; tries++) {
         at += direction;
         if (at >= CELLS) at = 0, row = row + 1 < e->state.count ? row + 1 : 0;
         if (at < 0) at = CELLS - 1, row = row > 0 ? row - 1 : e->state.count - 1;
-        if (!state_cell_editable(&e->state, row, (table_cell)at, NULL)) continue;
+        if (!shown.cell[at].width || !state_cell_editable(&e->state, row, (table_cell)at, NULL)) continue;
         editor_type_cell(e, row, (table_cell)at);
         return;
     }
@@ -219,10 +220,24 @@ void editor_typing_key(editor *e, key_press press) {
     }
 }
 
+/* Where nothing is being typed each pasted line becomes a region. */
+static void paste_rows(editor *e, const char *text) {
+    cpl_error error = {0};
+    int count;
+    if (e->list || e->asking || e->recovering || e->windows.card) return;
+    if (!state_insert_lines(&e->state, text, &count, &error)) {
+        editor_say_error(e, &error);
+        return;
+    }
+    editor_edited(e);
+    editor_say(e, TONE_INFO, count == 1 ? "the pasted line is region %d" : "the pasted lines are regions from %d on",
+               e->state.selected + 1);
+}
+
 void editor_paste(editor *e, const char *text) {
     e->changed = true;
     if (!e->typing) {
-        editor_say(e, TONE_INFO, "paste into a field: Enter edits one");
+        paste_rows(e, text);
         return;
     }
     start_over(e);

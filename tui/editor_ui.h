@@ -35,8 +35,11 @@ typedef struct said_line {
 
 /* What the core is doing, by its events. */
 typedef struct core_status {
-    char model[64];               /* ready, "" until then */
-    char loading[64];             /* being loaded, "" when not */
+    char model[64];   /* ready, "" until then */
+    char loading[64]; /* being loaded, "" when not */
+    double fraction;  /* how much of it is there, 0..1 */
+    char *ready;      /* owned: the layout's `model` when one was last ready; NULL: builtin, or none yet */
+    bool was_ready;
     char backend[40];             /* "cpu f32" */
     uint64_t revision, hash;      /* of the layout on screen */
     uint64_t synced;              /* newest revision that the core holds */
@@ -58,6 +61,7 @@ typedef struct picture_info {
 
 typedef struct drag_status {
     bool active, changed;
+    bool drawing; /* a new region: `start` is what it is by now */
     int region;
     unsigned edges;
     canvas_rect start;
@@ -103,6 +107,8 @@ typedef struct editor {
     drag_status drag;
     int64_t last_click_ms;
     int last_click_row, last_click_column;
+
+    cpl_layout *yanked; /* owned: rows that were copied or deleted; NULL: none yet */
 
     char message[600];
     tone tone;
@@ -173,6 +179,10 @@ void editor_script_run(editor *e); /* all steps until one has to wait */
 bool editor_script_waits(const editor *e);
 bool editor_save_display(editor *e, const char *path);
 
+/* editor_outside.c */
+void editor_to_clipboard(editor *e, const cpl_layout *rows); /* their prompts, a line each */
+void editor_edit_outside(editor *e);                         /* the selected prompt in $EDITOR */
+
 /* editor_files.c */
 bool editor_save(editor *e, const char *path); /* NULL: under its name */
 bool editor_open(editor *e, const char *path);
@@ -206,6 +216,7 @@ typedef struct field {
     int at, width, value_at;
 } field;
 void editor_settings_fields(const editor *e, field fields[SETTINGS_SHOWN]);
+table_columns editor_table_columns(const editor *e);
 const char *editor_row_warning(const editor *e, int row, bool *bad, char *text, size_t size); /* NULL: none */
 
 #endif

@@ -12,6 +12,9 @@
 #define PROGRAM "Commands: program"
 
 static const char *const on_off[] = {"on", "off", NULL};
+static const char *const ways[] = {"horizontal", "vertical", NULL};
+static const char *const edges[] = {"left", "right", "top", "bottom", "center", "middle", NULL};
+static const char *const grids[] = {"8", "16", "32", "64", NULL};
 static const char *const waits[] = {"synced", "done", NULL};
 
 static const ex_command table[] = {
@@ -43,6 +46,21 @@ static const ex_command table[] = {
     {"mode", NULL, "[NAME]", "basic, advanced or mask", SETTINGS_GROUP, EX_SET_ONE, EX_SETTING, SETTING_MODE, NULL,
      false},
 
+    {"split", NULL, "RATIOS [rows]", "split the selected region into columns, or rows: 1:2:1", EDITS, EX_SPLIT, EX_TEXT,
+     0, NULL, false},
+    {"mirror", NULL, "[horizontal|vertical]", "turn the marked regions, or all, over at the middle of the canvas",
+     EDITS, EX_MIRROR, EX_WORDS, 0, ways, false},
+    {"align", NULL, "left|right|top|bottom|center|middle",
+     "put the marked regions to the selected one's edge; one alone to the canvas's", EDITS, EX_ALIGN, EX_WORDS, 0,
+     edges, false},
+    {"distribute", NULL, "[horizontal|vertical]", "make the gaps between the marked regions, or all, equal", EDITS,
+     EX_DISTRIBUTE, EX_WORDS, 0, ways, false},
+    {"duplicate", NULL, "", "insert a copy of the selected region", EDITS, EX_DUPLICATE, EX_NOTHING, 0, NULL, false},
+    {"negative", NULL, "[TEXT]", "the selected region's own negative prompt; \"\" takes it away", EDITS, EX_NEGATIVE,
+     EX_TEXT, 0, NULL, false},
+    {"fill", NULL, "", "fill what no region covers, or make it an error again", EDITS, EX_FILL, EX_NOTHING, 0, NULL,
+     false},
+    {"grid", NULL, "8|16|32|64", "grid steps a side", EDITS, EX_GRID, EX_WORDS, 0, grids, false},
     {"undo", NULL, "", "take the last edit back", EDITS, EX_UNDO, EX_NOTHING, 0, NULL, false},
     {"redo", NULL, "", "do it again", EDITS, EX_REDO, EX_NOTHING, 0, NULL, false},
 

@@ -25,6 +25,8 @@ typedef enum key_action {
     ACTION_RESIZE,
     ACTION_WEIGHT,
     ACTION_EDIT_PROMPT,
+    ACTION_EDIT_OUTSIDE,
+    ACTION_SPLIT,
     /* rows */
     ACTION_SELECT,
     ACTION_SELECT_NUMBER,
@@ -34,6 +36,10 @@ typedef enum key_action {
     ACTION_DUPLICATE,
     ACTION_DELETE,
     ACTION_REORDER,
+    ACTION_MARK,
+    ACTION_MARK_ALL,
+    ACTION_YANK,
+    ACTION_PASTE,
     /* the layout */
     ACTION_GRID,
     ACTION_MODE,
@@ -53,6 +59,7 @@ typedef enum key_action {
     ACTION_CELL,
     ACTION_EDIT,
     ACTION_STEP_VALUE,
+    ACTION_STEP_CELL,
     /* files and program */
     ACTION_SAVE,
     ACTION_SAVE_AS,

@@ -4,7 +4,7 @@
 #define COMFORTABLE 74 /* inside columns from which on there are gaps of two */
 #define TOKENS_FROM 66 /* narrower tables show the prompt instead of its tokens */
 
-table_columns table_arrange(int columns) {
+table_columns table_arrange(int columns, bool negatives) {
     table_columns t = {.pointer = {1, 1}, .number = {2, 3}, .mark = {5, 1}};
     int gap = columns >= COMFORTABLE ? 2 : 1, at = 6 + gap;
     for (int c = CELL_X1; c <= CELL_Y2; c++, at += 5 + gap) t.cell[c] = (table_column){at, 5};
@@ -15,7 +15,12 @@ table_columns table_arrange(int columns) {
         at += 6 + gap;
     }
     at += gap - 1;
-    t.cell[CELL_PROMPT] = (table_column){at, columns - at - 1 > 0 ? columns - at - 1 : 0};
+    int room = columns - at - 1 > 0 ? columns - at - 1 : 0;
+    t.cell[CELL_PROMPT] = (table_column){at, room};
+    if (negatives) {
+        t.cell[CELL_PROMPT].width = room * 3 / 5 - gap;
+        t.cell[CELL_NEGATIVE] = (table_column){at + room * 3 / 5, room - room * 3 / 5};
+    }
     return t;
 }
 
@@ -29,6 +34,8 @@ int table_scroll(int top, int selected, int count, int lines) {
 
 int table_cell_at(const table_columns *columns, int at) {
     for (int c = 0; c < CELLS; c++)
-        if (at >= columns->cell[c].at - 1 && at < columns->cell[c].at + columns->cell[c].width) return c;
+        if (columns->cell[c].width && at >= columns->cell[c].at - 1 &&
+            at < columns->cell[c].at + columns->cell[c].width)
+            return c;
     return -1;
 }

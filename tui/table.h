@@ -12,7 +12,8 @@ typedef struct table_columns {
     table_column pointer, number, mark, cell[CELLS], tokens;
 } table_columns;
 
-table_columns table_arrange(int columns);
+/* negatives: the prompt shares its room with the negative prompt. */
+table_columns table_arrange(int columns, bool negatives);
 /* The first row to show so that the selected one is visible; nothing scrolls that need not. */
 int table_scroll(int top, int selected, int count, int lines);
 /* The cell under a column, or -1. */

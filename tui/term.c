@@ -7,9 +7,11 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* Drag reports in SGR encoding, bracketed paste, focus reports: ncurses does not know or does not ask for these. */
@@ -238,15 +240,61 @@ static void take_again(term *t) {
     take_new_size(t);
 }
 
-void term_suspend(term *t) {
+static void give(term *t) {
     silence(t);
     endwin();
     tty_restore(&t->tty);
     term_crash_disarm();
+}
+
+void term_suspend(term *t) {
+    give(t);
     term_signals_stop();
     await_foreground(t);
     tcgetattr(t->tty.fd, &t->tty.saved); /* the user may have run stty meanwhile */
     take_again(t);
+}
+
+/* Keys that raise signals are meant for the program that has the terminal, as in system(3). */
+static int run_and_wait(char *const *arguments, int *failed) {
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, interrupt, quit;
+    posix_spawnattr_t attributes;
+    sigset_t defaults;
+    pid_t child;
+    int status = -1;
+    sigemptyset(&defaults);
+    static const int of_child[] = {SIGINT, SIGQUIT, SIGTSTP, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD};
+    for (size_t i = 0; i < sizeof of_child / sizeof of_child[0]; i++) sigaddset(&defaults, of_child[i]);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigdefault(&attributes, &defaults);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+    sigaction(SIGINT, &ignore, &interrupt);
+    sigaction(SIGQUIT, &ignore, &quit);
+    *failed = posix_spawn(&child, arguments[0], NULL, &attributes, arguments, environ);
+    while (!*failed && waitpid(child, &status, 0) < 0)
+        if (errno != EINTR) break;
+    sigaction(SIGINT, &interrupt, NULL);
+    sigaction(SIGQUIT, &quit, NULL);
+    posix_spawnattr_destroy(&attributes);
+    return status;
+}
+
+bool term_run(term *t, const char *program, const char *argument, char *why, size_t why_size) {
+    char *line = NULL;
+    int failed = 0;
+    if (asprintf(&line, "%s \"$1\"", program) < 0) return snprintf(why, why_size, "out of memory"), false;
+    char *const arguments[] = {"/bin/sh", "-c", line, "sh", (char *)argument, NULL};
+    give(t);
+    int status = run_and_wait(arguments, &failed);
+    free(line);
+    take_again(t);
+    if (failed)
+        snprintf(why, why_size, "cannot be started: %s", strerror(failed));
+    else if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+        snprintf(why, why_size, "there is no such program");
+    else if (status != 0)
+        snprintf(why, why_size, "it ended with an error, so its text was not taken");
+    return !failed && status == 0;
 }
 
 static void take_signals(term *t) {

@@ -38,6 +38,9 @@ bool term_next(term *t, input_event *event); /* the next input event, if one is 
 bool term_resized(term *t);                  /* once after each SIGWINCH: ncurses knows the new size, caps are fresh */
 int term_quit_signal(const term *t);         /* SIGTERM, SIGHUP, SIGINT from outside; 0: none */
 void term_suspend(term *t);                  /* Ctrl-Z: gives the terminal back, stops, takes it again */
+/* Gives the terminal to a program, waits for its end and takes the terminal again. `program` may have arguments, as $EDITOR
+ * may: a shell takes it apart; `argument` is passed whole. False: `why` says what went wrong. */
+bool term_run(term *t, const char *program, const char *argument, char *why, size_t why_size);
 /* All output outside ncurses goes through here (after refresh()); short writes and EINTR are dealt with. */
 bool term_write(term *t, const char *bytes, size_t count);
 uint64_t term_bytes_written(const term *t);
