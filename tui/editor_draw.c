@@ -13,7 +13,9 @@ void editor_arrange(editor *e) {
     canvas_fit(e->state.settings.width, e->state.settings.height, e->caps->cell_width, e->caps->cell_height, in.columns,
                in.rows, &columns, &rows);
     e->canvas_cells = (window){in.row + (in.rows - rows) / 2, in.column + (in.columns - columns) / 2, rows, columns};
-    preview_place(&e->preview, e->caps, windows_inside(e->windows.picture));
+    window picture = windows_inside(e->windows.picture);
+    if (editor_strip_shown(e)) picture.rows--;
+    preview_place(&e->preview, e->caps, picture);
 }
 
 /* ---- Picture pane ---- */
@@ -29,7 +31,7 @@ static int title_part(const editor *e, int at, style with, const char *text) {
 
 static void picture_title(const editor *e) {
     window w = e->windows.picture;
-    const cpl_event *made = &e->picture.event;
+    const cpl_event *made = editor_result(e);
     char text[64];
     int at = w.column + 1;
     at += draw_text(&e->theme, w.row, at, 1, theme_ink(&e->theme, STYLE_TITLE), " ");
@@ -40,7 +42,14 @@ static void picture_title(const editor *e) {
         title_part(e, at, STYLE_TITLE_FOCUS, text);
         return;
     }
-    if (!e->picture.there) return;
+    if (!made) return;
+    if (e->results.compared >= 0 && e->results.compared != e->results.shown) {
+        snprintf(text, sizeof text, " seed %lld", (long long)e->results.list[e->results.compared].seed);
+        at = title_part(e, at, STYLE_KEY, text);
+        snprintf(text, sizeof text, "and %lld", (long long)made->seed);
+        title_part(e, at, STYLE_TITLE, text);
+        return;
+    }
     bool current = editor_picture_current(e);
     at = title_part(e, at, current ? STYLE_GOOD : STYLE_WARNING, current ? " current" : " of an earlier layout");
     snprintf(text, sizeof text, " seed %lld", (long long)made->seed);
@@ -73,6 +82,7 @@ static void draw_picture(editor *e) {
         return;
     }
     preview_draw(&e->preview, &e->theme, e->caps);
+    editor_draw_strip(e);
 }
 
 /* ---- Frame ---- */

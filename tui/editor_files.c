@@ -125,11 +125,11 @@ char *editor_picture_path(const editor *e) {
 }
 
 bool editor_write_picture(editor *e, const char *wanted) {
-    if (!e->picture.there) {
+    const cpl_event *made = editor_result(e);
+    if (!made) {
         editor_say(e, TONE_ERROR, "there is no picture to write yet: g makes one");
         return false;
     }
-    const cpl_event *made = &e->picture.event;
     cpl_error error = {0};
     char *path = folders_expand(wanted);
     bool done = path && *path && may_replace(e, path);

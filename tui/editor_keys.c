@@ -110,9 +110,15 @@ static void do_yank(editor *e, const key_binding *b, int count) {
     editor_say(e, TONE_INFO, rows->region_count == 1 ? "1 row copied" : "%d rows copied", rows->region_count);
 }
 
+static void do_picture(editor *e, const key_binding *b, int count);
+
 static void do_paste(editor *e, const key_binding *b, int count) {
-    (void)count;
     cpl_error error = {0};
+    /* The key that made the picture large makes it small again, although the table has the keys meanwhile. */
+    if (e->view == VIEW_PICTURE && b->x) {
+        do_picture(e, b, count);
+        return;
+    }
     after(e, state_paste(&e->state, e->yanked, b->x != 0, &error), &error);
 }
 
@@ -263,13 +269,30 @@ static void do_picture(editor *e, const key_binding *b, int count) {
 
 static void do_write_picture(editor *e, const key_binding *b, int count) {
     (void)b, (void)count;
-    if (!e->picture.there) {
+    if (!editor_result(e)) {
         editor_say(e, TONE_ERROR, "there is no picture to write yet: g makes one");
         return;
     }
     char *path = editor_picture_path(e);
     if (path) editor_type_line(e, TYPING_PNG, path);
     free(path);
+}
+
+static void do_result(editor *e, const key_binding *b, int count) { editor_go_result(e, b->x * count); }
+
+static void do_take_result(editor *e, const key_binding *b, int count) {
+    (void)b, (void)count;
+    editor_take_result(e);
+}
+
+static void do_compare(editor *e, const key_binding *b, int count) {
+    (void)b, (void)count;
+    editor_compare(e);
+}
+
+static void do_overlay(editor *e, const key_binding *b, int count) {
+    (void)b, (void)count;
+    editor_toggle_overlay(e);
 }
 
 /* ---- Files and program ---- */
@@ -399,6 +422,10 @@ static action_fn *const actions[ACTIONS] = {
     [ACTION_SEED] = do_seed,
     [ACTION_PICTURE] = do_picture,
     [ACTION_WRITE_PICTURE] = do_write_picture,
+    [ACTION_RESULT] = do_result,
+    [ACTION_TAKE_RESULT] = do_take_result,
+    [ACTION_COMPARE] = do_compare,
+    [ACTION_OVERLAY] = do_overlay,
     [ACTION_CELL] = do_cell,
     [ACTION_EDIT] = do_edit,
     [ACTION_STEP_VALUE] = do_step_value,

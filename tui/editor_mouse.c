@@ -106,6 +106,8 @@ static void on_press(editor *e, const input_event *event) {
     if (e->typing) editor_stop_typing(e);
     if (windows_contain(e->windows.canvas, event->row, event->column))
         press_canvas(e, event);
+    else if (windows_contain(e->windows.picture, event->row, event->column))
+        editor_press_strip(e, event->row, event->column);
     else if (windows_contain(e->windows.table, event->row, event->column))
         press_table(e, event);
     else if (windows_contain(e->windows.settings, event->row, event->column))

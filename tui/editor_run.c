@@ -119,6 +119,7 @@ static bool start(editor *e, const editor_options *options) {
     cpl_error error = {0};
     char why[300] = "";
     e->options = options;
+    e->results.compared = -1;
     e->path = options->path ? strdup(options->path) : NULL;
     if (!state_start(&e->state, options->layout, &error) ||
         !(e->session = cpl_session_new(&options->session, &error))) {
@@ -158,7 +159,7 @@ static void end(editor *e) {
     journal_close(e->journal);
     journal_left_clear(&e->left);
     cpl_session_free(e->session);
-    cpl_event_clear(&e->picture.event);
+    editor_results_clear(e);
     state_clear(&e->state);
     line_edit_clear(&e->line);
     completion_clear(&e->complete);

@@ -48,7 +48,7 @@ void editor_set_live(editor *e, bool on) {
     if (on) editor_sync(e, CPL_SYNC_NOW);
 }
 
-bool editor_picture_current(const editor *e) { return e->picture.there && e->picture.event.hash == e->core.hash; }
+bool editor_picture_current(const editor *e) { return e->results.count && editor_result(e)->hash == e->core.hash; }
 
 static void read_backend(editor *e) {
     cpl_stats stats = {0};
@@ -57,22 +57,13 @@ static void read_backend(editor *e) {
     if (!stats.backend[0]) e->core.backend[0] = '\0';
 }
 
-void editor_show_saved_picture(editor *e) {
-    if (!e->picture.there) {
-        preview_none(&e->preview);
-        return;
-    }
-    cpl_image *copy = cpl_image_copy(e->picture.event.image, NULL);
-    if (copy) preview_show(&e->preview, e->term, copy, false, copy->width, copy->height);
-}
-
 #define MAP_SIDE 512
 
 void editor_show_map(editor *e, bool on) {
     cpl_error error = {0};
     e->map = false;
     if (!on) {
-        editor_show_saved_picture(e);
+        editor_show_result(e);
         return;
     }
     const cpl_settings *canvas = &e->state.settings;
@@ -143,11 +134,7 @@ static void on_finished(editor *e, cpl_event *event) {
     core->done = true;
     core->ms = event->ms;
     if (!event->steps) event->steps = core->steps;
-    cpl_event_clear(&e->picture.event);
-    e->picture = (picture_info){.there = true, .event = *event};
-    cpl_image *copy = cpl_image_copy(event->image, NULL);
-    *event = (cpl_event){0}; /* the picture has it now */
-    if (copy) preview_show(&e->preview, e->term, copy, false, copy->width, copy->height);
+    editor_results_add(e, event);
     if (!e->caps->sixel && !e->theme.colors)
         editor_say(e, TONE_INFO, "this terminal shows no colours: P writes the picture to a PNG file");
 }
@@ -201,7 +188,7 @@ static void on_ended(editor *e, cpl_event *event) {
         core->loading[0] = '\0';
         editor_say_error(e, &event->error);
     }
-    if (e->preview.rough) editor_show_saved_picture(e);
+    if (e->preview.rough) editor_show_result(e);
 }
 
 void editor_events(editor *e) {

@@ -5,7 +5,8 @@
  *   editor_mouse.c    clicks and drags                     editor_files.c    saving, opening, autosave, statistics
  *   editor_complete.c Tab while typing                     editor_past.c     commands typed before
  *   editor_lists.c    help, messages, statistics           editor_script.c   key scripts, the screen as text
- *   editor_journal.c  unsaved edits after a crash */
+ *   editor_journal.c  unsaved edits after a crash          editor_results.c  the last pictures
+ *   editor_outside.c  clipboard, $EDITOR */
 #ifndef TUI_EDITOR_UI_H
 #define TUI_EDITOR_UI_H
 
@@ -53,11 +54,14 @@ typedef struct core_status {
     int line_count;
 } core_status;
 
-/* The picture of the last finished run. */
-typedef struct picture_info {
-    bool there;
-    cpl_event event; /* owned: texts, seed, ms, hash; its image is the full picture */
-} picture_info;
+/* The pictures of the last finished runs, the newest last. */
+#define RESULTS 16
+typedef struct results {
+    cpl_event list[RESULTS]; /* owned: texts, seed, ms, hash; the image is the full picture */
+    int count, shown;
+    int compared; /* stands beside the shown one; -1: none */
+    bool overlay; /* the regions are drawn over it */
+} results;
 
 typedef struct drag_status {
     bool active, changed;
@@ -77,7 +81,7 @@ typedef struct editor {
     cpl_session *session; /* owned */
     editor_state state;
     core_status core;
-    picture_info picture;
+    results results;
     preview preview;
     bool live;
     bool map; /* the region map stands in the picture's place */
@@ -139,7 +143,6 @@ void editor_cancel(editor *e);
 void editor_set_live(editor *e, bool on);
 void editor_events(editor *e); /* all that wait */
 bool editor_picture_current(const editor *e);
-void editor_show_saved_picture(editor *e); /* the last finished picture again, after a run that was cancelled */
 void editor_show_map(editor *e, bool on);
 
 /* editor_keys.c, editor_mouse.c */
@@ -191,6 +194,19 @@ char *editor_picture_path(const editor *e); /* the layout's name with .png; call
 void editor_autosave(editor *e);            /* fills the farewell */
 void editor_write_stats(editor *e, int64_t now_ms);
 void editor_edited(editor *e); /* after every change of the layout: sync and redraw */
+
+/* editor_results.c */
+const cpl_event *editor_result(const editor *e);         /* the one that is shown; NULL: none yet */
+void editor_results_add(editor *e, cpl_event *finished); /* takes over what the event owns */
+void editor_results_clear(editor *e);
+void editor_show_result(editor *e); /* again, after a preview or the map */
+void editor_go_result(editor *e, int by);
+void editor_compare(editor *e);
+void editor_toggle_overlay(editor *e);
+void editor_take_result(editor *e); /* its layout becomes the one that is edited */
+bool editor_strip_shown(const editor *e);
+void editor_draw_strip(const editor *e);
+void editor_press_strip(editor *e, int row, int column);
 
 /* editor_journal.c */
 void editor_journal_touch(editor *e); /* something changed: to be written soon */

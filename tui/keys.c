@@ -95,6 +95,16 @@ static const key_binding table[] = {
      ACTION_PICTURE, 0, 0},
     {"P", "write picture", NULL, "write the picture to a PNG file", PICTURE, KEYS_ALL, ACTION_WRITE_PICTURE, 0, 0},
 
+    {"{", "older picture", NULL, "show the picture before, of the last sixteen", PICTURE, KEYS_ALL, ACTION_RESULT, -1,
+     0},
+    {"}", "newer picture", NULL, "show the picture after it", PICTURE, KEYS_ALL, ACTION_RESULT, 1, 0},
+    {"R", "take its layout", NULL, "go back to the layout that made the shown picture", PICTURE, KEYS_ALL,
+     ACTION_TAKE_RESULT, 0, 0},
+    {"C", "compare", NULL, "keep the picture and show others beside it, or end that", PICTURE, KEYS_ALL, ACTION_COMPARE,
+     0, 0},
+    {"V", "regions over it", NULL, "draw the regions over the picture, or not", PICTURE, KEYS_ALL, ACTION_OVERLAY, 0,
+     0},
+
     {"u", "undo", "u undo", "take the last edit back", LAYOUT, KEYS_ALL, ACTION_UNDO, 0, 0},
     {"Ctrl-R U", "redo", NULL, "do it again", LAYOUT, KEYS_ALL, ACTION_REDO, 0, 0},
     {".", "finer grid", NULL, "finer grid step: 1/8 to 1/64", LAYOUT, KEYS_ALL, ACTION_GRID, 1, 0},

@@ -55,6 +55,10 @@ typedef enum key_action {
     ACTION_SEED,
     ACTION_PICTURE,
     ACTION_WRITE_PICTURE,
+    ACTION_RESULT,
+    ACTION_TAKE_RESULT,
+    ACTION_COMPARE,
+    ACTION_OVERLAY,
     /* cells and settings */
     ACTION_CELL,
     ACTION_EDIT,
