@@ -292,6 +292,10 @@ typedef struct cpl_options { /* all zero: the defaults */
     const char *lora_dir;    /* folder with LoRA files; NULL: $COUPLET_LORA_DIR. See couplet(1) for the others */
     const char *dump;        /* folder to write each stage's tensors to; NULL: none */
     int threads;             /* 0: one per core that this process may use */
+    int64_t vae_tile;        /* most pixels of the VAE's last level at a time; 0: as memory asks for; negative: all */
+    uint64_t cache_bytes;    /* budget of conditionings, keys and values, and plans together; 0: 1 GiB */
+    uint64_t pool_bytes;     /* budget of all activations and of what is cached of them; 0: none */
+    int trim_after_ms;       /* memory that lies idle goes back to the system after so long without work; 0: 10000 */
     int debounce_ms;         /* 0: 100 */
     int preview_every;       /* a preview each n steps; 0: 1, negative: none */
     cpl_log_fn *log;         /* called from the worker; NULL: silent */
@@ -305,7 +309,7 @@ typedef enum cpl_event_type {
     CPL_EVENT_READY,    /* it is: `model` */
     CPL_EVENT_SYNCED,   /* the core holds revision/hash: `lines` */
     CPL_EVENT_STARTED,  /* a run began: `seed`, `steps` */
-    CPL_EVENT_PROGRESS, /* `step` of `steps` done, `ms` since the start */
+    CPL_EVENT_PROGRESS, /* `step` of `steps` done, `ms` since the start; after the last, `fraction` of the decoding */
     CPL_EVENT_PREVIEW,  /* `image` (latent size) at `step` */
     CPL_EVENT_FINISHED, /* `image`, `seed`, `ms`, `texts`: what belongs into its PNG */
     CPL_EVENT_CANCELLED,
@@ -366,13 +370,18 @@ typedef struct cpl_cache_stats {
 } cpl_cache_stats;
 typedef struct cpl_stats {
     uint64_t pool_allocations, pool_reuses, pool_bytes, pool_peak_bytes; /* bytes held; peak in use */
-    uint64_t active_tensors, active_bytes;
+    uint64_t pool_held_peak_bytes;         /* the most that was held: what activations took of the machine's memory */
+    uint64_t live_peak_bytes;              /* the most that was needed at a time: the largest set of live tensors */
+    uint64_t active_tensors, active_bytes; /* of a run under way; 0 between runs */
+    uint64_t cached_tensors, cached_bytes; /* conditionings, keys and values: part of what the pool holds */
     uint64_t weight_bytes, device_bytes;
+    uint64_t memory_rescues;   /* allocations that failed and were made after the caches gave way */
     uint64_t step_allocations; /* pool misses in steps after the first, of the last run */
     uint64_t encoder_calls;    /* prompt lines run through the text encoder */
-    cpl_cache_stats conditioning, text_kv, plans, loras, primitives;
+    cpl_cache_stats conditioning, pooled, text_kv, plans, loras, primitives;
     uint64_t runs, steps;
-    double load_ms, text_ms, first_step_ms, step_ms, decode_ms, total_ms; /* of the last run; step_ms: median */
+    /* Of the last run, text_ms: of the last preparation (texts and plans); step_ms: median; sampling_ms: all steps. */
+    double load_ms, text_ms, first_step_ms, step_ms, sampling_ms, decode_ms, total_ms;
     double steps_per_second;
     int threads;
     char backend[16], precision[8], model[64];

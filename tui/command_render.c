@@ -138,7 +138,10 @@ static void take_event(render *r, const cpl_event *event) {
         progress_step(&r->bar, 0, event->steps, 0);
         break;
     case CPL_EVENT_PROGRESS:
-        progress_step(&r->bar, event->step, event->steps, event->ms);
+        if (event->fraction > 0)
+            progress_decoding(&r->bar, event->fraction);
+        else
+            progress_step(&r->bar, event->step, event->steps, event->ms);
         break;
     case CPL_EVENT_FINISHED:
         finish(r, event);
@@ -183,6 +186,9 @@ static void run(render *r, const sigset_t *waiting) {
                            .lora_dir = a->lora_dir,
                            .dump = a->dump,
                            .threads = a->threads,
+                           .vae_tile = a->vae_tile,
+                           .cache_bytes = (uint64_t)a->cache_bytes,
+                           .pool_bytes = (uint64_t)a->pool_bytes,
                            .preview_every = -1,
                            .log = log_line,
                            .log_user = r};

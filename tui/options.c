@@ -54,6 +54,12 @@ const option_entry option_table[] = {
      "folder with LoRA files"},
     {"threads", 0, "N", OPTION_WHOLE, AT(threads), RUNS | ON(BENCH), 1, 1024, NULL,
      "CPU threads (default: one per core)"},
+    {"vae-tile", 0, "PIXELS", OPTION_TILE, AT(vae_tile), RUNS, 4096, 1e9, NULL,
+     "VAE pixels at a time: auto, off or a number"},
+    {"cache-bytes", 0, "SIZE", OPTION_BYTES, AT(cache_bytes), RUNS, 1 << 20, 1e13, NULL,
+     "memory for encoded texts and plans, such as 512M"},
+    {"pool-bytes", 0, "SIZE", OPTION_BYTES, AT(pool_bytes), RUNS, 1 << 20, 1e13, NULL,
+     "most memory for activations, such as 4G"},
     {"generate", 0, NULL, OPTION_SWITCH, AT(generate), ON(EDIT), 0, 0, NULL, "start with a first picture"},
     {"keys", 0, "FILE", OPTION_TEXT, AT(keys), ON(EDIT), 0, 0, NULL, "press the keys of a key script first"},
     {"size", 0, "WxH", OPTION_CANVAS, AT(size), MEASURES, 0, 0, NULL, "canvas in pixels, multiples of 8"},
@@ -164,6 +170,28 @@ static bool device_is_named(const char *text) {
     return strncmp(text, "cuda:", 5) == 0 && read_whole(text + 5, 0, 255, &number);
 }
 
+/* 512, 512K, 512M, 512G: of 1024 each. */
+static bool read_bytes(const char *text, double least, double most, int64_t *bytes) {
+    static const char units[] = "KMG";
+    char digits[16];
+    size_t length = strlen(text);
+    const char *unit = length ? strchr(units, text[length - 1]) : NULL;
+    int shift = unit && *unit ? 10 * (int)(unit - units + 1) : 0;
+    if (shift) length--;
+    if (!length || length >= sizeof digits || text[0] == '-') return false;
+    memcpy(digits, text, length);
+    digits[length] = '\0';
+    if (!read_whole(digits, 0, most / (double)((int64_t)1 << shift), bytes)) return false;
+    *bytes <<= shift;
+    return (double)*bytes >= least;
+}
+
+static bool read_tile(const char *text, double least, double most, int64_t *pixels) {
+    bool is_word = strcmp(text, "auto") == 0 || strcmp(text, "off") == 0;
+    if (is_word) *pixels = text[0] == 'o' ? -1 : 0;
+    return is_word || read_whole(text, least, most, pixels);
+}
+
 static int place_of(const char *text, const char *const *names) {
     for (int i = 0; names[i]; i++)
         if (strcmp(names[i], text) == 0) return i;
@@ -233,6 +261,13 @@ static bool set_value(arguments *a, const option_entry *o, const char *value, ch
         *(const char **)field = value;
         return device_is_named(value) ||
                usage(why, size, "--%s: \"%s\" is not auto, cpu, cuda or cuda:N", o->name, value);
+    case OPTION_BYTES:
+        return read_bytes(value, o->least, o->most, field) ||
+               usage(why, size, "--%s: \"%s\" is not a size of at least 1M, such as 512M or 2G", o->name, value);
+    case OPTION_TILE:
+        return read_tile(value, o->least, o->most, field) ||
+               usage(why, size, "--%s: \"%s\" is not auto, off or a number of pixels from %.0f to %.0f", o->name, value,
+                     o->least, o->most);
     }
     return false;
 }

@@ -40,7 +40,9 @@ typedef enum option_kind {
     OPTION_NAME,   /* const char *, one of `choices` */
     OPTION_INDEX,  /* int, the place in `choices` */
     OPTION_DEVICE, /* const char *: auto, cpu, cuda, cuda:N */
-    OPTION_MANY    /* const char *[OPTION_MOST + 1], ended by NULL: may be given again and again */
+    OPTION_MANY,   /* const char *[OPTION_MOST + 1], ended by NULL: may be given again and again */
+    OPTION_BYTES,  /* int64_t: a number of bytes, with K, M or G after it */
+    OPTION_TILE    /* int64_t: pixels, 0 for auto, -1 for off */
 } option_kind;
 
 typedef struct option_entry {
@@ -73,7 +75,7 @@ typedef struct arguments {
     int steps, threads;
     int size[2], grid[2];
     double cfg;
-    int64_t seed;
+    int64_t seed, vae_tile, cache_bytes, pool_bytes;
 } arguments;
 
 /* False: wrong usage, and `why` says in one line what is wrong; `arguments->command` is right as far as it was read. */

@@ -58,10 +58,18 @@ int progress_line(char *line, size_t size, int columns, bool utf8, int step, int
                      steps > 0 ? (double)step / steps : 0);
 }
 
-int progress_loading_line(char *line, size_t size, int columns, bool utf8, double fraction) {
+static int percent_line(char *line, size_t size, int columns, bool utf8, const char *what, double fraction) {
     char right[16];
     int right_width = snprintf(right, sizeof right, " %3d %%", (int)(100 * fraction));
-    return draw_line(line, size, columns, utf8, "loading ", 8, right, right_width, fraction);
+    return draw_line(line, size, columns, utf8, what, (int)strlen(what), right, right_width, fraction);
+}
+
+int progress_loading_line(char *line, size_t size, int columns, bool utf8, double fraction) {
+    return percent_line(line, size, columns, utf8, "loading ", fraction);
+}
+
+int progress_decoding_line(char *line, size_t size, int columns, bool utf8, double fraction) {
+    return percent_line(line, size, columns, utf8, "decoding ", fraction);
 }
 
 static int columns_of_stderr(void) {
@@ -90,6 +98,12 @@ void progress_loading(progress *p, double fraction) {
     char line[LINE_SIZE];
     if (!p->shown) return;
     show(p, line, progress_loading_line(line, sizeof line, columns_of_stderr() - 1, p->utf8, fraction));
+}
+
+void progress_decoding(progress *p, double fraction) {
+    char line[LINE_SIZE];
+    if (!p->shown) return;
+    show(p, line, progress_decoding_line(line, sizeof line, columns_of_stderr() - 1, p->utf8, fraction));
 }
 
 void progress_note(progress *p, const char *label, const char *text) {

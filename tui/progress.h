@@ -17,11 +17,13 @@ typedef struct progress {
 void progress_start(progress *p, bool quiet);
 void progress_stop(progress *p); /* takes the bar away */
 void progress_step(progress *p, int step, int steps, double ms);
-void progress_loading(progress *p, double fraction); /* of a model, 0..1 */
+void progress_loading(progress *p, double fraction);  /* of a model, 0..1 */
+void progress_decoding(progress *p, double fraction); /* of the picture, after the last step */
 /* "label: text" on a line of its own, safe for a terminal; the bar is taken away first. */
 void progress_note(progress *p, const char *label, const char *text);
 /* The bar in at most `columns` columns, no newline. Returns the columns it takes. */
 int progress_loading_line(char *line, size_t size, int columns, bool utf8, double fraction);
+int progress_decoding_line(char *line, size_t size, int columns, bool utf8, double fraction);
 int progress_line(char *line, size_t size, int columns, bool utf8, int step, int steps, double ms);
 
 #endif

@@ -56,7 +56,7 @@ static bool time_texts(cpl_bench_model *m, cpl_stream *s, double *cold_ms, doubl
     cpl_texts texts;
     char text[LINES][48], *lines[LINES];
     int rounds = m->large ? cpl_bench_rounds(m->run, 4, 2) : cpl_bench_rounds(m->run, 20, 3);
-    if (!cpl_texts_open(&texts, m->model, s, m->run->error)) return false;
+    if (!cpl_texts_open(&texts, m->model, s, (uint64_t)1 << 30, m->run->error)) return false;
     bool done = true;
     for (int round = 0; done && round < rounds; round++) { /* the first packs weights and makes primitives */
         double times[2] = {0};

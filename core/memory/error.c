@@ -53,3 +53,12 @@ bool cpl_fail_at(cpl_error *error, int row, const char *path, const char *format
     va_end(args);
     return false;
 }
+
+void cpl_error_while(cpl_error *error, const char *doing) {
+    char message[sizeof error->message];
+    if (!error || error->code != CPL_E_MEMORY) return;
+    memcpy(message, error->message, sizeof message);
+    message[sizeof message - 1] = '\0';
+    snprintf(error->message, sizeof error->message, "%s: %.*s", doing, (int)(sizeof error->message - strlen(doing) - 3),
+             message);
+}

@@ -10,5 +10,7 @@ bool cpl_fail(cpl_error *error, cpl_code code, const char *format, ...) __attrib
 /* The same for a place in a layout: `row` is -1 where there is none, `path` a JSON path. */
 bool cpl_fail_at(cpl_error *error, int row, const char *path, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* Puts "doing: " before the message of an error that is for want of memory; others speak for themselves. */
+void cpl_error_while(cpl_error *error, const char *doing);
 
 #endif

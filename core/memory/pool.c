@@ -13,8 +13,9 @@ enum { CLASS_COUNT = 200, SMALLEST = 256 };
 /* The books are kept apart from the blocks: those may be device memory that the host cannot touch. */
 typedef struct block {
     void *data;
+    size_t wanted; /* bytes asked for, while it is in use */
     int size_class;
-    bool used;
+    bool used, kept;
     int next_idle; /* index into blocks, -1: last */
 } block;
 
@@ -24,8 +25,11 @@ struct cpl_pool {
     block *blocks; /* owned; freed slots have data NULL and hang on free_slot */
     int count, room, free_slot;
     int idle[CLASS_COUNT];
-    int *slots;    /* owned: open hash from address to block index + 1 */
-    int slot_room; /* a power of two, at least twice the blocks */
+    int *slots;              /* owned: open hash from address to block index + 1 */
+    int slot_room;           /* a power of two, at least twice the blocks */
+    cpl_pool_relief *relief; /* may be NULL */
+    void *relief_user;
+    uint64_t live_bytes;
     cpl_pool_stats stats;
 };
 
@@ -109,7 +113,7 @@ static int find(const cpl_pool *pool, const void *data) {
     return -1;
 }
 
-static void *take_from_memory(cpl_pool *pool, size_t bytes) {
+static void *try_memory(cpl_pool *pool, size_t bytes) {
     if (pool->budget && pool->stats.held_bytes + bytes > pool->budget)
         cpl_pool_trim(pool, pool->budget > bytes ? pool->budget - bytes : 0);
     if (pool->budget && pool->stats.held_bytes + bytes > pool->budget) return NULL;
@@ -117,6 +121,15 @@ static void *take_from_memory(cpl_pool *pool, size_t bytes) {
     if (data) return data;
     cpl_pool_trim(pool, 0); /* idle blocks of other sizes may be what is in the way */
     return pool->memory.take(pool->memory.context, bytes);
+}
+
+static void *take_from_memory(cpl_pool *pool, size_t bytes) {
+    void *data = try_memory(pool, bytes);
+    if (data || !pool->relief) return data;
+    pool->relief(pool->relief_user);
+    data = try_memory(pool, bytes);
+    if (data) pool->stats.rescues++;
+    return data;
 }
 
 static int new_block(cpl_pool *pool, int size_class, cpl_error *error) {
@@ -140,6 +153,7 @@ static int new_block(cpl_pool *pool, int size_class, cpl_error *error) {
     slot_put(pool, index);
     pool->stats.allocations++;
     pool->stats.held_bytes += bytes;
+    if (pool->stats.held_bytes > pool->stats.held_peak_bytes) pool->stats.held_peak_bytes = pool->stats.held_bytes;
     return index;
 }
 
@@ -158,6 +172,9 @@ void *cpl_pool_take(cpl_pool *pool, size_t bytes, cpl_error *error) {
     }
     block *taken = &pool->blocks[index];
     taken->used = true;
+    taken->wanted = bytes;
+    pool->live_bytes += bytes;
+    if (pool->live_bytes > pool->stats.live_peak_bytes) pool->stats.live_peak_bytes = pool->live_bytes;
     pool->stats.used_blocks++;
     pool->stats.used_bytes += class_bytes(size_class);
     if (pool->stats.used_bytes > pool->stats.peak_bytes) pool->stats.peak_bytes = pool->stats.used_bytes;
@@ -168,11 +185,29 @@ void cpl_pool_give(cpl_pool *pool, void *data) {
     int index = data ? find(pool, data) : -1;
     if (index < 0 || !pool->blocks[index].used) return;
     block *given = &pool->blocks[index];
-    given->used = false;
+    if (given->kept) {
+        pool->stats.kept_blocks--;
+        pool->stats.kept_bytes -= class_bytes(given->size_class);
+    }
+    given->used = given->kept = false;
+    pool->live_bytes -= given->wanted;
     given->next_idle = pool->idle[given->size_class];
     pool->idle[given->size_class] = index;
     pool->stats.used_blocks--;
     pool->stats.used_bytes -= class_bytes(given->size_class);
+}
+
+void cpl_pool_keep(cpl_pool *pool, void *data) {
+    int index = data ? find(pool, data) : -1;
+    if (index < 0 || !pool->blocks[index].used || pool->blocks[index].kept) return;
+    pool->blocks[index].kept = true;
+    pool->stats.kept_blocks++;
+    pool->stats.kept_bytes += class_bytes(pool->blocks[index].size_class);
+}
+
+void cpl_pool_relieve_by(cpl_pool *pool, cpl_pool_relief *relief, void *user) {
+    pool->relief = relief;
+    pool->relief_user = user;
 }
 
 void cpl_pool_trim(cpl_pool *pool, size_t keep_bytes) {

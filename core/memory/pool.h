@@ -20,13 +20,23 @@ typedef struct cpl_pool_stats {
     uint64_t reuses;      /* requests served by a block that lay idle */
     uint64_t held_bytes;  /* in use and idle */
     uint64_t used_bytes, used_blocks;
-    uint64_t peak_bytes; /* the largest used_bytes */
+    uint64_t kept_bytes, kept_blocks; /* of those, what lies in caches */
+    uint64_t peak_bytes;              /* the largest used_bytes */
+    uint64_t held_peak_bytes;         /* the largest held_bytes: what activations really took */
+    uint64_t live_peak_bytes;         /* the most that was asked for at a time: no pool can do with less */
+    uint64_t rescues;                 /* requests that were served only after the caches gave way */
 } cpl_pool_stats;
+
+/* Asked when there is no memory for a block: gives back to the pool what can be made again, such as cached values. It may
+ * call cpl_pool_give of the same pool, and nothing else of it. */
+typedef void cpl_pool_relief(void *user);
 
 cpl_pool *cpl_pool_new(const cpl_memory *memory, size_t budget_bytes, cpl_error *error); /* budget 0: none */
 void cpl_pool_free(cpl_pool *pool); /* every block must have come back */
 void *cpl_pool_take(cpl_pool *pool, size_t bytes, cpl_error *error);
-void cpl_pool_give(cpl_pool *pool, void *block);       /* NULL is allowed */
+void cpl_pool_give(cpl_pool *pool, void *block);                               /* NULL is allowed */
+void cpl_pool_relieve_by(cpl_pool *pool, cpl_pool_relief *relief, void *user); /* NULL: nobody */
+void cpl_pool_keep(cpl_pool *pool, void *block);       /* counts it as kept until it is given back */
 void cpl_pool_trim(cpl_pool *pool, size_t keep_bytes); /* frees idle blocks until at most keep_bytes are held */
 void cpl_pool_stats_read(const cpl_pool *pool, cpl_pool_stats *stats);
 

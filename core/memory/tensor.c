@@ -23,6 +23,10 @@ bool cpl_tensor_new(cpl_tensor *t, cpl_pool *pool, cpl_dtype dtype, int n, int h
     return true;
 }
 
+void cpl_tensor_keep(const cpl_tensor *t) {
+    if (t->pool) cpl_pool_keep(t->pool, t->data);
+}
+
 void cpl_tensor_free(cpl_tensor *t) {
     if (t->pool) cpl_pool_give(t->pool, t->data);
     *t = (cpl_tensor){0};

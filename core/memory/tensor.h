@@ -22,7 +22,8 @@ static inline size_t cpl_tensor_bytes(const cpl_tensor *t) { return cpl_tensor_c
 
 /* Contents are undefined. A zero-initialised tensor is empty; freeing it does nothing. */
 bool cpl_tensor_new(cpl_tensor *t, cpl_pool *pool, cpl_dtype dtype, int n, int h, int w, int c, cpl_error *error);
-void cpl_tensor_free(cpl_tensor *t); /* gives the memory back and empties *t; a view is only emptied */
+void cpl_tensor_keep(const cpl_tensor *t); /* it goes into a cache: no longer counted as active */
+void cpl_tensor_free(cpl_tensor *t);       /* gives the memory back and empties *t; a view is only emptied */
 cpl_tensor cpl_tensor_slice(const cpl_tensor *t, int first, int count); /* a view of batch elements */
 /* A view of rows of a single image (n is 1): also contiguous. */
 cpl_tensor cpl_tensor_rows(const cpl_tensor *t, int first, int count);

@@ -202,6 +202,13 @@ void cpl_text_kv_free(cpl_text_kv *kv) {
     *kv = (cpl_text_kv){0};
 }
 
+void cpl_text_kv_keep(const cpl_text_kv *kv) {
+    for (int i = 0; i < kv->layers; i++) {
+        cpl_tensor_keep(&kv->k[i]);
+        cpl_tensor_keep(&kv->v[i]);
+    }
+}
+
 size_t cpl_text_kv_bytes(const cpl_text_kv *kv) {
     size_t bytes = (size_t)kv->layers * 2 * sizeof *kv->k;
     for (int i = 0; i < kv->layers; i++) bytes += cpl_tensor_bytes(&kv->k[i]) + cpl_tensor_bytes(&kv->v[i]);

@@ -18,6 +18,7 @@ bool cpl_unet_text_kv(const cpl_unet *unet, cpl_stream *s, const cpl_tensor *con
                       cpl_text_kv *kv, cpl_error *error);
 void cpl_text_kv_free(cpl_text_kv *kv);
 size_t cpl_text_kv_bytes(const cpl_text_kv *kv);
+void cpl_text_kv_keep(const cpl_text_kv *kv); /* as cpl_tensor_keep */
 
 /* What one batch element listens to: one text, or `lines` texts mixed by the plan of each level. */
 typedef struct cpl_unet_text {

@@ -196,6 +196,7 @@ static int compare_doubles(const void *a, const void *b) {
 /* Times of the steps; their order is lost. */
 static void sum_up_steps(pipeline *p, cpl_run_result *result) {
     int later = p->steps - 1;
+    result->sampling_ms = p->last_ms - p->start_ms;
     result->first_step_ms = p->step_ms[0];
     result->step_ms = p->step_ms[0];
     result->step_allocations = pool_allocations(p->s) - p->first_allocations;
@@ -227,13 +228,16 @@ bool cpl_run_sample(const cpl_run *run, bool decode, cpl_run_result *result, cpl
     pipeline *p = open_pipeline(run, error);
     run->stream->adapters = run->adapters;
     bool done = p && run_pipeline(p, result, error);
+    if (!done) cpl_error_while(error, "sampling");
     if (done && decode) {
+        const cpl_vae_way way = {.pixels = run->vae_pixels, .told = run->decoded, .user = run->user};
         double start_ms = cpl_now_ms();
         cpl_pool_trim(run->stream->pool, CPL_VAE_KEEP);
-        result->image01 = cpl_decode_latent(run->model, run->stream, result->latent, p->w, p->h, error);
+        result->image01 = cpl_decode_latent(run->model, run->stream, result->latent, p->w, p->h, &way, error);
         result->decode_ms = cpl_now_ms() - start_ms;
         cpl_pool_trim(run->stream->pool, CPL_VAE_KEEP);
         done = result->image01 != NULL;
+        if (!done) cpl_error_while(error, "decoding the picture");
     }
     close_pipeline(p);
     run->stream->adapters = NULL;

@@ -24,14 +24,16 @@ typedef struct cpl_run {
     /* After each step (from 1), `ms` after the run's start; x and denoised are NCHW [4, h, w] on the host if `want_state`, else NULL. */
     void (*stepped)(void *user, int step, double ms, const float *x, const float *denoised);
     bool want_state;
+    void (*decoded)(void *user, double fraction); /* while the picture is decoded; may be NULL */
+    size_t vae_pixels;                            /* as cpl_decode_latent takes them */
     void *user;
 } cpl_run;
 
 typedef struct cpl_run_result {
-    float *latent;                            /* [4, h, w], sampler scale; owned */
-    float *image01;                           /* [3, H, W] clamped to 0..1; owned; NULL if `decode` was false */
-    uint64_t step_allocations;                /* pool misses in the steps after the first */
-    double first_step_ms, step_ms, decode_ms; /* step_ms: median of the steps after the first */
+    float *latent;             /* [4, h, w], sampler scale; owned */
+    float *image01;            /* [3, H, W] clamped to 0..1; owned; NULL if `decode` was false */
+    uint64_t step_allocations; /* pool misses in the steps after the first */
+    double first_step_ms, step_ms, sampling_ms, decode_ms; /* step_ms: median of the steps after the first */
 } cpl_run_result;
 /* False with CPL_E_CANCELLED when the stream was cancelled; nothing of `result` is to be freed then. The start noise
  * and the noise of ancestral steps come from one generator, in this order. */

@@ -2,6 +2,7 @@
 #include "planes.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "../memory/alloc.h"
@@ -33,21 +34,48 @@ static float *fetch_image01(cpl_stream *s, const cpl_tensor *image, cpl_error *e
     return NULL;
 }
 
-float *cpl_decode_latent(const cpl_model *model, cpl_stream *s, const float *latent, int w, int h, cpl_error *error) {
-    int c = model->spec.vae.z_channels;
-    size_t cells = (size_t)w * (size_t)h;
-    float *host = cpl_alloc(cells * (size_t)c, sizeof *host, error);
-    if (!host) return NULL;
-    cpl_interleave(host, latent, c, cells);
-    for (size_t i = 0; i < cells * (size_t)c; i++) host[i] /= model->spec.vae.scaling_factor;
-    cpl_tensor z = cpl_make(s, 1, h, w, c);
-    s->ops->upload(s, &z, host);
-    free(host);
-    cpl_tensor image = cpl_vae_decode(model->vae, s, &z, NULL, NULL);
+/* Above this the activations of a whole decode would be what limits the size of a picture; one of 512 by 512 pixels of a
+ * large model stays below. The strips of the other two sizes cost about a quarter more time, those when memory is scarce
+ * half more. */
+#define WHOLE_BYTES ((size_t)1 << 30)
+enum { STRIP_PIXELS = 512 * 512, SCARCE_PIXELS = 256 * 256 };
+
+static size_t pixels_at_a_time(const cpl_model *model, const cpl_stream *s, int w, int h, size_t wanted) {
+    if (wanted) return wanted == SIZE_MAX ? 0 : wanted;
+    return cpl_vae_decode_bytes(model->vae, w, h, s->backend->precision) > WHOLE_BYTES ? STRIP_PIXELS : 0;
+}
+
+static float *decode(const cpl_model *model, cpl_stream *s, const float *interleaved, int w, int h,
+                     const cpl_vae_way *way, cpl_error *error) {
+    cpl_tensor z = cpl_make(s, 1, h, w, model->spec.vae.z_channels);
+    s->ops->upload(s, &z, interleaved);
+    cpl_tensor image = cpl_vae_decode_by(model->vae, s, &z, way, NULL, NULL);
     cpl_tensor_free(&z);
     float *planes = NULL;
     if (cpl_stream_settle(s, error)) planes = fetch_image01(s, &image, error);
     cpl_tensor_free(&image);
+    return planes;
+}
+
+float *cpl_decode_latent(const cpl_model *model, cpl_stream *s, const float *latent, int w, int h,
+                         const cpl_vae_way *way, cpl_error *error) {
+    int c = model->spec.vae.z_channels;
+    size_t cells = (size_t)w * (size_t)h;
+    cpl_vae_way own = *way;
+    cpl_error failure = {0};
+    float *host = cpl_alloc(cells * (size_t)c, sizeof *host, error);
+    if (!host) return NULL;
+    cpl_interleave(host, latent, c, cells);
+    for (size_t i = 0; i < cells * (size_t)c; i++) host[i] /= model->spec.vae.scaling_factor;
+    own.pixels = pixels_at_a_time(model, s, w, h, way->pixels);
+    float *planes = decode(model, s, host, w, h, &own, &failure);
+    if (!planes && failure.code == CPL_E_MEMORY) {
+        cpl_pool_trim(s->pool, 0);
+        if (!own.pixels || own.pixels > SCARCE_PIXELS) own.pixels = SCARCE_PIXELS;
+        planes = decode(model, s, host, w, h, &own, &failure);
+    }
+    free(host);
+    if (!planes && error) *error = failure;
     return planes;
 }
 

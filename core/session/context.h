@@ -13,8 +13,12 @@ typedef struct cpl_context {
     cpl_cache *plans, *loras;
 } cpl_context;
 
-/* Takes the reference over, also on failure. `cancelled` is asked by everything that runs on the stream. */
-bool cpl_context_open(cpl_context *context, cpl_engine *engine, const atomic_bool *cancelled, cpl_error *error);
+/* Takes the reference over, also on failure. `cancelled` is asked by everything that runs on the stream. The context stays
+ * where it is: the stream's pool asks it to give way when memory is short. cache_bytes: budget of all caches. */
+bool cpl_context_open(cpl_context *context, cpl_engine *engine, const atomic_bool *cancelled, uint64_t cache_bytes,
+                      cpl_error *error);
+/* Drops what no run holds from the caches, and the pool's idle blocks. */
+void cpl_context_shed(cpl_context *context);
 void cpl_context_close(cpl_context *context);
 
 #endif

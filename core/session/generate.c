@@ -23,6 +23,7 @@ typedef struct generation {
     double start_ms;
     int w, h;           /* of the latent */
     int steps;          /* that will be made; a sampler may make other than asked for */
+    int percent;        /* of the decoding, as last told */
     unsigned char *rgb; /* owned: a preview; NULL: none are made */
     cpl_dump *dump;     /* owned, NULL: none */
 } generation;
@@ -61,19 +62,31 @@ static void stepped(void *user, int step, double ms, const float *x, const float
     }
 }
 
-static bool open_generation(generation *g, cpl_session *session, cpl_error *error) {
+static void decoded(void *user, double fraction) {
+    generation *g = user;
+    if ((int)(100 * fraction) == g->percent) return;
+    g->percent = (int)(100 * fraction);
+    cpl_event event = event_of(g, CPL_EVENT_PROGRESS);
+    event.step = g->steps;
+    event.ms = cpl_now_ms() - g->start_ms;
+    event.fraction = fraction;
+    cpl_events_post(g->session->events, &event, false);
+}
+
+/* seed: that was drawn for the same run before, or CPL_SEED_RANDOM. */
+static bool open_generation(generation *g, cpl_session *session, int64_t seed, cpl_error *error) {
     const cpl_settings *settings = &session->current->settings;
     *g = (generation){.session = session,
                       .snapshot = session->current,
                       .model = session->context.engine->model,
-                      .seed = settings->seed,
+                      .seed = settings->seed == CPL_SEED_RANDOM ? seed : settings->seed,
                       .start_ms = cpl_now_ms()};
     int factor = cpl_vae_factor(g->model->vae);
     g->steps =
         cpl_sampler_steps(settings->sampler, settings->schedule, g->model->spec.train_timesteps, settings->steps);
     g->w = settings->width / factor;
     g->h = settings->height / factor;
-    if (settings->seed == CPL_SEED_RANDOM && !draw_seed(&g->seed, error)) return false;
+    if (g->seed == CPL_SEED_RANDOM && !draw_seed(&g->seed, error)) return false;
     if (session->preview_every > 0 && g->model->spec.vae.has_latent_rgb) {
         g->rgb = cpl_alloc((size_t)g->w * (size_t)g->h * 3, 1, error);
         if (!g->rgb || !cpl_events_reserve_preview(session->events, g->w, g->h, error)) return false;
@@ -117,6 +130,8 @@ static cpl_run make_run(generation *g) {
                      .positive_pooled = g->session->prepared.positive_pooled,
                      .negative_pooled = g->session->prepared.negative_pooled,
                      .stepped = stepped,
+                     .decoded = decoded,
+                     .vae_pixels = g->session->vae_pixels,
                      .want_state = g->rgb || g->dump,
                      .user = g};
 }
@@ -127,6 +142,7 @@ static void note_times(generation *g, const cpl_run_result *result) {
     stats->step_allocations = result->step_allocations;
     stats->first_step_ms = result->first_step_ms;
     stats->step_ms = result->step_ms;
+    stats->sampling_ms = result->sampling_ms;
     stats->decode_ms = result->decode_ms;
     stats->total_ms = cpl_now_ms() - g->start_ms;
     stats->steps_per_second = result->step_ms > 0 ? 1000 / result->step_ms : 0;
@@ -146,16 +162,19 @@ static bool run(generation *g, cpl_event *end, cpl_error *error) {
     end->image = cpl_image_from_planes(result.image01, settings->width, settings->height, error);
     end->ms = cpl_now_ms() - g->start_ms;
     cpl_run_result_clear(&result);
-    return end->image && cpl_record_texts(end, g->snapshot, g->seed, error);
+    if (end->image && cpl_record_texts(end, g->snapshot, g->seed, error)) return true;
+    cpl_error_while(error, "finishing the picture");
+    return false;
 }
 
 void cpl_generate(cpl_session *session, cpl_event *end, bool *started) {
     generation g;
     cpl_error error = {0};
-    bool done = open_generation(&g, session, &error);
+    bool done = open_generation(&g, session, *started ? end->seed : CPL_SEED_RANDOM, &error);
+    if (!done) cpl_error_while(&error, "starting the run");
     if (done) {
         cpl_event start = event_of(&g, CPL_EVENT_STARTED);
-        cpl_events_post(session->events, &start, false);
+        if (!*started) cpl_events_post(session->events, &start, false);
         *started = true;
         open_dump(&g);
         done = run(&g, end, &error);

@@ -5,7 +5,8 @@
 #include "session.h"
 
 /* Worker: posts STARTED, PROGRESS and PREVIEW. Fills `end` with what ends the run (FINISHED, CANCELLED or FAILED) for the
- * caller to post. `*started` tells whether STARTED went out. */
+ * caller to post. `*started` tells whether STARTED went out;
+ * where it already says so, the run is one more attempt of the same, with end->seed. */
 void cpl_generate(cpl_session *session, cpl_event *end, bool *started);
 
 #endif

@@ -7,8 +7,6 @@
 
 #include "../memory/alloc.h"
 
-#define PLANS_BUDGET ((uint64_t)64 << 20)
-
 /* No padding between members: keys are compared as bytes. */
 typedef struct key_head {
     double background_weight;
@@ -54,7 +52,9 @@ static void drop_set(void *context, void *value) {
     free_set(value);
 }
 
-cpl_cache *cpl_plans_new(cpl_error *error) { return cpl_cache_new(PLANS_BUDGET, drop_set, NULL, error); }
+cpl_cache *cpl_plans_new(uint64_t budget_bytes, cpl_error *error) {
+    return cpl_cache_new(budget_bytes, drop_set, NULL, error);
+}
 
 static bool hold_masks(cpl_plan_set *set, const cpl_layout *layout, cpl_error *error) {
     set->masks = cpl_alloc((size_t)layout->region_count, sizeof(cpl_mask *), error);

@@ -13,7 +13,7 @@ typedef struct cpl_plan_set {
     int mask_count;
 } cpl_plan_set;
 
-cpl_cache *cpl_plans_new(cpl_error *error);
+cpl_cache *cpl_plans_new(uint64_t budget_bytes, cpl_error *error);
 /* The set for a layout of `lines` prompt lines, held until cpl_cache_release(cache, set). An uncovered canvas is an error
  * with code CPL_E_INPUT. */
 const cpl_plan_set *cpl_plans_find(cpl_cache *cache, const cpl_model *model, const cpl_layout *layout,

@@ -3,6 +3,7 @@
 #include "session.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +14,8 @@
 #include "../sample/clock.h"
 
 #define DEBOUNCE_MS 100
+#define TRIM_AFTER_MS 10000
+#define CACHE_BYTES ((uint64_t)1 << 30)
 
 static const struct {
     const char *name;
@@ -51,6 +54,10 @@ static bool read_options(cpl_session *session, const cpl_options *options, cpl_e
     session->config.threads = options->threads;
     session->debounce_ms = options->debounce_ms ? options->debounce_ms : DEBOUNCE_MS;
     session->preview_every = options->preview_every < 0 ? 0 : options->preview_every ? options->preview_every : 1;
+    session->trim_after_ms = options->trim_after_ms ? options->trim_after_ms : TRIM_AFTER_MS;
+    session->vae_pixels = options->vae_tile < 0 ? SIZE_MAX : (size_t)options->vae_tile;
+    session->cache_bytes = options->cache_bytes ? options->cache_bytes : CACHE_BYTES;
+    session->config.pool_budget = options->pool_bytes;
     session->log = options->log;
     session->log_user = options->log_user;
     strncpy(session->stats.backend, session->ops->name, sizeof session->stats.backend - 1);

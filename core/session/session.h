@@ -20,6 +20,9 @@ struct cpl_session {
     cpl_surroundings around;
     char *tokenizer, *dump, *lora_dir; /* owned, may be NULL */
     int debounce_ms, preview_every;    /* preview_every 0: none */
+    int trim_after_ms;
+    size_t vae_pixels; /* as cpl_decode_latent takes them */
+    uint64_t cache_bytes;
     cpl_log_fn *log;
     void *log_user;
     cpl_events *events; /* owned; has a lock of its own */
@@ -55,7 +58,8 @@ struct cpl_session {
     cpl_snapshot *current; /* owned: the newest one that was picked up */
     cpl_prepared prepared; /* of `prepared_revision`, the last good one */
     uint64_t prepared_revision, finished_revision;
-    cpl_stats working; /* what will be published next */
+    uint64_t memory_retries; /* jobs that were tried a second time */
+    cpl_stats working;       /* what will be published next */
 };
 
 void *cpl_worker_main(void *session);

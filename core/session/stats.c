@@ -27,6 +27,7 @@ static const struct {
     MEMBER(text_ms, MILLISECONDS),
     MEMBER(first_step_ms, MILLISECONDS),
     MEMBER(step_ms, MILLISECONDS),
+    MEMBER(sampling_ms, MILLISECONDS),
     MEMBER(decode_ms, MILLISECONDS),
     MEMBER(total_ms, MILLISECONDS),
     MEMBER(step_allocations, COUNT),
@@ -35,11 +36,17 @@ static const struct {
     MEMBER(pool_reuses, COUNT),
     MEMBER(pool_bytes, COUNT),
     MEMBER(pool_peak_bytes, COUNT),
+    MEMBER(pool_held_peak_bytes, COUNT),
+    MEMBER(live_peak_bytes, COUNT),
     MEMBER(active_tensors, COUNT),
     MEMBER(active_bytes, COUNT),
+    MEMBER(cached_tensors, COUNT),
+    MEMBER(cached_bytes, COUNT),
+    MEMBER(memory_rescues, COUNT),
     MEMBER(weight_bytes, COUNT),
     MEMBER(device_bytes, COUNT),
     MEMBER(conditioning, CACHE),
+    MEMBER(pooled, CACHE),
     MEMBER(text_kv, CACHE),
     MEMBER(plans, CACHE),
     MEMBER(loras, CACHE),
@@ -91,9 +98,11 @@ void cpl_session_publish_stats(cpl_session *session) {
     if (context->stream) {
         context->stream->ops->stats(context->stream, stats);
         cpl_cache_stats_read(context->texts.conditionings, &stats->conditioning);
+        cpl_cache_stats_read(context->texts.pooled, &stats->pooled);
         cpl_cache_stats_read(context->texts.kvs, &stats->text_kv);
         cpl_cache_stats_read(context->plans, &stats->plans);
         cpl_cache_stats_read(context->loras, &stats->loras);
+        stats->memory_rescues += session->memory_retries;
         stats->encoder_calls = context->texts.encoder_calls;
     }
     pthread_mutex_lock(&session->stats_lock);

@@ -6,10 +6,8 @@
 
 #include "../memory/alloc.h"
 
-/* Lines of a large model take about 50 MB of keys and values each, conditionings under 1 MB. */
-#define CONDITIONING_BUDGET ((uint64_t)64 << 20)
-#define KV_BUDGET ((uint64_t)1 << 30)
-#define POOLED_BUDGET ((uint64_t)1 << 20)
+/* Keys and values of a line take about fifty times what its conditioning takes; a pooled vector is next to nothing. */
+enum { CONDITIONING_PART = 16, POOLED_PART = 1024 };
 
 static void drop_conditioning(void *context, void *value) {
     (void)context;
@@ -23,11 +21,13 @@ static void drop_kv(void *context, void *value) {
     free(value);
 }
 
-bool cpl_texts_open(cpl_texts *texts, const cpl_model *model, cpl_stream *stream, cpl_error *error) {
+bool cpl_texts_open(cpl_texts *texts, const cpl_model *model, cpl_stream *stream, uint64_t budget_bytes,
+                    cpl_error *error) {
+    uint64_t conditioning = budget_bytes / CONDITIONING_PART, pooled = budget_bytes / POOLED_PART;
     *texts = (cpl_texts){.model = model, .stream = stream};
-    texts->conditionings = cpl_cache_new(CONDITIONING_BUDGET, drop_conditioning, NULL, error);
-    texts->kvs = cpl_cache_new(KV_BUDGET, drop_kv, NULL, error);
-    texts->pooled = cpl_cache_new(POOLED_BUDGET, drop_conditioning, NULL, error);
+    texts->conditionings = cpl_cache_new(conditioning, drop_conditioning, NULL, error);
+    texts->kvs = cpl_cache_new(budget_bytes - conditioning - pooled, drop_kv, NULL, error);
+    texts->pooled = cpl_cache_new(pooled, drop_conditioning, NULL, error);
     if (texts->conditionings && texts->kvs && texts->pooled) return true;
     cpl_texts_close(texts);
     return false;
@@ -38,6 +38,12 @@ void cpl_texts_close(cpl_texts *texts) {
     cpl_cache_free(texts->kvs);
     cpl_cache_free(texts->conditionings);
     *texts = (cpl_texts){0};
+}
+
+void cpl_texts_trim(cpl_texts *texts) {
+    cpl_cache_trim(texts->pooled, 0);
+    cpl_cache_trim(texts->kvs, 0);
+    cpl_cache_trim(texts->conditionings, 0);
 }
 
 void cpl_texts_use(cpl_texts *texts, const cpl_lora_set *loras) {
@@ -79,6 +85,7 @@ static const cpl_tensor *find_conditioning(cpl_texts *texts, const line_key *key
         return NULL;
     }
     size_t bytes = cpl_tensor_bytes(value);
+    cpl_tensor_keep(value);
     return cpl_cache_insert(texts->conditionings, key->bytes, key->size, value, bytes, error) ? value : NULL;
 }
 
@@ -93,6 +100,7 @@ static const cpl_text_kv *find_kv(cpl_texts *texts, const line_key *key, const c
         return NULL;
     }
     size_t bytes = cpl_text_kv_bytes(value);
+    cpl_text_kv_keep(value);
     return cpl_cache_insert(texts->kvs, key->bytes, key->size, value, bytes, error) ? value : NULL;
 }
 
@@ -107,6 +115,7 @@ static const cpl_tensor *find_pooled(cpl_texts *texts, const line_key *key, cons
         return NULL;
     }
     size_t bytes = cpl_tensor_bytes(value);
+    cpl_tensor_keep(value);
     return cpl_cache_insert(texts->pooled, key->bytes, key->size, value, bytes, error) ? value : NULL;
 }
 

@@ -13,7 +13,10 @@ typedef struct cpl_texts {
     cpl_cache *conditionings, *kvs, *pooled;
     uint64_t encoder_calls;
 } cpl_texts;
-bool cpl_texts_open(cpl_texts *texts, const cpl_model *model, cpl_stream *stream, cpl_error *error);
+/* budget_bytes: of all of them together. */
+bool cpl_texts_open(cpl_texts *texts, const cpl_model *model, cpl_stream *stream, uint64_t budget_bytes,
+                    cpl_error *error);
+void cpl_texts_trim(cpl_texts *texts); /* drops what no listener holds */
 void cpl_texts_close(cpl_texts *texts);
 /* From here on lines are encoded with this set, and found in the caches only as it made them. */
 void cpl_texts_use(cpl_texts *texts, const cpl_lora_set *loras);

@@ -48,14 +48,30 @@ static bool has_work(const cpl_session *session) {
     return session->live && session->live_due;
 }
 
+/* Gives back what lies idle, once, when nothing was asked for so long that it may be a while. */
+static void trim_idle(cpl_session *session) {
+    pthread_mutex_unlock(&session->lock);
+    if (session->context.stream) cpl_pool_trim(session->context.stream->pool, 0);
+    cpl_session_publish_stats(session);
+    pthread_mutex_lock(&session->lock);
+}
+
 /* False: the session ends. */
 static bool next_job(cpl_session *session, struct job *job) {
+    double trim_ms = cpl_now_ms() + session->trim_after_ms;
+    bool trimmed = false;
     pthread_mutex_lock(&session->lock);
     while (!session->quit && !has_work(session)) {
-        if (session->pending)
+        if (session->pending) {
             wait_until(session, session->settle_ms);
-        else
+        } else if (trimmed) {
             pthread_cond_wait(&session->wake, &session->lock);
+        } else if (cpl_now_ms() < trim_ms) {
+            wait_until(session, trim_ms);
+        } else {
+            trim_idle(session);
+            trimmed = true;
+        }
     }
     *job = (struct job){.fresh = session->pending, .answer = session->asked};
     job->run = session->asked || session->live;
@@ -159,7 +175,7 @@ static bool load_engine(cpl_session *session, cpl_error *error) {
         return cpl_fail(error, CPL_E_FILE, "%s: the file changed while it was read; generate again",
                         snapshot->model.name);
     }
-    if (!cpl_context_open(&session->context, engine, &session->cancelled, error)) return false;
+    if (!cpl_context_open(&session->context, engine, &session->cancelled, session->cache_bytes, error)) return false;
     session->working.load_ms = cpl_now_ms() - start_ms;
     snprintf(session->working.model, sizeof session->working.model, "%s", engine->model->info.name);
     cpl_session_say(session, "%s loaded in %.0f ms", engine->model->info.name, session->working.load_ms);
@@ -171,7 +187,9 @@ static bool load_engine(cpl_session *session, cpl_error *error) {
 
 static bool ensure_engine(cpl_session *session, cpl_error *error) {
     const cpl_engine *engine = session->context.engine;
-    return (engine && engine->model->identity == session->current->identity) || load_engine(session, error);
+    bool there = (engine && engine->model->identity == session->current->identity) || load_engine(session, error);
+    if (!there) cpl_error_while(error, "loading the model");
+    return there;
 }
 
 /* ---- Jobs ---- */
@@ -192,7 +210,10 @@ static void post_synced(cpl_session *session) {
 static bool prepare_current(cpl_session *session, cpl_error *error) {
     cpl_prepared prepared;
     double start_ms = cpl_now_ms();
-    if (!cpl_prepare(&prepared, &session->context, session->current, error)) return false;
+    if (!cpl_prepare(&prepared, &session->context, session->current, error)) {
+        cpl_error_while(error, "encoding the prompts");
+        return false;
+    }
     cpl_prepared_clear(&session->prepared, &session->context);
     session->prepared = prepared;
     session->prepared_revision = session->current->revision;
@@ -201,6 +222,20 @@ static bool prepare_current(cpl_session *session, cpl_error *error) {
     cpl_session_publish_stats(session);
     post_synced(session);
     return true;
+}
+
+/* What can be made again is dropped, and the caller tries once more. False: that would not help. */
+static bool may_try_again(cpl_session *session, const cpl_error *error) {
+    if (error->code != CPL_E_MEMORY || atomic_load(&session->cancelled)) return false;
+    if (session->context.stream) cpl_stream_settle(session->context.stream, NULL);
+    cpl_context_shed(&session->context);
+    session->memory_retries++;
+    cpl_session_say(session, "%s; trying once more without caches", error->message);
+    return true;
+}
+
+static bool get_ready(cpl_session *session, cpl_error *error) {
+    return ensure_engine(session, error) && prepare_current(session, error);
 }
 
 /* False: the job has ended with an event. A snapshot that failed before is tried again when a run is asked for. One with
@@ -214,7 +249,12 @@ static bool make_ready(cpl_session *session, const struct job *job) {
         end_with_error(session, job, CPL_EVENT_INVALID, &error);
         return false;
     }
-    if (ready || (ensure_engine(session, &error) && prepare_current(session, &error))) return true;
+    if (ready || get_ready(session, &error)) return true;
+    if (may_try_again(session, &error)) {
+        error = (cpl_error){0};
+        if (get_ready(session, &error)) return true;
+    }
+    cpl_session_publish_stats(session);
     end_with_error(session, job, error.code == CPL_E_INPUT ? CPL_EVENT_INVALID : CPL_EVENT_FAILED, &error);
     return false;
 }
@@ -240,6 +280,13 @@ static void do_job(cpl_session *session, struct job *job) {
     }
     cpl_event end = {0};
     cpl_generate(session, &end, &job->started);
+    if (end.type == CPL_EVENT_FAILED && may_try_again(session, &end.error)) {
+        cpl_event again = {.seed = end.seed};
+        cpl_event_clear(&end);
+        end = again;
+        cpl_generate(session, &end, &job->started);
+    }
+    cpl_session_publish_stats(session); /* whoever reads the end reads what it left */
     end_job(session, job, &end);
 }
 

@@ -110,9 +110,12 @@ static void bar_fits_every_width(void **state) {
     progress_line(line, sizeof line, 80, false, 20, 20, 5000);
     assert_non_null(strstr(line, "step 20/20 ######################################## 0.25 s/step"));
     for (int columns = 15; columns <= 100; columns++) {
+        assert_in_range(progress_decoding_line(line, sizeof line, columns, true, columns / 100.0), 1, columns);
         assert_in_range(progress_loading_line(line, sizeof line, columns, true, columns / 100.0), 1, columns);
         assert_non_null(strstr(line, "loading"));
     }
+    progress_decoding_line(line, sizeof line, 80, false, 0.5);
+    assert_non_null(strstr(line, "decoding ####################....................  50 %"));
     progress_loading_line(line, sizeof line, 80, false, 0.25);
     assert_non_null(strstr(line, "loading ##########..............................  25 %"));
 }

@@ -65,6 +65,12 @@ static void reads_every_kind_of_value(void **state) {
     assert_string_equal(a.output, "b.png");
     assert_true(a.cfg == 0);
     assert_int_equal(a.color, 2);
+    assert_true(parse("render a.json -o b.png --vae-tile 262144 --cache-bytes 512M --pool-bytes=3G", &a));
+    assert_true(a.vae_tile == 262144 && a.cache_bytes == 512LL << 20 && a.pool_bytes == 3LL << 30);
+    assert_true(parse("render a.json -o b.png --vae-tile off --cache-bytes 2000000", &a));
+    assert_true(a.vae_tile == -1 && a.cache_bytes == 2000000);
+    assert_true(parse("a.json --vae-tile auto --pool-bytes 2048K", &a));
+    assert_true(a.vae_tile == 0 && a.pool_bytes == 2 << 20);
     assert_true(parse("masks a.json --grid 16x9 --json", &a));
     assert_int_equal(a.grid[0], 16);
     assert_int_equal(a.grid[1], 9);
@@ -106,6 +112,14 @@ static void refuses_wrong_usage(void **state) {
     refuses("check a b", "no more files");
     refuses("--frobnicate", "unknown option --frobnicate");
     refuses("-x", "unknown option -x");
+    refuses("render a.json -o b.png --vae-tile 12", "auto, off or a number of pixels");
+    refuses("render a.json -o b.png --vae-tile of", "auto, off or a number of pixels");
+    for (size_t i = 0; i < 8; i++) {
+        static const char *const sizes[] = {"K", "1", "-4M", "4MM", "1.5G", "99999999G", "M4", "0x10M"};
+        char line[80];
+        snprintf(line, sizeof line, "render a.json -o b.png --pool-bytes %s", sizes[i]);
+        refuses(line, "such as 512M or 2G");
+    }
     refuses("render a.json -o b.png --stpes 3", "did you mean --steps?");
     refuses("render a.json -o b.png --samplr euler", "did you mean --sampler?");
     refuses("lines --grid 3x3 a.json", "lines does not take --grid (masks does)");

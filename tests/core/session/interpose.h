@@ -29,8 +29,9 @@ static MAYBE_UNUSED atomic_bool heap_counting;
 static MAYBE_UNUSED atomic_ulong heap_ours, heap_theirs;
 static MAYBE_UNUSED _Atomic(void *) heap_first_of_ours; /* where to look */
 
-/* From 1: this call of ours from now fails, once. 0: none. Threads that set `heap_spares_this_thread` are left alone. */
-static MAYBE_UNUSED atomic_long heap_fail_at;
+/* From 1: this call of ours from now fails; 0: none. After it comes the one that is `heap_fail_then` further, and so on; 0: no
+ * other. Threads that set `heap_spares_this_thread` are left alone. */
+static MAYBE_UNUSED atomic_long heap_fail_at, heap_fail_then;
 static MAYBE_UNUSED atomic_bool heap_failed;
 static MAYBE_UNUSED _Thread_local bool heap_spares_this_thread;
 
@@ -55,6 +56,7 @@ static inline bool note_call(void *caller) {
     if (!ours || heap_spares_this_thread || atomic_load(&heap_fail_at) <= 0) return true;
     if (atomic_fetch_sub(&heap_fail_at, 1) != 1) return true;
     atomic_store(&heap_failed, true);
+    atomic_store(&heap_fail_at, atomic_load(&heap_fail_then));
     return false;
 }
 
