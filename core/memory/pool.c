@@ -1,11 +1,15 @@
-/* pool.c: size classes of idle blocks. A request takes an idle block of its class or, failing that, a new one; nothing
- * is split or merged, since a run asks for the same sizes at every step. */
+/* pool.c: who holds which block, and how much that is. Where memory costs nothing before it is touched, blocks stand in an
+ * arena. Other memory is kept in size classes of idle blocks: a request takes an idle block of its class or, failing that, a
+ * new one; nothing is split or merged, since a run asks for the same sizes at every step. */
 #include "pool.h"
 
 #include "alloc.h"
+#include "arena.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 /* Four classes per power of two waste at most a fifth; below the smallest everything is one class. */
 enum { CLASS_COUNT = 200, SMALLEST = 256 };
@@ -13,14 +17,16 @@ enum { CLASS_COUNT = 200, SMALLEST = 256 };
 /* The books are kept apart from the blocks: those may be device memory that the host cannot touch. */
 typedef struct block {
     void *data;
-    size_t wanted; /* bytes asked for, while it is in use */
-    int size_class;
+    size_t bytes;
+    size_t wanted;  /* bytes asked for, while it is in use */
+    int size_class; /* of a block that was taken by itself */
     bool used, kept;
     int next_idle; /* index into blocks, -1: last */
 } block;
 
 struct cpl_pool {
     cpl_memory memory;
+    cpl_arena *arena; /* owned; NULL: blocks are taken by themselves */
     size_t budget;
     block *blocks; /* owned; freed slots have data NULL and hang on free_slot */
     int count, room, free_slot;
@@ -41,7 +47,27 @@ static void host_give(void *context, void *data) {
     (void)context;
     free(data);
 }
-const cpl_memory cpl_host_memory = {host_take, host_give, NULL};
+/* Only whole pages: what they share with a neighbour stays. */
+static void host_forget(void *context, void *data, size_t bytes) {
+    (void)context;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = ((uintptr_t)data + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)data + bytes) / page * page;
+    if (end > first) madvise((char *)data + (first - (uintptr_t)data), end - first, MADV_DONTNEED);
+}
+
+/* Sanitizers watch each block by itself. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define HOST_SEGMENT 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define HOST_SEGMENT 0
+#endif
+#endif
+#ifndef HOST_SEGMENT
+#define HOST_SEGMENT ((size_t)1 << 30)
+#endif
+const cpl_memory cpl_host_memory = {
+    .take = host_take, .give = host_give, .segment_bytes = HOST_SEGMENT, .forget = host_forget};
 
 static int class_of(size_t bytes) {
     if (bytes <= SMALLEST) return 0;
@@ -63,12 +89,15 @@ cpl_pool *cpl_pool_new(const cpl_memory *memory, size_t budget_bytes, cpl_error 
     pool->budget = budget_bytes;
     pool->free_slot = -1;
     for (int i = 0; i < CLASS_COUNT; i++) pool->idle[i] = -1;
-    return pool;
+    if (!memory->segment_bytes || (pool->arena = cpl_arena_new(memory, error))) return pool;
+    free(pool);
+    return NULL;
 }
 
 void cpl_pool_free(cpl_pool *pool) {
     if (!pool) return;
-    for (int i = 0; i < pool->count; i++)
+    cpl_arena_free(pool->arena);
+    for (int i = 0; i < pool->count && !pool->arena; i++)
         if (pool->blocks[i].data) pool->memory.give(pool->memory.context, pool->blocks[i].data);
     free(pool->blocks);
     free(pool->slots);
@@ -86,7 +115,7 @@ static void slot_put(cpl_pool *pool, int index) {
     pool->slots[at] = index + 1;
 }
 
-/* Blocks come and go rarely, so the whole table is laid anew; a removal then needs no tombstones. */
+/* Blocks of other memory come and go rarely, so the whole table is laid anew. */
 static void slots_rebuild(cpl_pool *pool) {
     memset(pool->slots, 0, (size_t)pool->slot_room * sizeof *pool->slots);
     for (int i = 0; i < pool->count; i++)
@@ -106,6 +135,19 @@ static bool slots_fit(cpl_pool *pool, int blocks, cpl_error *error) {
     return true;
 }
 
+/* What would be searched past the place that becomes empty moves up. */
+static void slot_take(cpl_pool *pool, const void *data) {
+    int mask = pool->slot_room - 1, at = slot_start(pool, data);
+    while (pool->blocks[pool->slots[at] - 1].data != data) at = (at + 1) & mask;
+    for (int next = (at + 1) & mask; pool->slots[next]; next = (next + 1) & mask) {
+        int start = slot_start(pool, pool->blocks[pool->slots[next] - 1].data);
+        if (((next - start) & mask) < ((next - at) & mask)) continue;
+        pool->slots[at] = pool->slots[next];
+        at = next;
+    }
+    pool->slots[at] = 0;
+}
+
 static int find(const cpl_pool *pool, const void *data) {
     if (!pool->slot_room) return -1;
     for (int at = slot_start(pool, data); pool->slots[at]; at = (at + 1) & (pool->slot_room - 1))
@@ -113,7 +155,14 @@ static int find(const cpl_pool *pool, const void *data) {
     return -1;
 }
 
-static void *try_memory(cpl_pool *pool, size_t bytes) {
+static void *try_memory(cpl_pool *pool, size_t bytes, bool *grew) {
+    *grew = true;
+    if (pool->arena) {
+        void *data = cpl_arena_take(pool->arena, bytes, pool->budget, grew);
+        if (data) return data;
+        cpl_arena_trim(pool->arena);
+        return cpl_arena_take(pool->arena, bytes, pool->budget, grew);
+    }
     if (pool->budget && pool->stats.held_bytes + bytes > pool->budget)
         cpl_pool_trim(pool, pool->budget > bytes ? pool->budget - bytes : 0);
     if (pool->budget && pool->stats.held_bytes + bytes > pool->budget) return NULL;
@@ -123,24 +172,25 @@ static void *try_memory(cpl_pool *pool, size_t bytes) {
     return pool->memory.take(pool->memory.context, bytes);
 }
 
-static void *take_from_memory(cpl_pool *pool, size_t bytes) {
-    void *data = try_memory(pool, bytes);
+static void *take_from_memory(cpl_pool *pool, size_t bytes, bool *grew) {
+    void *data = try_memory(pool, bytes, grew);
     if (data || !pool->relief) return data;
     pool->relief(pool->relief_user);
-    data = try_memory(pool, bytes);
+    data = try_memory(pool, bytes, grew);
     if (data) pool->stats.rescues++;
     return data;
 }
 
-static int new_block(cpl_pool *pool, int size_class, cpl_error *error) {
-    size_t bytes = class_bytes(size_class);
+static int new_block(cpl_pool *pool, size_t wanted, int size_class, cpl_error *error) {
+    size_t bytes = pool->arena ? wanted : class_bytes(size_class);
+    bool grew = false;
     if (pool->free_slot < 0) {
         if (!cpl_grow((void **)&pool->blocks, &pool->room, pool->count + 1, sizeof *pool->blocks, error)) return -1;
         if (!slots_fit(pool, pool->count + 1, error)) return -1;
         pool->blocks[pool->count] = (block){.next_idle = pool->free_slot};
         pool->free_slot = pool->count++;
     }
-    void *data = take_from_memory(pool, bytes);
+    void *data = take_from_memory(pool, bytes, &grew);
     if (!data) {
         cpl_fail(error, CPL_E_MEMORY,
                  "out of memory: %zu bytes asked for while %llu are in use%s; choose a smaller canvas", bytes,
@@ -149,10 +199,10 @@ static int new_block(cpl_pool *pool, int size_class, cpl_error *error) {
     }
     int index = pool->free_slot; /* read after the trim, which may have freed slots */
     pool->free_slot = pool->blocks[index].next_idle;
-    pool->blocks[index] = (block){.data = data, .size_class = size_class};
+    pool->blocks[index] = (block){.data = data, .bytes = bytes, .size_class = size_class};
     slot_put(pool, index);
-    pool->stats.allocations++;
-    pool->stats.held_bytes += bytes;
+    *(grew ? &pool->stats.allocations : &pool->stats.reuses) += 1;
+    pool->stats.held_bytes = pool->arena ? cpl_arena_held(pool->arena) : pool->stats.held_bytes + bytes;
     if (pool->stats.held_bytes > pool->stats.held_peak_bytes) pool->stats.held_peak_bytes = pool->stats.held_bytes;
     return index;
 }
@@ -163,11 +213,11 @@ void *cpl_pool_take(cpl_pool *pool, size_t bytes, cpl_error *error) {
         cpl_fail(error, CPL_E_MEMORY, "a tensor of %zu bytes is larger than any memory", bytes);
         return NULL;
     }
-    int index = pool->idle[size_class];
+    int index = pool->arena ? -1 : pool->idle[size_class];
     if (index >= 0) {
         pool->idle[size_class] = pool->blocks[index].next_idle;
         pool->stats.reuses++;
-    } else if ((index = new_block(pool, size_class, error)) < 0) {
+    } else if ((index = new_block(pool, bytes, size_class, error)) < 0) {
         return NULL;
     }
     block *taken = &pool->blocks[index];
@@ -176,7 +226,7 @@ void *cpl_pool_take(cpl_pool *pool, size_t bytes, cpl_error *error) {
     pool->live_bytes += bytes;
     if (pool->live_bytes > pool->stats.live_peak_bytes) pool->stats.live_peak_bytes = pool->live_bytes;
     pool->stats.used_blocks++;
-    pool->stats.used_bytes += class_bytes(size_class);
+    pool->stats.used_bytes += taken->bytes;
     if (pool->stats.used_bytes > pool->stats.peak_bytes) pool->stats.peak_bytes = pool->stats.used_bytes;
     return taken->data;
 }
@@ -187,14 +237,21 @@ void cpl_pool_give(cpl_pool *pool, void *data) {
     block *given = &pool->blocks[index];
     if (given->kept) {
         pool->stats.kept_blocks--;
-        pool->stats.kept_bytes -= class_bytes(given->size_class);
+        pool->stats.kept_bytes -= given->bytes;
     }
     given->used = given->kept = false;
     pool->live_bytes -= given->wanted;
-    given->next_idle = pool->idle[given->size_class];
-    pool->idle[given->size_class] = index;
     pool->stats.used_blocks--;
-    pool->stats.used_bytes -= class_bytes(given->size_class);
+    pool->stats.used_bytes -= given->bytes;
+    if (pool->arena) {
+        slot_take(pool, data);
+        cpl_arena_give(pool->arena, data, given->bytes);
+        *given = (block){.next_idle = pool->free_slot};
+        pool->free_slot = index;
+    } else {
+        given->next_idle = pool->idle[given->size_class];
+        pool->idle[given->size_class] = index;
+    }
 }
 
 void cpl_pool_keep(cpl_pool *pool, void *data) {
@@ -202,7 +259,7 @@ void cpl_pool_keep(cpl_pool *pool, void *data) {
     if (index < 0 || !pool->blocks[index].used || pool->blocks[index].kept) return;
     pool->blocks[index].kept = true;
     pool->stats.kept_blocks++;
-    pool->stats.kept_bytes += class_bytes(pool->blocks[index].size_class);
+    pool->stats.kept_bytes += pool->blocks[index].bytes;
 }
 
 void cpl_pool_relieve_by(cpl_pool *pool, cpl_pool_relief *relief, void *user) {
@@ -212,13 +269,18 @@ void cpl_pool_relieve_by(cpl_pool *pool, cpl_pool_relief *relief, void *user) {
 
 void cpl_pool_trim(cpl_pool *pool, size_t keep_bytes) {
     bool freed = false;
+    if (pool->arena) {
+        if (pool->stats.held_bytes > keep_bytes) cpl_arena_trim(pool->arena);
+        pool->stats.held_bytes = cpl_arena_held(pool->arena);
+        return;
+    }
     for (int size_class = CLASS_COUNT - 1; size_class >= 0; size_class--) { /* the largest first: fewest calls */
         while (pool->idle[size_class] >= 0 && pool->stats.held_bytes > keep_bytes) {
             int index = pool->idle[size_class];
             block *idle = &pool->blocks[index];
             pool->idle[size_class] = idle->next_idle;
             pool->memory.give(pool->memory.context, idle->data);
-            pool->stats.held_bytes -= class_bytes(size_class);
+            pool->stats.held_bytes -= idle->bytes;
             *idle = (block){.next_idle = pool->free_slot};
             pool->free_slot = index;
             freed = true;

@@ -1,5 +1,5 @@
-/* pool.h: memory blocks that are given back and taken again, by size class. One pool serves one stream; it is not
- * thread-safe, and its counters are read by the thread that owns it. */
+/* pool.h: memory blocks that are given back and taken again. One pool serves one stream; it is not thread-safe, and its
+ * counters are read by the thread that owns it. */
 #ifndef CPL_MEMORY_POOL_H
 #define CPL_MEMORY_POOL_H
 
@@ -10,6 +10,10 @@ typedef struct cpl_memory {
     void *(*take)(void *context, size_t bytes); /* aligned to 64 bytes; NULL when there is none */
     void (*give)(void *context, void *block);
     void *context;
+    /* Above 0: memory that costs nothing until it is touched, so that the pool may take so much at once and place blocks in
+     * it as it likes; `forget` then gives the system what stands in a range. 0: each block is taken by itself. */
+    size_t segment_bytes;
+    void (*forget)(void *context, void *data, size_t bytes);
 } cpl_memory;
 extern const cpl_memory cpl_host_memory;
 

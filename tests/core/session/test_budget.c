@@ -1,4 +1,6 @@
 /* Budgets: what a run may take, what caches may keep, and what goes back when nothing is asked for. */
+#include "interpose.h"
+
 #include "session_test.h"
 
 static const char *sentences[] = {"a cat, night sky", "a dog, sunset", "a house, sea",    "a star, on grass",
@@ -99,6 +101,29 @@ static void nothing_is_active_between_runs(void **state) {
     cpl_session_free(session);
 }
 
+/* What is held for the activations against the least that any pool could do with: the largest set of live tensors. */
+static void little_is_held_that_is_not_live(void **state) {
+    (void)state;
+    static const int sides[] = {24, 64, 104, 192};
+    for (size_t i = 0; i < sizeof sides / sizeof *sides; i++) {
+        cpl_session *session = open_session(&(cpl_options){0});
+        cpl_layout *layout = eight_lines();
+        layout->width = sides[i];
+        layout->height = sides[sizeof sides / sizeof *sides - 1 - i];
+        cpl_image_free(picture_of(session, layout));
+        cpl_stats stats = stats_of(session);
+        print_message("%dx%d: %.2f MB live, %.2f MB held at most\n", layout->width, layout->height,
+                      (double)stats.live_peak_bytes / 1e6, (double)stats.pool_held_peak_bytes / 1e6);
+        assert_true(stats.live_peak_bytes > 100000);
+        assert_true(stats.pool_held_peak_bytes >= stats.live_peak_bytes);
+        /* A sanitizer's pool has each block by itself, to watch it; there is more of it. */
+        if (WATCHED) assert_true((double)stats.pool_held_peak_bytes <= 1.2 * (double)stats.live_peak_bytes);
+        assert_int_equal(stats.step_allocations, 0);
+        cpl_layout_free(layout);
+        cpl_session_free(session);
+    }
+}
+
 static void idle_memory_goes_back(void **state) {
     (void)state;
     cpl_session *session = open_session(&(cpl_options){.trim_after_ms = 20});
@@ -156,6 +181,7 @@ int main(void) {
         cmocka_unit_test(a_small_cache_changes_no_picture),
         cmocka_unit_test(a_budget_ends_runs_with_words_and_not_the_session),
         cmocka_unit_test(nothing_is_active_between_runs),
+        cmocka_unit_test(little_is_held_that_is_not_live),
         cmocka_unit_test(idle_memory_goes_back),
         cmocka_unit_test(a_tile_changes_no_picture),
     };
