@@ -79,7 +79,7 @@ static void a_run_survives_each_refusal(void **state) {
 /* Allocations that go on failing: all of them from some moment on, or each n-th. */
 static void a_run_survives_many_refusals(void **state) {
     (void)state;
-    cpl_session *session = open_session(&(cpl_options){.debounce_ms = 60000});
+    cpl_session *session = open_session(&(cpl_options){.debounce_ms = 60000, .lora_dir = folder});
     cpl_layout *layout = small_layout(0);
     outcome sum = {0};
     cpl_image *before = picture_of(session, layout);
