@@ -15,7 +15,7 @@ build := build/$(if $(SANITIZE),$(subst $(comma),-,$(SANITIZE)),plain)
 # ---- What the system has to bring (Debian and Ubuntu names) ------------------------------------------------------
 
 PACKAGES_BUILD := gcc libc6-dev make pkgconf libncurses-dev libcjson-dev libsixel-dev libpng-dev libdnnl-dev
-PACKAGES_TEST := libcmocka-dev tmux xterm xvfb xfonts-base x11-xkb-utils xkb-data imagemagick python3 locales
+PACKAGES_TEST := g++ libcmocka-dev tmux xterm xvfb xfonts-base x11-xkb-utils xkb-data imagemagick python3 locales
 PACKAGES_FULL := npm python3-numpy
 PACKAGES_LINT := clang clang-format clang-tidy cppcheck mandoc shellcheck
 
@@ -50,6 +50,20 @@ golden_obj := $(golden_src:%.c=$(build)/%.o)
 helper_bin := $(patsubst %.c,$(build)/%,$(wildcard tests/e2e/*.c tests/cli/*.c))
 lib := $(build)/libcouplet.a
 program := $(build)/couplet
+
+# CUDA where there is nvcc. The module has the code of these architectures, and one that newer devices compile themselves.
+NVCC ?= $(firstword $(wildcard $(CUDA_HOME)/bin/nvcc) $(shell command -v nvcc 2>/dev/null) $(wildcard /usr/local/cuda/bin/nvcc))
+CUDA_ARCHITECTURES ?= 80 86 89 90
+CUDA_NEWEST = $(lastword $(CUDA_ARCHITECTURES))
+CUDA_CODE = $(foreach a,$(CUDA_ARCHITECTURES),-gencode arch=compute_$(a)$(comma)code=sm_$(a)) -gencode arch=compute_$(CUDA_NEWEST)$(comma)code=compute_$(CUDA_NEWEST)
+CUDA_ROOT = $(patsubst %/bin/nvcc,%,$(realpath $(NVCC)))
+gpu_c := $(wildcard gpu/*.c)
+gpu_cu := $(wildcard gpu/*.cu)
+gpu_obj := $(gpu_c:gpu/%.c=build/cuda/%.o) $(gpu_cu:gpu/%.cu=build/cuda/%.cu.o)
+module := $(if $(NVCC),libcouplet-cuda.so)
+# The same sources on a CPU, for tests.
+emulated := $(build)/tests/gpu/libcouplet-cuda.so
+emulated_obj := $(gpu_c:gpu/%.c=$(build)/tests/gpu/module/%.o) $(gpu_cu:gpu/%.cu=$(build)/tests/gpu/module/%.cu.o) $(build)/tests/gpu/emulator.o $(build)/tests/gpu/fake_runtime.o
 
 Q := $(if $(V),,@)
 say = $(if $(V),@:,@printf '  %-6s %s\n' $(1) '$(2)')
@@ -88,6 +102,60 @@ $(build)/tui/%.o: tui/%.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(TUI_CFLAGS) $(DEPENDENCIES) -c -o $@ $<
 
+# ---- CUDA --------------------------------------------------------------------------------------------------------
+
+# By itself and not with everything else, because nvcc takes its time: about a minute of a core for each architecture.
+.PHONY: cuda no-cuda
+cuda: $(or $(module),no-cuda) ## build libcouplet-cuda.so, the CUDA module (nvcc); CUDA_ARCHITECTURES="80 90" for fewer
+no-cuda:
+	@echo "couplet: no nvcc found (NVCC, CUDA_HOME, PATH, /usr/local/cuda): CUDA is left out"
+
+libcouplet-cuda.so: build/cuda/libcouplet-cuda.so
+	$(Q)cp -f $< $@.new && mv -f $@.new $@
+build/cuda/libcouplet-cuda.so: $(gpu_obj)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) -shared -pthread -Wl,--no-undefined -Wl,--exclude-libs,ALL -o $@ $(gpu_obj) $(CUDA_ROOT)/lib64/libcudart_static.a -ldl -lrt -lm -lpthread
+build/cuda/%.o: gpu/%.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(OPT) -fPIC -fvisibility=hidden -pthread $(CFLAGS) -isystem $(CUDA_ROOT)/include $(DEPENDENCIES) -c -o $@ $<
+build/cuda/%.cu.o: gpu/%.cu
+	$(call say,NVCC,$<)
+	$(Q)mkdir -p $(@D) && $(filter ccache,$(CC)) $(NVCC) -std=c++17 -O3 $(CUDA_CODE) $(if $(WERROR),-Werror all-warnings) -Xcompiler -fPIC,-fvisibility=hidden,-Wall -Igpu/port $(DEPENDENCIES) -c -o $@ $<
+
+.PHONY: gpu-report
+gpu-report: ## registers and spills of every CUDA kernel, for each architecture
+	@NVCC='$(NVCC)' gpu/report $(CUDA_ARCHITECTURES)
+.PHONY: golden-cuda
+golden-cuda: build/plain/tests/golden/golden libcouplet-cuda.so ## reference data on a real GPU, in f32
+	@COUPLET_BACKEND_DIR=$(CURDIR) $< --device cuda --slack 4 $(GOLDEN_DIR)
+
+# Only the entry is exported, here and there.
+$(build)/tests/gpu/module/%.o: gpu/%.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fvisibility=hidden -Itests/gpu/port $(DEPENDENCIES) -c -o $@ $<
+EMULATED_CXX = $(CXX) -std=c++17 -Wall -Wextra -Wno-unknown-pragmas $(WERROR) $(OPT) $(SAN) -fPIC -fvisibility=hidden -pthread -Itests/gpu/port -Igpu $(DEPENDENCIES)
+$(build)/tests/gpu/module/%.cu.o: gpu/%.cu
+	$(call say,CXX,$<)
+	$(Q)mkdir -p $(@D) && $(EMULATED_CXX) -x c++ -c -o $@ $<
+$(build)/tests/gpu/%.o: tests/gpu/%.cc
+	$(call say,CXX,$<)
+	$(Q)mkdir -p $(@D) && $(EMULATED_CXX) -c -o $@ $<
+$(emulated): $(emulated_obj)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) -shared $(ALL_LDFLAGS) -o $@ $(emulated_obj) -lm
+
+# The tests of the CPU backend's operations, on the module and in each of its precisions.
+emulated_tests := test_attention test_conv test_norm test_pointwise
+emulated_bin := $(foreach p,f32 f16 bf16,$(emulated_tests:%=$(build)/tests/gpu/$(p)/%))
+define on_module
+$(build)/tests/gpu/$(1)/%: tests/core/cpu/%.c $(lib) $(emulated)
+	$$(call say,TEST,$$< in $(1))
+	$$(Q)mkdir -p $$(@D) && $$(CC) $$(ALL_CFLAGS) $$(CORE_CFLAGS) $$(DEPENDENCIES) $$(ALL_LDFLAGS) -include tests/gpu/on_module.h -DTEST_PRECISION=$(2) -o $$@ $$< $(lib) -lcmocka $$(CORE_LIBS)
+endef
+$(eval $(call on_module,f32,CPL_F32))
+$(eval $(call on_module,f16,CPL_F16))
+$(eval $(call on_module,bf16,CPL_BF16))
+
 .PHONY: run
 run: deps ## install what is missing, build, open the editor and generate (no terminal: render to a PNG)
 	@$(MAKE) --no-print-directory couplet
@@ -121,12 +189,16 @@ test: deps-test ## all tests that need no GPU; SANITIZE=address,undefined or SAN
 	@$(MAKE) --no-print-directory tested
 
 .PHONY: tested
-tested: $(program) $(test_bin) $(build)/tests/golden/golden $(helper_bin) $(if $(SANITIZE),,couplet)
-	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run $(test_bin)
+tested: $(program) $(test_bin) $(emulated_bin) $(build)/tests/golden/golden $(helper_bin) $(if $(SANITIZE),,couplet)
+	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run $(test_bin) $(emulated_bin)
 
 .PHONY: unit
 unit: $(test_bin) ## unit tests only
 	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run --unit $(test_bin)
+.PHONY: gpu
+gpu: $(program) $(emulated_bin) $(build)/tests/golden/golden $(helper_bin) ## the CUDA backend's own sources, on an emulated device
+	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run --unit $(emulated_bin)
+	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run --gpu
 .PHONY: golden
 golden: $(build)/tests/golden/golden ## reference data; GOLDEN_DIR=DIR for another set of the same format
 	@$< $(GOLDEN_DIR)
@@ -139,7 +211,7 @@ golden-full: deps-full $(build)/tests/golden/golden ## ... with nothing skipped:
 	@COUPLET_CLIP_VOCAB=$(full)/clip COUPLET_SD15_RANDOM=$(full)/sd15-random.safetensors \
 	    $(build)/tests/golden/golden --whole $(GOLDEN_DIR)
 .PHONY: cli
-cli: $(program) $(helper_bin) ## the commands, run as a user would
+cli: $(program) $(helper_bin) $(emulated) ## the commands, run as a user would
 	@BUILD=$(build) tests/run --cli
 .PHONY: e2e
 e2e: $(program) $(helper_bin) ## the editor in real terminals (tmux, xterm under Xvfb)
@@ -183,13 +255,14 @@ layout_files := $(wildcard layouts/*.json layouts/*.png)
 .PHONY: install uninstall
 install: couplet ## install program, layouts and manual pages under PREFIX (DESTDIR is honoured)
 	install -D -m 755 couplet $(DESTDIR)$(PREFIX)/bin/couplet
+	$(if $(wildcard libcouplet-cuda.so),install -D -m 755 libcouplet-cuda.so $(DESTDIR)$(PREFIX)/lib/couplet/libcouplet-cuda.so)
 	install -d $(DESTDIR)$(PREFIX)/share/couplet/layouts
 	install -m 644 $(layout_files) $(DESTDIR)$(PREFIX)/share/couplet/layouts
 	install -D -m 644 man/couplet.1 $(DESTDIR)$(PREFIX)/share/man/man1/couplet.1
 	install -D -m 644 man/couplet-layout.5 $(DESTDIR)$(PREFIX)/share/man/man5/couplet-layout.5
 uninstall: ## remove them again
 	rm -f $(DESTDIR)$(PREFIX)/bin/couplet $(DESTDIR)$(PREFIX)/share/man/man1/couplet.1 $(DESTDIR)$(PREFIX)/share/man/man5/couplet-layout.5
-	rm -rf $(DESTDIR)$(PREFIX)/share/couplet
+	rm -rf $(DESTDIR)$(PREFIX)/share/couplet $(DESTDIR)$(PREFIX)/lib/couplet
 .PHONY: clip-vocab
 clip-vocab: ## fetch CLIP's vocabulary (npm), which SD 1.x and SDXL checkpoints need and do not bring
 	@core/model/clip-vocab
@@ -203,13 +276,14 @@ man-tables: $(build)/tests/tui/test_man ## write keys and commands of the editor
 	done
 .PHONY: format
 format: ## clang-format all sources in place
-	clang-format -i $(wildcard core/*.[ch] core/*/*.[ch] tui/*.[ch] tests/*.h tests/*/*.[ch] tests/core/*/*.[ch])
+	clang-format -i $(wildcard core/*.[ch] core/*/*.[ch] tui/*.[ch] tests/*.h tests/*/*.[ch] tests/core/*/*.[ch] gpu/*.[ch] gpu/*.cu gpu/*.cuh gpu/port/*.h tests/gpu/*.cc tests/gpu/port/*.h)
 .PHONY: clean
 clean: ## remove everything that was built
-	rm -rf build couplet libcouplet.a
+	rm -rf build couplet libcouplet.a libcouplet-cuda.so
 .PHONY: help
 help: ## this list
 	@echo 'couplet: regional prompting in the terminal. Two commands do all the set-up: make run, make test.'
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
+-include $(gpu_obj:.o=.d) $(emulated_obj:.o=.d) $(emulated_bin:=.d)
 -include $(core_obj:.o=.d) $(tui_obj:.o=.d) $(test_bin:=.d) $(golden_obj:.o=.d) $(helper_bin:=.d)

@@ -1,8 +1,9 @@
 /* backend.c: what every backend shares: tensors of a stream, its sticky failure, and the table of backends. */
-#include "backend.h"
+#include "module.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 cpl_tensor cpl_make(cpl_stream *s, int n, int h, int w, int c) {
@@ -52,37 +53,60 @@ bool cpl_stream_settle(cpl_stream *s, cpl_error *error) {
     return false;
 }
 
-/* One row a kind of device. A backend that lives in a module has no ops here: they come with the module. */
-static const struct {
-    const char *name, *description;
-    const cpl_backend_ops *ops;
-    const char *why_not;
-} backends[] = {
-    {"cpu", "processor (oneDNN)", &cpl_cpu_backend, ""},
-    {"cuda", "NVIDIA GPU (CUDA)", NULL, "this build has no CUDA backend yet; use --device cpu"},
-};
-enum { BACKENDS = sizeof backends / sizeof backends[0] };
+/* ---- Devices ---- */
+
+enum { MOST_DEVICES = 16 };
+
+static bool named(const char *device, const char *kind) {
+    size_t length = strlen(kind);
+    return strncmp(device, kind, length) == 0 && (device[length] == '\0' || device[length] == ':');
+}
+
+int cpl_backend_number(const char *device) {
+    const char *colon = device ? strchr(device, ':') : NULL;
+    return colon ? (int)strtol(colon + 1, NULL, 10) : 0;
+}
+
+/* The module if its device of that number can be used. */
+static const cpl_module *cuda(int number, cpl_error *error) {
+    cpl_device_info list[MOST_DEVICES] = {0};
+    const cpl_module *module = cpl_module_load("cuda", error);
+    if (!module) return NULL;
+    int count = module->devices(list, MOST_DEVICES);
+    if (number >= 0 && number < count && number < MOST_DEVICES && list[number].usable) return module;
+    if (!list[0].usable)
+        cpl_fail(error, CPL_E_UNSUPPORTED, "%s", list[0].why_not);
+    else if (number < 0 || number >= count || number >= MOST_DEVICES)
+        cpl_fail(error, CPL_E_INPUT, "there is no such device; the last one is cuda:%d", count - 1);
+    else
+        cpl_fail(error, CPL_E_UNSUPPORTED, "%s", list[number].why_not);
+    return NULL;
+}
 
 const cpl_backend_ops *cpl_backend_find(const char *device, cpl_error *error) {
-    if (!device || strcmp(device, "auto") == 0) device = "cpu";
-    const char *colon = strchr(device, ':');
-    size_t length = colon ? (size_t)(colon - device) : strlen(device);
-    for (int i = 0; i < BACKENDS; i++) {
-        if (strlen(backends[i].name) != length || strncmp(backends[i].name, device, length) != 0) continue;
-        if (colon && strcmp(backends[i].name, "cpu") == 0) break; /* there is no cpu:1 */
-        if (!backends[i].ops) cpl_fail(error, CPL_E_UNSUPPORTED, "device %s: %s", device, backends[i].why_not);
-        return backends[i].ops;
+    cpl_error why = {0};
+    if (!device || strcmp(device, "auto") == 0) {
+        const cpl_module *module = cuda(0, &why);
+        return module ? module->ops : &cpl_cpu_backend;
+    }
+    if (strcmp(device, "cpu") == 0) return &cpl_cpu_backend;
+    if (named(device, "cuda")) {
+        const cpl_module *module = cuda(cpl_backend_number(device), &why);
+        if (!module) cpl_fail(error, why.code, "device %s: %s; use --device cpu", device, why.message);
+        return module ? module->ops : NULL;
     }
     cpl_fail(error, CPL_E_INPUT, "device %s: unknown; the devices are auto, cpu and cuda[:N]", device);
     return NULL;
 }
 
 int cpl_devices(cpl_device_info *list, int room) {
-    for (int i = 0; i < BACKENDS && i < room; i++) {
-        list[i] = (cpl_device_info){.usable = backends[i].ops != NULL};
-        snprintf(list[i].name, sizeof list[i].name, "%s", backends[i].name);
-        snprintf(list[i].description, sizeof list[i].description, "%s", backends[i].description);
-        snprintf(list[i].why_not, sizeof list[i].why_not, "%s", backends[i].why_not);
+    cpl_error why = {0};
+    const cpl_module *module = cpl_module_load("cuda", &why);
+    if (room > 0) list[0] = (cpl_device_info){.name = "cpu", .description = "processor (oneDNN)", .usable = true};
+    if (module) return 1 + module->devices(list + 1, room > 1 ? room - 1 : 0);
+    if (room > 1) {
+        list[1] = (cpl_device_info){.name = "cuda", .description = "NVIDIA GPU (CUDA)"};
+        snprintf(list[1].why_not, sizeof list[1].why_not, "%.*s", (int)sizeof list[1].why_not - 1, why.message);
     }
-    return BACKENDS;
+    return 2;
 }

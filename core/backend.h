@@ -38,6 +38,7 @@ typedef struct cpl_conv_shape {
 
 typedef struct cpl_backend_config {
     int threads;         /* CPU threads, 0: all this process may use */
+    int device;          /* which one of its kind, from 0: cpl_backend_number */
     cpl_dtype precision; /* activations and packed weights; f32 is always possible */
     size_t pool_budget;  /* bytes of a stream's pool, 0: none */
 } cpl_backend_config;
@@ -141,7 +142,9 @@ bool cpl_stream_ok(cpl_stream *s);
 bool cpl_stream_settle(cpl_stream *s, cpl_error *error);
 
 extern const cpl_backend_ops cpl_cpu_backend; /* core/cpu */
-/* The backend for a device name ("auto", "cpu", "cuda:0"), or NULL with the reason. */
+/* The backend for a device name ("auto", "cpu", "cuda:0"), or NULL with the reason. "auto" (and NULL) is the first CUDA
+ * device where there is one that can be used, else the processor. */
 const cpl_backend_ops *cpl_backend_find(const char *device, cpl_error *error);
+int cpl_backend_number(const char *device); /* what cpl_backend_config.device is to be for that name */
 
 #endif

@@ -52,6 +52,7 @@ static bool read_options(cpl_session *session, const cpl_options *options, cpl_e
     if (options->dump && !make_dump_folder(options->dump, error)) return false;
     session->around.backend = session->ops->name;
     session->config.threads = options->threads;
+    session->config.device = cpl_backend_number(options->device);
     session->debounce_ms = options->debounce_ms ? options->debounce_ms : DEBOUNCE_MS;
     session->preview_every = options->preview_every < 0 ? 0 : options->preview_every ? options->preview_every : 1;
     session->trim_after_ms = options->trim_after_ms ? options->trim_after_ms : TRIM_AFTER_MS;

@@ -153,18 +153,17 @@ static void check(golden *g, layer *l, const cJSON *item) {
     double difference = out ? golden_difference(out, expected, count) : INFINITY;
     if (!out)
         golden_fail(g, l->id, "%s", l->error.message);
-    else if (difference <= tolerance)
+    else if (difference <= golden_tolerance(tolerance))
         golden_pass(g, l->id);
     else
-        golden_fail(g, l->id, "differs by %.3g, allowed %.3g", difference, tolerance);
+        golden_fail(g, l->id, "differs by %.3g, allowed %.3g", difference, golden_tolerance(tolerance));
     cpl_plan_free(plan);
     free(x), free(expected), free(out);
 }
 
 static void run_case(golden *g, const cpl_safetensors *st, const cJSON *item) {
     const cJSON *id = cJSON_GetObjectItemCaseSensitive(item, "id");
-    layer l = {.ops = &cpl_cpu_backend,
-               .st = st,
+    layer l = {.st = st,
                .id = cJSON_IsString(id) ? id->valuestring : "?",
                .chunks = cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(item, "cond_or_uncond")),
                .batch = number(item, "batch"),
@@ -187,7 +186,8 @@ static void run_case(golden *g, const cpl_safetensors *st, const cJSON *item) {
     l.v = calloc((size_t)texts, sizeof *l.v);
     l.pk = calloc((size_t)texts, sizeof(void *));
     l.pv = calloc((size_t)texts, sizeof(void *));
-    l.backend = l.ops->open(&(cpl_backend_config){0}, &l.error);
+    l.backend = golden_backend(&l.error);
+    l.ops = l.backend ? l.backend->ops : NULL;
     l.stream = l.backend ? l.ops->stream_open(l.backend, &l.error) : NULL;
     if (!l.k || !l.v || !l.pk || !l.pv || !l.stream)
         golden_fail(g, l.id, "%s", l.stream ? "out of memory" : l.error.message);

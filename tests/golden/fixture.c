@@ -8,8 +8,8 @@
 bool fixture_open(fixture *f, golden *g) {
     cpl_error error = {0};
     *f = (fixture){.g = g};
-    f->backend = cpl_cpu_backend.open(&(cpl_backend_config){.precision = CPL_F32}, &error);
-    f->stream = f->backend ? cpl_cpu_backend.stream_open(f->backend, &error) : NULL;
+    f->backend = golden_backend(&error);
+    f->stream = f->backend ? f->backend->ops->stream_open(f->backend, &error) : NULL;
     if (f->stream) return true;
     golden_fail(g, "backend", "%s", error.message);
     fixture_close(f);
@@ -35,7 +35,8 @@ bool golden_compare(golden *g, const char *case_id, const float *got, const floa
                     double absolute, double relative) {
     golden_difference(got, expected, count);
     for (size_t i = 0; i < count; i++) {
-        double difference = fabs((double)got[i] - expected[i]), limit = absolute + relative * fabs((double)expected[i]);
+        double difference = fabs((double)got[i] - expected[i]);
+        double limit = golden_tolerance(absolute + relative * fabs((double)expected[i]));
         if (difference <= limit) continue;
         golden_fail(g, case_id, "value %zu of %zu is %.9g, not %.9g (limit %.3g)", i, count, got[i], expected[i],
                     limit);

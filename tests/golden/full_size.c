@@ -27,7 +27,7 @@ static void compare_rows(rig *r, const cpl_tensor *x) {
         }
         float *wanted = rig_values(r, e);
         double most = wanted ? golden_difference(values + (size_t)row * width, wanted, width) : INFINITY;
-        if (!(most <= tolerance)) verdict_add(&v, "differs by %g (tolerance %g)", most, tolerance);
+        if (!(most <= golden_tolerance(tolerance))) verdict_add(&v, "differs by %g (tolerance %g)", most, tolerance);
         free(wanted);
         rig_report(r, e->name, &v);
     }
@@ -82,7 +82,7 @@ static void run_vae(rig *r, const cpl_model *model) {
 static void run_model(rig *r, const char *path) {
     cpl_error error = {0};
     r->weights = cpl_checkpoint_of(cpl_safetensors_open(path, &error), &error);
-    r->backend = r->weights ? cpl_cpu_backend.open(&(cpl_backend_config){.precision = CPL_F32}, &error) : NULL;
+    r->backend = r->weights ? golden_backend(&error) : NULL;
     r->s = r->backend ? r->backend->ops->stream_open(r->backend, &error) : NULL;
     cpl_model *model = r->s ? cpl_model_from(r->weights, NULL, r->backend, NULL, &error) : NULL;
     if (model) {

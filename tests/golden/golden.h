@@ -21,6 +21,12 @@ const char *golden_file(golden *g, const char *name);
 struct cJSON *golden_json(golden *g, const char *name);              /* parsed, caller deletes; failure is reported */
 struct cpl_safetensors *golden_tensors(golden *g, const char *name); /* opened, caller closes; failure is reported */
 
+/* The backend that the engine's groups run on: --device and --precision, without them the processor in f32. Closed by
+ * the caller. */
+struct cpl_backend *golden_backend(cpl_error *error);
+/* What the data's tolerance becomes there: --slack times as much. */
+double golden_tolerance(double of_data);
+
 /* Exactly one of these per case. */
 void golden_pass(golden *g, const char *case_id);
 void golden_fail(golden *g, const char *case_id, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -10,6 +10,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "../../core/backend.h"
 #include "../../core/model/safetensors.h"
 #include "golden.h"
 
@@ -33,6 +34,21 @@ struct golden {
     const char *directory, *group;
     counts count; /* of the running group */
 };
+
+/* What --device, --precision and --slack say. */
+static struct {
+    const char *device;
+    cpl_dtype precision;
+    double slack;
+} around = {"cpu", CPL_F32, 1};
+
+cpl_backend *golden_backend(cpl_error *error) {
+    const cpl_backend_ops *ops = cpl_backend_find(around.device, error);
+    cpl_backend_config config = {.precision = around.precision, .device = cpl_backend_number(around.device)};
+    return ops ? ops->open(&config, error) : NULL;
+}
+
+double golden_tolerance(double of_data) { return of_data * around.slack; }
 
 /* golden_difference has no golden to write to; the report of a group wants the largest. */
 static double largest_difference = -1;
@@ -151,8 +167,19 @@ static bool run_group(golden *g, const golden_group *group, counts *total) {
 }
 
 static int usage(const char *program) {
-    fprintf(stderr, "usage: %s [--group SUBSTRING] [--whole] DIR\n", program);
+    fprintf(stderr,
+            "usage: %s [--group SUBSTRING] [--whole] [--device NAME] [--precision f32|bf16|f16] [--slack FACTOR] DIR\n",
+            program);
     return 2;
+}
+
+static bool read_precision(const char *name) {
+    static const char *const names[] = {[CPL_F32] = "f32", [CPL_BF16] = "bf16", [CPL_F16] = "f16"};
+    for (int i = CPL_F32; i <= CPL_F16; i++) {
+        around.precision = (cpl_dtype)i;
+        if (strcmp(names[i], name) == 0) return true;
+    }
+    return false;
 }
 
 int main(int argc, char **argv) {
@@ -163,6 +190,12 @@ int main(int argc, char **argv) {
             wanted = argv[++i];
         else if (strcmp(argv[i], "--whole") == 0)
             whole = true;
+        else if (strcmp(argv[i], "--device") == 0 && i + 1 < argc)
+            around.device = argv[++i];
+        else if (strcmp(argv[i], "--precision") == 0 && i + 1 < argc && read_precision(argv[i + 1]))
+            i++;
+        else if (strcmp(argv[i], "--slack") == 0 && i + 1 < argc)
+            around.slack = strtod(argv[++i], NULL);
         else if (*argv[i] == '-' || directory)
             return usage(argv[0]);
         else

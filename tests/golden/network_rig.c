@@ -20,10 +20,8 @@ bool rig_open(rig *r, golden *g, const char *model, const char *what) {
         rig_close(r);
         return false;
     }
-    const cpl_backend_ops *ops = cpl_backend_find("cpu", &error);
-    bool ok = ops && cpl_model_spec_read(r->weights, &r->spec, &error) &&
-              (r->backend = ops->open(&(cpl_backend_config){.precision = CPL_F32}, &error)) &&
-              (r->s = ops->stream_open(r->backend, &error));
+    bool ok = cpl_model_spec_read(r->weights, &r->spec, &error) && (r->backend = golden_backend(&error)) &&
+              (r->s = r->backend->ops->stream_open(r->backend, &error));
     if (ok) return true;
     golden_fail(g, weights, "%s", error.message);
     rig_close(r);
@@ -136,8 +134,8 @@ void rig_compare(rig *r, verdict *v, const char *name, const char *key, const cp
         double difference = INFINITY;
         if (recorded > count || recorded % element != 0)
             verdict_add(v, "%s has %zu values, expected are %zu", key, count, recorded);
-        else if (!((difference = golden_difference(values, wanted, recorded)) <= tolerance))
-            verdict_add(v, "%s differs by %g (tolerance %g)", key, difference, tolerance);
+        else if (!((difference = golden_difference(values, wanted, recorded)) <= golden_tolerance(tolerance)))
+            verdict_add(v, "%s differs by %g (tolerance %g)", key, difference, golden_tolerance(tolerance));
     }
     free(wanted);
     free(values);

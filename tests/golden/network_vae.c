@@ -35,7 +35,7 @@ static void run_chain_case(rig *r, void *network, const char *name) {
         else {
             for (int64_t i = 0; i < e->count; i++) values[i] = fminf(fmaxf((values[i] + 1) / 2, 0), 1);
             double difference = golden_difference(values, wanted, (size_t)e->count);
-            if (!(difference <= tolerance))
+            if (!(difference <= golden_tolerance(tolerance)))
                 verdict_add(&v, "image01 differs by %g (tolerance %g)", difference, tolerance);
         }
     }
@@ -58,7 +58,8 @@ static void compare_part(rig *r, verdict *v, const char *name, const char *key, 
     else if (wanted && part) {
         for (int64_t i = 0; i < count; i++) part[i] = fminf(fmaxf(moments[first * area + i], low), high) * scale;
         double difference = golden_difference(part, wanted, (size_t)count);
-        if (!(difference <= tolerance)) verdict_add(v, "%s differs by %g (tolerance %g)", key, difference, tolerance);
+        if (!(difference <= golden_tolerance(tolerance)))
+            verdict_add(v, "%s differs by %g (tolerance %g)", key, difference, tolerance);
     }
     free(wanted);
     free(part);

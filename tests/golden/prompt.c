@@ -217,7 +217,7 @@ static void compare_with(bench *b, const cpl_st_entry *e, const float *got, size
     float *expected = cpl_safetensors_f32(b->r.expected, e, &error);
     bool sized = expected && (size_t)e->count == count;
     double most = sized ? golden_difference(got, expected, count) : INFINITY;
-    if (most <= tolerance)
+    if (most <= golden_tolerance(tolerance))
         golden_pass(b->r.g, e->name);
     else
         golden_fail(b->r.g, e->name, sized ? "differs by %g" : "has another size (%g)", most);

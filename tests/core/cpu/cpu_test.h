@@ -35,11 +35,19 @@ typedef struct cpu_test {
 #define ONE_THREAD_ONLY 0
 #endif
 
+/* The same tests run on other backends and in other precisions: see tests/gpu/on_module.h. */
+#ifndef TEST_OPS
+#define TEST_OPS &cpl_cpu_backend
+#endif
+#ifndef TEST_PRECISION
+#define TEST_PRECISION CPL_F32
+#endif
+
 static inline cpu_test cpu_test_open(int threads) {
     cpl_error error = {0};
     if (ONE_THREAD_ONLY) threads = 1;
-    cpu_test t = {.ops = &cpl_cpu_backend, .random = 88172645463325252u};
-    t.b = t.ops->open(&(cpl_backend_config){.threads = threads}, &error);
+    cpu_test t = {.ops = TEST_OPS, .random = 88172645463325252u};
+    t.b = t.ops->open(&(cpl_backend_config){.threads = threads, .precision = TEST_PRECISION}, &error);
     t.s = t.b ? t.ops->stream_open(t.b, &error) : NULL;
     if (!t.s) fail_msg("%s", error.message);
     return t;
@@ -74,13 +82,26 @@ static inline uint32_t random_bits(cpu_test *t) {
 static inline int random_int(cpu_test *t, int low, int high) {
     return low + (int)(random_bits(t) % (uint32_t)(high - low + 1));
 }
-/* -1 ... 1 */
-static inline float random_value(cpu_test *t) { return (float)((double)random_bits(t) / 2147483648.0 - 1.0); }
+/* -1 ... 1, and as every number that a test makes for a tensor one that the precision can hold: references are then made
+ * of what the backend really sees. */
+static inline float test_round(float x) {
+    int bits = TEST_PRECISION == CPL_F32 ? 24 : TEST_PRECISION == CPL_F16 ? 11 : 8, exponent;
+    double fraction = frexp((double)x, &exponent);
+    return (float)ldexp(rint(ldexp(fraction, bits)), exponent - bits);
+}
+static inline float random_value(cpu_test *t) {
+    return test_round((float)((double)random_bits(t) / 2147483648.0 - 1.0));
+}
+/* What results may be off by: in 16 bits their own rounding, and that of what is multiplied on the way. */
+static inline double test_tolerance(double of_f32) {
+    double unit = TEST_PRECISION == CPL_F16 ? 1.0 / 2048 : TEST_PRECISION == CPL_BF16 ? 1.0 / 256 : 0;
+    return of_f32 > 1.5 * unit ? of_f32 : 1.5 * unit;
+}
 
 static inline float *random_values(cpu_test *t, int count, float scale) {
     float *values = malloc((size_t)count * sizeof *values);
     assert_non_null(values);
-    for (int i = 0; i < count; i++) values[i] = scale * random_value(t);
+    for (int i = 0; i < count; i++) values[i] = test_round(scale * random_value(t));
     return values;
 }
 
@@ -91,7 +112,7 @@ static inline cpl_tensor tensor_of(cpu_test *t, const float *values, int n, int 
 }
 
 static inline float *values_of(cpu_test *t, const cpl_tensor *x) {
-    float *values = malloc(cpl_tensor_bytes(x));
+    float *values = malloc(cpl_tensor_count(x) * sizeof *values);
     assert_non_null(values);
     t->ops->download(t->s, values, x);
     cpl_error error = {0};
@@ -100,7 +121,8 @@ static inline float *values_of(cpu_test *t, const cpl_tensor *x) {
 }
 
 /* |got - want| <= tolerance * (1 + |want|) everywhere. */
-static inline void expect_near(const char *what, const float *got, const double *want, size_t count, double tolerance) {
+static inline void expect_near(const char *what, const float *got, const double *want, size_t count, double of_f32) {
+    double tolerance = test_tolerance(of_f32);
     for (size_t i = 0; i < count; i++)
         if (!(fabs((double)got[i] - want[i]) <= tolerance * (1 + fabs(want[i]))))
             fail_msg("%s: value %zu of %zu is %.9g, not %.9g", what, i, count, (double)got[i], want[i]);

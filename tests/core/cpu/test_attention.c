@@ -197,7 +197,8 @@ static void equal_lines_mix_to_plain_attention(void **state) {
     cpl_tensor tq = tensor_of(&t, q, 2, H, W, ROW), ty = cpl_make_like(t.s, &tq);
     t.ops->cross_attention(t.s, &ty, &tq, listen, HEADS);
     float *got = values_of(&t, &ty);
-    for (int i = 0; i < H * W * ROW; i++) assert_true(fabsf(got[i] - got[H * W * ROW + i]) < 1e-6f);
+    for (int i = 0; i < H * W * ROW; i++)
+        assert_true(fabs((double)got[i] - (double)got[H * W * ROW + i]) < test_tolerance(1e-6));
     cpl_tensor_free(&tq), cpl_tensor_free(&ty);
     text_free(&line);
     cpl_plan_free(plan);

@@ -140,7 +140,7 @@ static void fused_activations_are_exact_to_1e_6(void **state) {
     enum { C = 16, ROWS = 800 };
     float identity[C * C] = {0}, *x = malloc(sizeof *x * ROWS * C);
     for (int i = 0; i < C; i++) identity[i * C + i] = 1;
-    for (int i = 0; i < ROWS * C; i++) x[i] = -12 + 24.0f * (float)i / (ROWS * C);
+    for (int i = 0; i < ROWS * C; i++) x[i] = test_round(-12 + 24.0f * (float)i / (ROWS * C));
     cpl_weight *weight = t.ops->linear_weight(t.b, identity, NULL, C, C, NULL);
     cpl_tensor tx = tensor_of(&t, x, 1, 1, ROWS, C);
     for (int act = CPL_ACT_SILU; act <= CPL_ACT_QUICK_GELU; act++) {
@@ -175,8 +175,10 @@ static void one_weight_serves_many_shapes(void **state) {
         }
     cpl_stats stats = {0};
     t.ops->stats(t.s, &stats);
-    assert_int_equal(stats.primitives.misses, 14);
-    assert_int_equal(stats.primitives.hits, 14);
+    if (t.ops == &cpl_cpu_backend) { /* others need nothing made ready for a shape */
+        assert_int_equal(stats.primitives.misses, 14);
+        assert_int_equal(stats.primitives.hits, 14);
+    }
     assert_true(stats.weight_bytes < 4 * sizeof(float) * (OUT + 12) * (IN + 8) * 9);
     t.ops->weight_free(t.b, weight);
     free(w), free(x);

@@ -1,0 +1,144 @@
+/* memory.c: device memory for pools and weights, and pinned memory for what comes from the host. */
+#include "cuda.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../core/memory/alloc.h"
+
+enum { STAGE_BYTES = 4 << 20 };
+
+bool gpu_take(gpu_backend *b, void **memory, size_t bytes) {
+    cudaError_t error = cudaMalloc(memory, bytes);
+    if (error != cudaSuccess) {
+        cudaGetLastError();
+        *memory = NULL;
+        return false;
+    }
+    atomic_fetch_add(&b->device_bytes, bytes);
+    return true;
+}
+
+void gpu_give(gpu_backend *b, void *memory, size_t bytes) {
+    if (!memory) return;
+    cudaFree(memory);
+    atomic_fetch_sub(&b->device_bytes, bytes);
+}
+
+/* ---- What a recorded step may still refer to ---- */
+
+typedef struct device_block {
+    struct device_block *next;
+    void *memory;
+    size_t bytes;
+} device_block;
+
+void gpu_condemn(gpu_stream *s, void *memory, size_t bytes) {
+    device_block *block = s->recording ? cpl_alloc(1, sizeof *block, NULL) : NULL;
+    if (!block) { /* not recording, or no memory to remember it: then the recording so far is run first */
+        gpu_flush(s);
+        gpu_give(gpu_backend_of(&s->base), memory, bytes);
+        return;
+    }
+    *block = (device_block){s->condemned, memory, bytes};
+    s->condemned = block;
+}
+
+void gpu_free_condemned(gpu_stream *s) {
+    while (s->condemned) {
+        device_block *block = s->condemned;
+        s->condemned = block->next;
+        gpu_give(gpu_backend_of(&s->base), block->memory, block->bytes);
+        free(block);
+    }
+}
+
+/* ---- Pool ---- */
+
+/* The pool gives an address back without its size; a header in front of it could not be read from here. */
+
+typedef struct pool_memory {
+    gpu_stream *s; /* borrowed */
+    device_block *first;
+} pool_memory;
+
+static void *pool_take(void *context, size_t bytes) {
+    pool_memory *m = context;
+    device_block *block = cpl_alloc(1, sizeof *block, NULL);
+    if (!block) return NULL;
+    if (!gpu_take(gpu_backend_of(&m->s->base), &block->memory, bytes)) {
+        free(block);
+        return NULL;
+    }
+    block->bytes = bytes;
+    block->next = m->first;
+    m->first = block;
+    return block->memory;
+}
+
+static void pool_give(void *context, void *memory) {
+    pool_memory *m = context;
+    for (device_block **at = &m->first; *at; at = &(*at)->next) {
+        device_block *block = *at;
+        if (block->memory != memory) continue;
+        *at = block->next;
+        gpu_condemn(m->s, memory, block->bytes);
+        free(block);
+        return;
+    }
+}
+
+cpl_pool *gpu_pool_new(gpu_stream *s, size_t budget, cpl_error *error) {
+    pool_memory *m = cpl_alloc(1, sizeof *m, error);
+    if (!m) return NULL;
+    m->s = s;
+    cpl_memory memory = {pool_take, pool_give, m};
+    cpl_pool *pool = cpl_pool_new(&memory, budget, error);
+    if (pool)
+        s->pool_memory = m;
+    else
+        free(m);
+    return pool;
+}
+
+void *gpu_scratch(cpl_stream *s, size_t bytes) {
+    cpl_error error = {0};
+    void *block = cpl_pool_take(s->pool, bytes, &error);
+    if (!block) cpl_stream_fail(s, error.code, "%s", error.message);
+    return block;
+}
+
+/* ---- Pinned memory ---- */
+
+static bool stage_fits(gpu_stream *s, gpu_stage *stage, size_t bytes) {
+    if (stage->room - stage->used >= bytes) return true;
+    /* What was staged before must have been read: a recording is run up to here. */
+    gpu_flush(s);
+    if (!gpu_did(&s->base, "waiting for copies", cudaStreamSynchronize(s->queue))) return false;
+    stage->used = 0;
+    if (stage->room >= bytes) return true;
+    cudaFreeHost(stage->data);
+    stage->room = bytes > STAGE_BYTES ? bytes : STAGE_BYTES;
+    stage->data = NULL;
+    if (gpu_did(&s->base, "pinned memory", cudaMallocHost((void **)&stage->data, stage->room))) return true;
+    stage->room = 0;
+    return false;
+}
+
+const void *gpu_stage_copy(gpu_stream *s, const void *host, size_t bytes) {
+    gpu_stage *stage = &s->stage[s->stage_now];
+    size_t whole = (bytes + 63) / 64 * 64;
+    if (!stage_fits(s, stage, whole)) return NULL;
+    char *to = stage->data + stage->used;
+    memcpy(to, host, bytes);
+    stage->used += whole;
+    return to;
+}
+
+void gpu_memory_close(gpu_stream *s) {
+    for (int i = 0; i < 2; i++) {
+        if (s->stage[i].data) cudaFreeHost(s->stage[i].data);
+        if (s->stage[i].done) cudaEventDestroy(s->stage[i].done);
+    }
+    free(s->pool_memory);
+}

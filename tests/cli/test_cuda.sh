@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# The CUDA module as a user meets it: what is said where it is missing, broken, without a driver or without such a device,
+# and pictures from it (the module of this build runs on an emulated device) beside those of the processor.
+# shellcheck source=tests/cli/lib.sh
+. "$(dirname "$0")/lib.sh"
+pngdiff=$BUILD/tests/e2e/pngdiff
+emulated=$BUILD/tests/gpu
+
+cat >two.json <<'END'
+{"couplet": 1, "canvas": {"width": 32, "height": 32}, "regions": [
+  {"rect": [0, 0.5, 0, 1], "prompt": "a cat"},
+  {"rect": [0.5, 1, 0, 1], "prompt": "a sun"}],
+ "sampling": {"steps": 3, "seed": 42, "sampler": "euler_a"}}
+END
+refused() { # refused SENTENCE DEVICE: one line, status 1, no picture
+    run 1 "$COUPLET" render two.json -o x.png --device "$2" && lines_in "$err" 1 && has "$err" "$1" && absent x.png
+}
+
+none() { COUPLET_BACKEND_DIR=$work refused 'no libcouplet-cuda.so' cuda && has "$err" '--device cpu'; }
+check 'no module: a sentence' none
+broken() { mkdir broken && echo nonsense >broken/libcouplet-cuda.so && COUPLET_BACKEND_DIR=$work/broken refused 'cannot be loaded' cuda; }
+check 'a broken module: a sentence' broken
+broken_auto() { COUPLET_BACKEND_DIR=$work/broken run 0 "$COUPLET" render two.json -o auto.png --steps 1; }
+check 'a broken module: auto takes the processor' broken_auto
+
+export COUPLET_BACKEND_DIR=$emulated
+no_driver() { EMULATED_DEVICES=-1 refused 'no driver' cuda && EMULATED_DEVICES=-1 run 0 "$COUPLET" info && has "$out" 'cuda: not usable: no driver'; }
+check 'no driver: a sentence, and in info' no_driver
+no_device() { EMULATED_DEVICES=0 refused 'no device' cuda:0; }
+check 'no device: a sentence' no_device
+auto() { EMULATED_DEVICES=-1 run 0 "$COUPLET" render two.json -o auto.png --steps 1 --stats - && has "$out" '"backend": "cpu"'; }
+check 'no driver: auto takes the processor' auto
+listed() { EMULATED_DEVICES=2 run 0 "$COUPLET" info && has "$out" 'cuda:1: emulated device, 8.0 GiB'; }
+check 'info lists devices and their memory' listed
+other() { EMULATED_DEVICES=2 refused 'the last one is cuda:1' cuda:2; }
+check 'no such device: a sentence' other
+full() { EMULATED_MEMORY=20000000 refused 'out of memory' cuda && lacks "$err" 'not usable'; }
+check 'out of device memory: a sentence' full
+
+case ${SANITIZE:-} in *thread*) ;; *)
+    pictures() { # pictures PRECISION MOST: as the processor's, up to the precision
+        run 0 "$COUPLET" render two.json -o cpu.png --device cpu --precision f32 --quiet &&
+            run 0 "$COUPLET" render two.json -o gpu.png --device cuda --precision "$1" --quiet --stats gpu.json &&
+            has gpu.json '"backend": "cuda"' && has gpu.json '"step_allocations": 0' &&
+            most=$("$pngdiff" cpu.png gpu.png | grep -oE 'max [0-9]+') && [ "${most#max }" -le "$2" ]
+    }
+    check 'f32: the picture of the processor' pictures f32 1
+    check 'f16: nearly so' pictures f16 24
+    plain() { COUPLET_CUDA_GRAPHS=0 run 0 "$COUPLET" render two.json -o again.png --device cuda --precision f16 --quiet && cmp gpu.png again.png; }
+    check 'without graphs: the same bytes' plain ;;
+esac
+finish

@@ -1,0 +1,242 @@
+/* fake_runtime.cc: CUDA's runtime on a CPU, as unkind as the real one may be: device memory is of just the size asked for
+ * and full of NaN, streams do their work only when somebody waits for it, a recorded graph runs later than its recording.
+ * EMULATED_DEVICES=N says how many devices there are (1), EMULATED_MEMORY=BYTES how much fits one (8 GiB). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <vector>
+
+#include "fake.h"
+
+typedef std::vector<std::function<void()>> work_list;
+
+struct CUgraph_st {
+    work_list work;
+};
+struct CUgraphExec_st {
+    work_list work;
+};
+struct CUevent_st {
+    cudaStream_t stream;
+};
+struct CUstream_st {
+    work_list queue;
+    CUgraph_st *recorded = nullptr;
+};
+
+static std::recursive_mutex lock;
+static std::set<cudaStream_t> streams;
+static std::map<const void *, size_t> device_blocks, pinned_blocks;
+static size_t device_bytes;
+static cudaError_t last_error;
+
+typedef std::lock_guard<std::recursive_mutex> hold;
+
+static long long setting(const char *name, long long otherwise) {
+    const char *text = getenv(name);
+    return text ? atoll(text) : otherwise;
+}
+
+static cudaError_t failed(cudaError_t error) {
+    if (error != cudaSuccess) last_error = error;
+    return error;
+}
+
+void fake_enqueue(cudaStream_t stream, std::function<void()> work) {
+    hold h(lock);
+    if (!stream) emulator_fault("work on the default stream, which waits for all others");
+    if (stream->recorded)
+        stream->recorded->work.push_back(std::move(work));
+    else
+        stream->queue.push_back(std::move(work));
+}
+
+static void drain(cudaStream_t stream) {
+    hold h(lock);
+    if (stream->recorded) emulator_fault("a wait for a stream that records a graph");
+    for (size_t i = 0; i < stream->queue.size(); i++) stream->queue[i]();
+    stream->queue.clear();
+}
+static void drain_all(void) {
+    for (cudaStream_t s : streams)
+        if (!s->recorded) drain(s);
+}
+
+cudaError_t cudaGetDeviceCount(int *count) {
+    *count = (int)setting("EMULATED_DEVICES", 1);
+    if (*count > 0) return cudaSuccess;
+    return failed(*count < 0 ? cudaErrorInsufficientDriver : cudaErrorNoDevice);
+}
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device) {
+    if (device < 0 || device >= setting("EMULATED_DEVICES", 1)) return failed(cudaErrorInvalidDevice);
+    memset(p, 0, sizeof *p);
+    snprintf(p->name, sizeof p->name, "emulated device");
+    p->totalGlobalMem = (size_t)setting("EMULATED_MEMORY", 8LL << 30);
+    p->major = 8, p->minor = 0, p->multiProcessorCount = 4;
+    return cudaSuccess;
+}
+cudaError_t cudaSetDevice(int device) {
+    return device >= 0 && device < setting("EMULATED_DEVICES", 1) ? cudaSuccess : failed(cudaErrorInvalidDevice);
+}
+cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
+    hold h(lock);
+    *total_bytes = (size_t)setting("EMULATED_MEMORY", 8LL << 30);
+    *free_bytes = *total_bytes > device_bytes ? *total_bytes - device_bytes : 0;
+    return cudaSuccess;
+}
+const char *cudaGetErrorString(cudaError_t error) {
+    switch (error) {
+    case cudaSuccess:
+        return "no error";
+    case cudaErrorMemoryAllocation:
+        return "out of memory";
+    case cudaErrorInsufficientDriver:
+        return "CUDA driver version is insufficient for CUDA runtime version";
+    case cudaErrorNoDevice:
+        return "no CUDA-capable device is detected";
+    case cudaErrorInvalidDevice:
+        return "invalid device ordinal";
+    default:
+        return "invalid argument";
+    }
+}
+cudaError_t cudaGetLastError(void) {
+    cudaError_t error = last_error;
+    last_error = cudaSuccess;
+    return error;
+}
+
+cudaError_t cudaMalloc(void **memory, size_t bytes) {
+    hold h(lock);
+    if (device_bytes + bytes > (size_t)setting("EMULATED_MEMORY", 8LL << 30)) return failed(cudaErrorMemoryAllocation);
+    if (posix_memalign(memory, 256, bytes)) return failed(cudaErrorMemoryAllocation);
+    memset(*memory, 0xff, bytes);
+    device_blocks[*memory] = bytes;
+    device_bytes += bytes;
+    return cudaSuccess;
+}
+cudaError_t cudaFree(void *memory) {
+    hold h(lock);
+    if (!memory) return cudaSuccess;
+    drain_all();
+    auto at = device_blocks.find(memory);
+    if (at == device_blocks.end()) return failed(cudaErrorInvalidValue);
+    device_bytes -= at->second;
+    device_blocks.erase(at);
+    free(memory);
+    return cudaSuccess;
+}
+cudaError_t cudaMallocHost(void **memory, size_t bytes) {
+    hold h(lock);
+    if (posix_memalign(memory, 256, bytes)) return failed(cudaErrorMemoryAllocation);
+    memset(*memory, 0xff, bytes);
+    pinned_blocks[*memory] = bytes;
+    return cudaSuccess;
+}
+cudaError_t cudaFreeHost(void *memory) {
+    hold h(lock);
+    drain_all();
+    pinned_blocks.erase(memory);
+    free(memory);
+    return cudaSuccess;
+}
+
+static bool is_pinned(const void *memory) {
+    auto at = pinned_blocks.upper_bound(memory);
+    if (at == pinned_blocks.begin()) return false;
+    --at;
+    return (const char *)memory < (const char *)at->first + at->second;
+}
+/* Pageable memory is read, and written, before the call returns. */
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+    hold h(lock);
+    const void *host = kind == cudaMemcpyHostToDevice ? from : to;
+    fake_enqueue(stream, [=] { memcpy(to, from, bytes); });
+    if (kind == cudaMemcpyDeviceToDevice || is_pinned(host)) return cudaSuccess;
+    if (stream->recorded) emulator_fault("a recorded copy of memory that is not pinned");
+    drain(stream);
+    return cudaSuccess;
+}
+cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stream) {
+    fake_enqueue(stream, [=] { memset(to, value, bytes); });
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) {
+    hold h(lock);
+    streams.insert(*stream = new CUstream_st());
+    return cudaSuccess;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+    hold h(lock);
+    drain(stream);
+    streams.erase(stream);
+    delete stream;
+    return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+    drain(stream);
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+    hold h(lock);
+    if (stream->recorded) return failed(cudaErrorInvalidValue);
+    stream->recorded = new CUgraph_st();
+    return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
+    hold h(lock);
+    *graph = stream->recorded;
+    stream->recorded = nullptr;
+    return *graph ? cudaSuccess : failed(cudaErrorInvalidValue);
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *instance, cudaGraph_t graph, unsigned long long) {
+    *instance = new CUgraphExec_st{graph->work};
+    return cudaSuccess;
+}
+cudaError_t cudaGraphExecUpdate(cudaGraphExec_t instance, cudaGraph_t graph, cudaGraphExecUpdateResultInfo *result) {
+    result->result = instance->work.size() == graph->work.size() ? 0 : 1;
+    if (result->result) return failed(cudaErrorInvalidValue);
+    instance->work = graph->work;
+    return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t instance, cudaStream_t stream) {
+    work_list work = instance->work;
+    fake_enqueue(stream, [work] {
+        for (const auto &w : work) w();
+    });
+    return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+    delete graph;
+    return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t instance) {
+    delete instance;
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) {
+    *event = new CUevent_st{nullptr};
+    return cudaSuccess;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+    delete event;
+    return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+    event->stream = stream;
+    return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+    hold h(lock);
+    if (event->stream && streams.count(event->stream)) drain(event->stream);
+    return cudaSuccess;
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t event, unsigned) { return cudaEventSynchronize(event); }
