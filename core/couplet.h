@@ -14,7 +14,8 @@
  *             if (event.type == CPL_EVENT_FINISHED)
  *                 cpl_image_write_png(event.image, "out.png", event.texts, event.text_count, &error);
  *             if (event.type == CPL_EVENT_FAILED || event.type == CPL_EVENT_INVALID) error = event.error;
- *             done |= event.type >= CPL_EVENT_FINISHED;
+ *             done |= event.type > CPL_EVENT_FINISHED ||
+ *                     (event.type == CPL_EVENT_FINISHED && event.picture == event.pictures);
  *             cpl_event_clear(&event);
  *         }
  *     }
@@ -43,6 +44,8 @@ extern "C" {
 #define CPL_MAX_LORAS 64
 #define CPL_MIN_SIDE 24 /* canvas side in pixels; below it a latent side has no attention level */
 #define CPL_MAX_SIDE 8192
+#define CPL_MAX_CLIP_SKIP 12
+#define CPL_MAX_BATCH 100
 #define CPL_SEED_RANDOM (-1) /* draw a seed for each run; the picture records it */
 #define CPL_SEED_UNSET INT64_MIN
 
@@ -134,6 +137,8 @@ typedef struct cpl_sampling {               /* "unset" resolves to the model's d
     int steps;                              /* 1..1000, 0 = unset */
     double cfg;                             /* NaN = unset */
     int64_t seed;                           /* 0..2^53-1, CPL_SEED_RANDOM, CPL_SEED_UNSET (means 0) */
+    int clip_skip;                          /* 1..CPL_MAX_CLIP_SKIP, 0 = unset (means 1: all layers) */
+    int batch;                              /* 1..CPL_MAX_BATCH pictures of one run, 0 = unset (means 1) */
     struct cJSON *extra;
 } cpl_sampling;
 
@@ -150,6 +155,7 @@ typedef struct cpl_layout {
     bool definitions; /* a definition's value stays where it was defined; default true */
     char *prompt;     /* one text for all lines; then regions carry none */
     char *negative;
+    bool schedules;      /* [a:b:0.5], [a|b] and AND mean something in the regions' prompts too; default false */
     cpl_region *regions; /* owned */
     int region_count;
     cpl_lora *loras; /* owned */
@@ -191,7 +197,8 @@ typedef struct cpl_defaults {
 typedef struct cpl_settings { /* every setting of a run, resolved */
     int width, height, steps;
     double cfg;
-    int64_t seed; /* may be CPL_SEED_RANDOM */
+    int64_t seed; /* may be CPL_SEED_RANDOM; of the first picture, each later one has the next */
+    int clip_skip, batch;
     char sampler[24], schedule[24], rng[8];
 } cpl_settings;
 
@@ -311,15 +318,17 @@ typedef enum cpl_event_type {
     CPL_EVENT_STARTED,  /* a run began: `seed`, `steps` */
     CPL_EVENT_PROGRESS, /* `step` of `steps` done, `ms` since the start; after the last, `fraction` of the decoding */
     CPL_EVENT_PREVIEW,  /* `image` (latent size) at `step` */
-    CPL_EVENT_FINISHED, /* `image`, `seed`, `ms`, `texts`: what belongs into its PNG */
+    /* `image`, `seed`, `ms`, `texts`: what belongs into its PNG. One for each picture of a batch; the run ends with that whose
+     * `picture` is `pictures`. */
+    CPL_EVENT_FINISHED,
     CPL_EVENT_CANCELLED,
     CPL_EVENT_INVALID, /* the newest snapshot cannot be used: `error` with row and path; the last picture stands */
     CPL_EVENT_FAILED   /* the run or the model failed: `error` */
 } cpl_event_type;
 
 typedef struct cpl_line_info {
-    int tokens, room; /* text tokens used, and how many fit one chunk */
-    bool cut;         /* tokens beyond the room that a one-chunk model drops */
+    int tokens, room; /* text tokens used, and how many fit its chunks; of a text that changes, the longest */
+    bool cut;         /* the model reads one chunk only, and there are tokens beyond the room */
     char unknown[64]; /* first words outside a closed vocabulary, "" if none */
     bool vanishes;    /* no token at all on some attention grid: too thin */
 } cpl_line_info;
@@ -327,8 +336,9 @@ typedef struct cpl_line_info {
 typedef struct cpl_event {
     cpl_event_type type;
     uint64_t revision, hash; /* of the snapshot it is about */
-    int step, steps;
-    double ms, fraction; /* fraction: 0..1 */
+    int step, steps;         /* of this picture */
+    int picture, pictures;   /* of a run: number, from 1, and how many */
+    double ms, fraction;     /* fraction: 0..1 */
     int64_t seed;
     cpl_image *image;     /* owned by the event */
     cpl_line_info *lines; /* owned: line_count */
@@ -351,7 +361,8 @@ void cpl_session_free(cpl_session *session); /* cancels, joins the worker, frees
  * that a picture of just this layout will carry. With CPL_SYNC_SETTLE the worker waits for the edits to rest. */
 bool cpl_session_sync(cpl_session *session, const cpl_layout *layout, cpl_sync when, cpl_ticket *ticket,
                       cpl_error *error);
-/* Runs the newest snapshot (a run under way is cancelled first). Ends with FINISHED, CANCELLED, INVALID or FAILED. */
+/* Runs the newest snapshot (a run under way is cancelled first). Ends with FINISHED (of its last picture), CANCELLED, INVALID or
+ * FAILED. */
 void cpl_session_generate(cpl_session *session);
 /* In live mode each settled snapshot is generated by itself. */
 void cpl_session_live(cpl_session *session, bool on);

@@ -109,6 +109,8 @@ bool override_layout(cpl_layout *layout, const arguments *a, cpl_error *error) {
     for (int i = 0; a->lora[i]; i++)
         if (!add_lora(layout, a->lora[i], error)) return false;
     if (a->steps) layout->sampling.steps = a->steps;
+    if (a->clip_skip) layout->sampling.clip_skip = a->clip_skip;
+    if (a->batch) layout->sampling.batch = a->batch;
     if (!isnan(a->cfg)) layout->sampling.cfg = a->cfg;
     if (a->seed != CPL_SEED_UNSET) layout->sampling.seed = a->seed;
     if (a->size[0]) {

@@ -20,6 +20,7 @@ typedef struct render {
     cpl_session *session;       /* owned */
     progress bar;
     bool finished;
+    int written; /* pictures */
     int status;
 } render;
 
@@ -99,24 +100,48 @@ static bool write_stats(render *r) {
     return done;
 }
 
-static void finish(render *r, const cpl_event *event) {
+/* The name that was asked for, or of several pictures NAME-1.png and so on. Caller frees; NULL without memory. */
+static char *picture_path(const char *output, int picture, int pictures) {
+    const char *base = strrchr(output, '/'), *dot = strrchr(base ? base + 1 : output, '.');
+    char *path = NULL;
+    int stem = (int)(dot && dot > (base ? base + 1 : output) ? (size_t)(dot - output) : strlen(output));
+    if (pictures <= 1) return strdup(output);
+    return asprintf(&path, "%.*s-%d%s", stem, output, picture, output + stem) < 0 ? NULL : path;
+}
+
+static bool write_picture(render *r, const cpl_event *event) {
     const arguments *a = r->arguments;
     cpl_error error = {0};
-    progress_stop(&r->bar);
-    r->finished = true;
-    if (!cpl_image_write_png(event->image, a->output, event->texts, event->text_count, &error)) {
-        r->status = say("%s", error.message);
-        return;
-    }
+    char *path = picture_path(a->output, event->picture, event->pictures);
+    if (!path) return say("out of memory"), false;
+    bool done = cpl_image_write_png(event->image, path, event->texts, event->text_count, &error);
     bool stdout_is_taken = a->stats && strcmp(a->stats, "-") == 0;
-    if (!a->quiet && !stdout_is_taken) print_path(a->output);
-    if (a->stats && !write_stats(r)) r->status = 1;
+    if (!done)
+        say("%s", error.message);
+    else if (!a->quiet && !stdout_is_taken)
+        print_path(path);
+    r->written += done;
+    free(path);
+    return done;
+}
+
+static void finish(render *r, const cpl_event *event) {
+    const arguments *a = r->arguments;
+    progress_clear(&r->bar);
+    bool done = write_picture(r, event);
+    r->finished = !done || event->picture == event->pictures;
+    if (!done)
+        r->status = 1;
+    else if (r->finished && a->stats && !write_stats(r))
+        r->status = 1;
 }
 
 static void fail(render *r, const cpl_event *event) {
     progress_stop(&r->bar);
     r->finished = true;
-    if (event->type == CPL_EVENT_CANCELLED)
+    if (event->type == CPL_EVENT_CANCELLED && r->written)
+        r->status = say("cancelled, %d of %d pictures written", r->written, r->layout->sampling.batch);
+    else if (event->type == CPL_EVENT_CANCELLED)
         r->status = say("cancelled, nothing written");
     else if (event->type == CPL_EVENT_INVALID || *event->error.path)
         r->status = say_problem(r->file, &event->error, false);

@@ -130,8 +130,10 @@ static void on_preview(editor *e, cpl_event *event) {
 
 static void on_finished(editor *e, cpl_event *event) {
     core_status *core = &e->core;
-    core->running = core->requested = false;
-    core->done = true;
+    core->running = event->picture < event->pictures;
+    core->requested = false;
+    core->done = !core->running;
+    core->step = 0;
     core->ms = event->ms;
     if (!event->steps) event->steps = core->steps;
     editor_results_add(e, event);

@@ -72,7 +72,7 @@ typedef struct arguments {
     int color; /* a color_choice */
     const char *model, *device, *precision, *tokenizer, *dump, *stats, *output, *png, *sampler, *schedule, *keys, *part;
     const char *lora_dir, *lora[OPTION_MOST + 1];
-    int steps, threads;
+    int steps, threads, clip_skip, batch;
     int size[2], grid[2];
     double cfg;
     int64_t seed, vae_tile, cache_bytes, pool_bytes;

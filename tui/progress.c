@@ -33,6 +33,13 @@ void progress_stop(progress *p) {
     pthread_mutex_unlock(&p->lock);
 }
 
+void progress_clear(progress *p) {
+    pthread_mutex_lock(&p->lock);
+    take_away(p);
+    fflush(stderr);
+    pthread_mutex_unlock(&p->lock);
+}
+
 /* Two ASCII texts with a bar between them, which may be left out, as may the right text. */
 static int draw_line(char *line, size_t size, int columns, bool utf8, const char *left, int left_width,
                      const char *right, int right_width, double fraction) {

@@ -15,7 +15,8 @@ typedef struct progress {
 } progress;
 
 void progress_start(progress *p, bool quiet);
-void progress_stop(progress *p); /* takes the bar away */
+void progress_stop(progress *p);  /* takes the bar away, for good */
+void progress_clear(progress *p); /* ... until the next step */
 void progress_step(progress *p, int step, int steps, double ms);
 void progress_loading(progress *p, double fraction);  /* of a model, 0..1 */
 void progress_decoding(progress *p, double fraction); /* of the picture, after the last step */

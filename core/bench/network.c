@@ -44,27 +44,35 @@ bool cpl_bench_each_model(cpl_bench_run *run, const char *what, bool (*part)(cpl
 
 enum { LINES = 8 };
 
-static void write_lines(char text[LINES][48], char *lines[LINES], int round) {
+static void write_lines(char text[LINES][48], int round) {
     static const char *const words[LINES] = {"cat", "sun", "boat", "moon", "house", "tree", "sea", "cloud"};
     for (int i = 0; i < LINES; i++) {
         snprintf(text[i], sizeof text[i], "a %s, %s, round %d", words[i], words[(i + round) % LINES], round);
-        lines[i] = text[i];
     }
+}
+
+static bool open_lines(cpl_listener *listener, cpl_texts *texts, char text[LINES][48], cpl_error *error) {
+    cpl_turns turns[LINES] = {{0}};
+    bool done = true;
+    for (int i = 0; done && i < LINES; i++) done = cpl_turns_keep(text[i], 1, &turns[i], error);
+    done = done && cpl_listener_open(listener, texts, turns, LINES, 1, error);
+    for (int i = 0; i < LINES; i++) cpl_turns_clear(&turns[i]);
+    return done;
 }
 
 static bool time_texts(cpl_bench_model *m, cpl_stream *s, double *cold_ms, double *cached_ms) {
     cpl_texts texts;
-    char text[LINES][48], *lines[LINES];
+    char text[LINES][48];
     int rounds = m->large ? cpl_bench_rounds(m->run, 4, 2) : cpl_bench_rounds(m->run, 20, 3);
     if (!cpl_texts_open(&texts, m->model, s, (uint64_t)1 << 30, m->run->error)) return false;
     bool done = true;
     for (int round = 0; done && round < rounds; round++) { /* the first packs weights and makes primitives */
         double times[2] = {0};
-        write_lines(text, lines, round);
+        write_lines(text, round);
         for (int i = 0; done && i < 2; i++) {
             cpl_listener listener;
             double start = cpl_now_ms();
-            done = cpl_listener_open(&listener, &texts, lines, LINES, m->run->error);
+            done = open_lines(&listener, &texts, text, m->run->error);
             times[i] = cpl_now_ms() - start;
             if (done) cpl_listener_close(&listener, &texts);
         }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../memory/alloc.h"
+#include "compose.h"
 #include "fields.h"
 #include "lines.h"
 #include "loras.h"
@@ -150,6 +151,19 @@ static void check_loras(checker *c) {
     cpl_lora_uses_clear(&uses);
 }
 
+/* AND asks for whole pictures that are weighed against each other; a part of one cannot be. */
+static void check_compositions(checker *c, const cpl_lines *lines) {
+    for (int i = 0; c->layout->schedules && lines->count > 1 && i < lines->count; i++) {
+        char path[64];
+        snprintf(path, sizeof path, c->layout->prompt ? "prompt, line %d" : "regions[%d].prompt",
+                 c->layout->prompt ? i + 1 : i);
+        if (cpl_parts_any(lines->line[i]))
+            fail(c, CPL_REASON_OTHER, i < c->layout->region_count ? i : -1, path,
+                 "AND composes whole pictures and cannot stand in one of several lines; take it out, or set "
+                 "\"schedules\" to false to have it read as a word");
+    }
+}
+
 static void check_cover(checker *c, const cpl_shape *shapes, int lines) {
     cpl_cover cover;
     cpl_fault fault = {.reason = CPL_REASON_OTHER};
@@ -239,10 +253,12 @@ static void check_all(checker *c, const cpl_defaults *defaults, bool coverage) {
     cpl_fields_check(&cpl_layout_object, layout, -1, "", put_error, c);
     cpl_fields_check(&cpl_sampling_object, &layout->sampling, -1, "sampling", put_error, c);
     check_loras(c);
-    if (cpl_layout_lines(layout, &lines, &fault.error))
+    if (cpl_layout_lines(layout, &lines, &fault.error)) {
         check_counts(c, lines.count);
-    else
+        check_compositions(c, &lines);
+    } else {
         put(c, false, &fault);
+    }
     if (c->list) {
         warn_settings(c);
         warn_unknown_keys(c);

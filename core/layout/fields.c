@@ -49,8 +49,7 @@ const char *const cpl_layout_schedules[] = {"automatic",
 const char *const cpl_layout_rngs[] = {"cpu", "nv", NULL};
 
 /* Reserved for what the format will say later, and what people write for themselves. */
-static const char *const kept_layout[] = {"vae",     "clip_skip", "batch", "prediction", "schedules",
-                                          "img2img", "hires",     "name",  "note",       NULL};
+static const char *const kept_layout[] = {"vae", "prediction", "img2img", "hires", "name", "note", NULL};
 static const char *const kept_region[] = {"name", "note", NULL};
 
 enum {
@@ -63,7 +62,8 @@ enum {
     BIT_UNCOVERED = 64,
     BIT_COMMON = 128,
     BIT_BRACKETS = 256,
-    BIT_DEFINITIONS = 512
+    BIT_DEFINITIONS = 512,
+    BIT_SCHEDULES = 4096 /* CPL_PRESENT_REGIONS and CPL_PRESENT_LORAS lie between */
 };
 
 #define AT(type, member) .offset = offsetof(type, member)
@@ -124,6 +124,7 @@ static const cpl_field layout_fields[] = {
     {.key = "common", .kind = CPL_FIELD_OBJECT, .bit = BIT_COMMON, .object = &common_object},
     {.key = "prompt", .kind = CPL_FIELD_TEXT, AT(cpl_layout, prompt)},
     {.key = "negative", .kind = CPL_FIELD_TEXT, AT(cpl_layout, negative)},
+    {.key = "schedules", .kind = CPL_FIELD_BOOL, AT(cpl_layout, schedules), .bit = BIT_SCHEDULES},
     {0}};
 const cpl_object cpl_layout_object = {layout_fields, offsetof(cpl_layout, extra), offsetof(cpl_layout, present),
                                       kept_layout};
@@ -172,6 +173,8 @@ static const cpl_field sampling_fields[] = {
     {.key = "cfg", .kind = CPL_FIELD_NUMBER, AT(cpl_sampling, cfg), .low = 0, .high = 1000, .fallback = NAN},
     {.key = "seed", .kind = CPL_FIELD_SEED, AT(cpl_sampling, seed), .low = -1, .high = CPL_MAX_SEED},
     {.key = "rng", .kind = CPL_FIELD_CHOICE, AT(cpl_sampling, rng), .names = cpl_layout_rngs},
+    {.key = "clip_skip", .kind = CPL_FIELD_INT, AT(cpl_sampling, clip_skip), .low = 1, .high = CPL_MAX_CLIP_SKIP},
+    {.key = "batch", .kind = CPL_FIELD_INT, AT(cpl_sampling, batch), .low = 1, .high = CPL_MAX_BATCH},
     {0}};
 const cpl_object cpl_sampling_object = {sampling_fields, offsetof(cpl_sampling, extra), SIZE_MAX, kept_layout};
 

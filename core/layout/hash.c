@@ -20,7 +20,7 @@ static uint64_t hash_shape(uint64_t hash, const cpl_shape *s) {
 }
 
 static uint64_t hash_settings(uint64_t hash, const cpl_settings *s) {
-    const int numbers[] = {s->width, s->height, s->steps};
+    const int numbers[] = {s->width, s->height, s->steps, s->clip_skip, s->batch};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) hash = cpl_hash_u64(hash, (uint64_t)numbers[i]);
     hash = cpl_hash_u64(cpl_hash_double(hash, s->cfg), (uint64_t)s->seed);
     return cpl_hash_text(cpl_hash_text(cpl_hash_text(hash, s->sampler), s->schedule), s->rng);
@@ -73,6 +73,7 @@ uint64_t cpl_layout_hash(const cpl_layout *layout, const cpl_settings *settings)
         hash = hash_raw(hash, layout);
     /* some models read the text as it was typed, beside the lines; and whether a layout is refused depends on the rest */
     hash = hash_prompt(hash_prompt(hash, layout->prompt), layout->negative ? layout->negative : "");
+    hash = cpl_hash_u64(hash, layout->schedules);
     hash = cpl_hash_u64(hash, (uint64_t)layout->region_count << 8 | (uint64_t)layout->mode << 4 | layout->uncovered);
     free(shapes);
     cpl_lines_clear(&lines);

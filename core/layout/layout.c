@@ -91,6 +91,7 @@ cpl_layout *cpl_layout_copy(const cpl_layout *layout, cpl_error *error) {
     copy->uncovered = layout->uncovered;
     copy->brackets = layout->brackets;
     copy->definitions = layout->definitions;
+    copy->schedules = layout->schedules;
     copy->present = layout->present;
     bool done = copy_members(copy, layout, error);
     copy->regions = done ? cpl_alloc((size_t)layout->region_count, sizeof *copy->regions, error) : NULL;

@@ -40,6 +40,8 @@ bool cpl_layout_resolve(const cpl_layout *layout, const cpl_defaults *defaults, 
     settings->steps = own->steps ? own->steps : defaults->steps;
     settings->cfg = isnan(own->cfg) ? defaults->cfg : own->cfg;
     settings->seed = own->seed == CPL_SEED_UNSET ? 0 : own->seed;
+    settings->clip_skip = own->clip_skip ? own->clip_skip : 1;
+    settings->batch = own->batch ? own->batch : 1;
     put_name(settings->sampler, sizeof settings->sampler, own->sampler, defaults->sampler);
     put_name(settings->schedule, sizeof settings->schedule, own->schedule, defaults->schedule);
     put_name(settings->rng, sizeof settings->rng, own->rng, "cpu");

@@ -37,12 +37,13 @@ void cpl_model_close(cpl_model *model);
 /* The identity without loading, for hashes of layouts. */
 bool cpl_model_identity(const char *model, const char *directory, uint64_t *identity, cpl_error *error);
 
-/* One prompt line, encoded: emphasis, chunks, the finished context of all chunks [1, 1, chunks * length, width]. */
-bool cpl_model_encode(const cpl_model *model, cpl_stream *s, const char *text, cpl_tensor *conditioning,
+/* One prompt line, encoded: emphasis, chunks, the finished context of all chunks [1, 1, chunks * length, width]. clip_skip: from
+ * which layer, counted from the last, which is 1; SDXL takes at least the last but one. */
+bool cpl_model_encode(const cpl_model *model, cpl_stream *s, const char *text, int clip_skip, cpl_tensor *conditioning,
                       cpl_error *error);
 /* The same from recorded ids and multipliers. */
-bool cpl_model_encode_chunks(const cpl_model *model, cpl_stream *s, const cpl_chunks *chunks, cpl_tensor *conditioning,
-                             cpl_error *error);
+bool cpl_model_encode_chunks(const cpl_model *model, cpl_stream *s, const cpl_chunks *chunks, int clip_skip,
+                             cpl_tensor *conditioning, cpl_error *error);
 
 /* SDXL's vector beside the context is `pooled` values, which sum up the whole prompt, then the embedded size. */
 int cpl_model_pooled_width(const cpl_model_spec *spec); /* 0: the model takes no vector */

@@ -69,19 +69,21 @@ int *cpl_chunks_refill(const cpl_chunks *chunks, int end, cpl_error *error) {
     return ids;
 }
 
-/* One encoder: SD 1.x takes the last layer with the final norm, SDXL's two the last but one without it. */
-static cpl_tensor encode_one(const cpl_model *m, cpl_stream *s, int which, const int *ids, const cpl_chunks *chunks) {
+/* One encoder: SD 1.x takes the last layer with the final norm, SDXL's two the last but one without it, or one before. */
+static cpl_tensor encode_one(const cpl_model *m, cpl_stream *s, int which, const int *ids, const cpl_chunks *chunks,
+                             int clip_skip) {
     bool pair = m->spec.texts > 1;
-    cpl_tensor x = cpl_text_encoder_run(m->text[which], s, ids, chunks->chunks, pair ? 2 : 1, !pair, NULL);
+    if (pair && clip_skip < 2) clip_skip = 2;
+    cpl_tensor x = cpl_text_encoder_run(m->text[which], s, ids, chunks->chunks, clip_skip, !pair, NULL);
     emphasize(s, &x, chunks);
     return x;
 }
 
-static bool encode_pair(const cpl_model *m, cpl_stream *s, const cpl_chunks *chunks, cpl_tensor *out,
+static bool encode_pair(const cpl_model *m, cpl_stream *s, const cpl_chunks *chunks, int clip_skip, cpl_tensor *out,
                         cpl_error *error) {
     int *ids = cpl_chunks_refill(chunks, m->spec.text[1].vocab_size - 1, error);
     if (!ids) return false;
-    cpl_tensor l = encode_one(m, s, 0, chunks->ids, chunks), g = encode_one(m, s, 1, ids, chunks);
+    cpl_tensor l = encode_one(m, s, 0, chunks->ids, chunks, clip_skip), g = encode_one(m, s, 1, ids, chunks, clip_skip);
     *out = cpl_make(s, chunks->chunks, 1, chunks->length, l.c + g.c);
     s->ops->concat(s, out, &l, &g);
     cpl_tensor_free(&l);
@@ -97,13 +99,13 @@ bool cpl_chunks_fit(const cpl_model *model, const cpl_chunks *chunks, cpl_error 
                     chunks->length, length);
 }
 
-bool cpl_model_encode_chunks(const cpl_model *model, cpl_stream *s, const cpl_chunks *chunks, cpl_tensor *conditioning,
-                             cpl_error *error) {
+bool cpl_model_encode_chunks(const cpl_model *model, cpl_stream *s, const cpl_chunks *chunks, int clip_skip,
+                             cpl_tensor *conditioning, cpl_error *error) {
     *conditioning = (cpl_tensor){0};
     if (!cpl_chunks_fit(model, chunks, error)) return false;
     if (model->spec.texts == 1)
-        *conditioning = encode_one(model, s, 0, chunks->ids, chunks);
-    else if (!encode_pair(model, s, chunks, conditioning, error))
+        *conditioning = encode_one(model, s, 0, chunks->ids, chunks, clip_skip);
+    else if (!encode_pair(model, s, chunks, clip_skip, conditioning, error))
         return false;
     if (!cpl_stream_settle(s, error)) {
         cpl_tensor_free(conditioning);
@@ -127,12 +129,12 @@ bool cpl_chunks_of_line(const cpl_model *model, const char *text, cpl_chunks *ch
                                                              cpl_tokenizer_end(model->tokenizer), chunks, error);
 }
 
-bool cpl_model_encode(const cpl_model *model, cpl_stream *s, const char *text, cpl_tensor *conditioning,
+bool cpl_model_encode(const cpl_model *model, cpl_stream *s, const char *text, int clip_skip, cpl_tensor *conditioning,
                       cpl_error *error) {
     cpl_chunks chunks;
     *conditioning = (cpl_tensor){0};
     if (!cpl_chunks_of_line(model, text, &chunks, error)) return false;
-    bool ok = cpl_model_encode_chunks(model, s, &chunks, conditioning, error);
+    bool ok = cpl_model_encode_chunks(model, s, &chunks, clip_skip, conditioning, error);
     cpl_chunks_clear(&chunks);
     return ok;
 }
@@ -158,9 +160,10 @@ static char *plain_words(const char *text, cpl_error *error) {
 
 bool cpl_model_line_info(const cpl_model *model, const char *text, cpl_line_info *info, cpl_error *error) {
     cpl_chunks chunks;
-    *info = (cpl_line_info){.room = model->spec.text[0].context_length - 2};
+    *info = (cpl_line_info){0};
     if (!cpl_chunks_of_line(model, text, &chunks, error)) return false;
     info->tokens = chunks.tokens;
+    info->room = chunks.chunks * (chunks.length - 2);
     cpl_chunks_clear(&chunks);
     if (!model->info.closed_vocabulary) return true;
     char *words = plain_words(text, error);

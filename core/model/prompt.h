@@ -16,7 +16,7 @@ typedef struct cpl_chunks {
     int chunks, length; /* length = context_length */
     int *ids;           /* [chunks][length] */
     float *multipliers; /* [chunks][length] */
-    int tokens;         /* text tokens, markers and padding not counted */
+    int tokens;         /* as the WebUI counts them: a chunk that was closed is full, markers are not counted */
 } cpl_chunks;
 bool cpl_prompt_chunks(const cpl_tokenizer *tokenizer, const char *text, int context_length, int pad,
                        cpl_chunks *chunks, cpl_error *error);

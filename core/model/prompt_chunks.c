@@ -76,7 +76,6 @@ static bool add_token(chunker *c, int id, float multiplier) {
     /* A comma that does not fit any more is the first of the next chunk; the original forgets that it is one. */
     if (c->used == room && !close_chunk(c)) return false;
     put(c, id, multiplier);
-    c->out->tokens++;
     return true;
 }
 
@@ -112,6 +111,7 @@ bool cpl_prompt_chunks(const cpl_tokenizer *tokenizer, const char *text, int con
         return cpl_fail(error, CPL_E_INPUT, "a chunk of %d tokens has no room for text", context_length);
     bool ok = cpl_prompt_parse(text, &parts, &count, error) && open_chunk(&c);
     for (int i = 0; ok && i < count; i++) ok = add_part(&c, &parts[i]);
+    chunks->tokens = chunks->chunks * (context_length - 2) + c.used;
     if (ok && (c.used || !chunks->chunks)) chunks->chunks++;
     if (ok && pad != cpl_tokenizer_end(tokenizer)) fill(chunks, cpl_tokenizer_end(tokenizer), pad);
     cpl_prompt_parts_free(parts, count);

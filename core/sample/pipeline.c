@@ -17,10 +17,14 @@
 typedef struct pipeline {
     const cpl_run *run; /* borrowed */
     cpl_stream *s;
-    int w, h, c, batch; /* of the latent; batch 1: no guidance */
-    int steps;          /* that will be made: some samplers make other than asked for */
+    int w, h, c;       /* of the latent */
+    int batch, guided; /* batch elements: the negative one, if `guided`, then the positive ones */
+    int calls;         /* of the model so far */
+    int steps;         /* that will be made: some samplers make other than asked for */
     size_t cells, count;
-    cpl_unet_text texts[2]; /* the last one is the positive */
+    cpl_run_part sole;    /* the positive where the run has no parts */
+    cpl_unet_text *texts; /* owned, [batch] */
+    float *timesteps;     /* owned, [batch] */
     cpl_noise_levels levels;
     cpl_rng rng;
     float *sigmas, *draw; /* owned, as all below: [steps + 1], [count] in the order of the generator */
@@ -69,6 +73,37 @@ static bool make_host_arrays(pipeline *p, cpl_error *error) {
     return p->step_ms && p->draw && p->host && p->x_planes && p->denoised_planes;
 }
 
+static int part_count(const pipeline *p) { return p->run->parts ? p->run->part_count : 1; }
+
+/* By value: the run's pooled vectors may have been exchanged. */
+static cpl_run_part part_at(const pipeline *p, int i) {
+    if (p->run->parts) return p->run->parts[i];
+    return (cpl_run_part){p->run->positive, p->run->positive_pooled, 1};
+}
+
+/* Factor of all parts together; the negative half has what is left to 1. */
+static double total_guidance(const pipeline *p) {
+    double total = 0;
+    for (int i = 0; i < part_count(p); i++) total += p->run->cfg * part_at(p, i).weight;
+    return total;
+}
+
+static bool make_batch(pipeline *p, cpl_error *error) {
+    p->guided = total_guidance(p) == 1 ? 0 : 1;
+    p->batch = p->guided + part_count(p);
+    p->texts = cpl_alloc((size_t)p->batch, sizeof *p->texts, error);
+    p->timesteps = cpl_alloc((size_t)p->batch, sizeof *p->timesteps, error);
+    if (!p->texts || !p->timesteps) return false;
+    p->texts[0] = p->run->negative;
+    for (int i = 0; i < part_count(p); i++) p->texts[p->guided + i] = part_at(p, i).text;
+    return true;
+}
+
+static void free_batch(pipeline *p) {
+    free(p->texts);
+    free(p->timesteps);
+}
+
 static pipeline *open_pipeline(const cpl_run *run, cpl_error *error) {
     pipeline *p = cpl_alloc(1, sizeof *p, error);
     if (!p) return NULL;
@@ -80,10 +115,8 @@ static pipeline *open_pipeline(const cpl_run *run, cpl_error *error) {
     p->c = run->model->spec.unet.in_channels;
     p->cells = (size_t)p->w * (size_t)p->h;
     p->count = p->cells * (size_t)p->c;
-    p->batch = run->cfg == 1 ? 1 : 2;
-    p->texts[0] = run->negative;
-    p->texts[p->batch - 1] = run->positive;
-    if (cpl_rng_open(&p->rng, run->rng ? run->rng : "cpu", run->seed, error)) return p;
+    if (cpl_rng_open(&p->rng, run->rng ? run->rng : "cpu", run->seed, error) && make_batch(p, error)) return p;
+    free_batch(p);
     free(p);
     return NULL;
 }
@@ -100,6 +133,7 @@ static void close_pipeline(pipeline *p) {
     free(p->draw);
     free(p->step_ms);
     free(p->sigmas);
+    free_batch(p);
     free(p);
 }
 
@@ -113,16 +147,20 @@ static void download_planes(pipeline *p, float *planes, const cpl_tensor *tensor
     cpl_deinterleave(planes, p->host, p->c, p->cells);
 }
 
-static void make_vectors(pipeline *p) {
+static void fill_vectors(pipeline *p) {
     const cpl_run *run = p->run;
-    const cpl_tensor *pooled[2] = {run->negative_pooled, run->positive_pooled};
-    int width = run->model->spec.unet.adm_in_channels;
+    for (int i = 0; p->y.data && i < p->batch && cpl_stream_ok(p->s); i++) {
+        cpl_tensor slot = cpl_tensor_slice(&p->y, i, 1);
+        const cpl_tensor *pooled = i < p->guided ? run->negative_pooled : part_at(p, i - p->guided).pooled;
+        cpl_model_vector(run->model, p->s, &slot, pooled, run->width, run->height);
+    }
+}
+
+static void make_vectors(pipeline *p) {
+    int width = p->run->model->spec.unet.adm_in_channels;
     if (!width) return;
     p->y = cpl_make(p->s, p->batch, 1, 1, width);
-    for (int i = 0; i < p->batch && cpl_stream_ok(p->s); i++) {
-        cpl_tensor slot = cpl_tensor_slice(&p->y, i, 1);
-        cpl_model_vector(run->model, p->s, &slot, pooled[i + 2 - p->batch], run->width, run->height);
-    }
+    fill_vectors(p);
 }
 
 static void make_start(pipeline *p) {
@@ -136,25 +174,35 @@ static void make_start(pipeline *p) {
     p->s->ops->scale_add(p->s, &p->x, (float)cpl_sampler_start(p->run->sampler, p->sigmas[0]), &p->x, 0, NULL);
 }
 
+/* Guidance is on denoised values; these are linear in the output and share x, so guiding the outputs is the same. The sum is
+ * left in the first element. */
+static void guide(pipeline *p) {
+    cpl_tensor sum = cpl_tensor_slice(&p->output, 0, 1);
+    double factor = cpl_guidance_mix(total_guidance(p)).first;
+    for (int i = 1; i < p->batch; i++) {
+        cpl_tensor other = cpl_tensor_slice(&p->output, i, 1);
+        double weight = p->run->cfg * part_at(p, i - p->guided).weight;
+        p->s->ops->scale_add(p->s, &sum, (float)factor, &sum, (float)weight, &other);
+        factor = 1;
+    }
+}
+
 static void denoise(void *user, cpl_stream *s, const cpl_tensor *denoised, const cpl_tensor *x, float sigma) {
     pipeline *p = user;
-    float t = (float)cpl_sigma_to_t(&p->levels, sigma), timesteps[2] = {t, t};
+    const cpl_run *run = p->run;
+    if (run->turn && run->turn(run->user, p->calls)) fill_vectors(p);
+    p->calls++;
     for (int i = 0; i < p->batch; i++) {
         cpl_tensor slot = cpl_tensor_slice(&p->input, i, 1);
+        p->timesteps[i] = (float)cpl_sigma_to_t(&p->levels, sigma);
         s->ops->scale_add(s, &slot, (float)cpl_input_scale(sigma), x, 0, NULL);
     }
-    cpl_unet_run(p->run->model->unet, s, &p->output, &p->input, timesteps, p->y.data ? &p->y : NULL, p->texts, NULL,
+    cpl_unet_run(run->model->unet, s, &p->output, &p->input, p->timesteps, p->y.data ? &p->y : NULL, p->texts, NULL,
                  NULL);
-    /* Guidance is on denoised values; these are linear in the output and share x, so guiding the outputs is the same. */
-    cpl_mix mix = cpl_denoised_mix(p->run->model->spec.prediction, sigma), guide = cpl_guidance_mix(p->run->cfg);
-    cpl_tensor first = cpl_tensor_slice(&p->output, 0, 1);
-    if (p->batch == 1) {
-        s->ops->scale_add(s, denoised, (float)mix.first, x, (float)mix.second, &first);
-        return;
-    }
-    cpl_tensor second = cpl_tensor_slice(&p->output, 1, 1);
-    s->ops->scale_add(s, denoised, (float)guide.first, &first, (float)guide.second, &second);
-    s->ops->scale_add(s, denoised, (float)mix.first, x, (float)mix.second, denoised);
+    guide(p);
+    cpl_mix mix = cpl_denoised_mix(run->model->spec.prediction, sigma);
+    cpl_tensor guided = cpl_tensor_slice(&p->output, 0, 1);
+    s->ops->scale_add(s, denoised, (float)mix.first, x, (float)mix.second, &guided);
 }
 
 static void draw_noise(void *user, cpl_stream *s, const cpl_tensor *noise, float sigma, float sigma_next) {
@@ -185,7 +233,7 @@ static void stepped(void *user, cpl_stream *s, int step, const cpl_tensor *x, co
     if (run->stepped)
         run->stepped(run->user, step, now - p->start_ms, run->want_state ? p->x_planes : NULL,
                      run->want_state ? p->denoised_planes : NULL);
-    if (run->replan && step < p->steps) run->replan(run->user, step, &p->texts[p->batch - 1]);
+    if (run->replan && step < p->steps) run->replan(run->user, step, &p->texts[p->guided]);
 }
 
 static int compare_doubles(const void *a, const void *b) {
@@ -213,7 +261,7 @@ static bool run_pipeline(pipeline *p, cpl_run_result *result, cpl_error *error) 
     make_start(p);
     make_vectors(p);
     if (!cpl_stream_settle(p->s, error)) return false;
-    if (run->replan) run->replan(run->user, 0, &p->texts[p->batch - 1]);
+    if (run->replan) run->replan(run->user, 0, &p->texts[p->guided]);
     if (!cpl_sampler_run(run->sampler, p->s, &p->x, p->sigmas, p->steps, &host, error)) return false;
     sum_up_steps(p, result);
     result->latent = cpl_alloc(p->count, sizeof *result->latent, error);

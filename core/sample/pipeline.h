@@ -7,11 +7,18 @@
 #include "../model/model.h"
 #include "schedule.h"
 
+/* One batch element of a composition. */
+typedef struct cpl_run_part {
+    cpl_unet_text text;
+    const cpl_tensor *pooled; /* for models with a vector beside the context; NULL: zeros */
+    double weight;            /* in the guidance: uncond + sum of cfg * weight * (cond - uncond) */
+} cpl_run_part;
+
 typedef struct cpl_run {
     const cpl_model *model;
     cpl_stream *stream;
     int width, height, steps;             /* pixels */
-    double cfg;                           /* at 1 the negative half is not evaluated */
+    double cfg;                           /* at 1 the negative half is not evaluated (times the weights of all parts) */
     const char *sampler, *schedule, *rng; /* rng NULL: "cpu" */
     uint64_t seed;
     const float *noise;           /* [4, h, w] start noise instead of the seed's, or NULL */
@@ -19,6 +26,11 @@ typedef struct cpl_run {
     const cpl_adapters *adapters; /* what is added to the model's layers; NULL: nothing */
     cpl_unet_text positive, negative;
     const cpl_tensor *positive_pooled, *negative_pooled; /* for models with a vector beside the context; NULL: zeros */
+    const cpl_run_part *parts; /* [part_count] in place of `positive`; NULL: that one, weight 1 */
+    int part_count;
+    /* Asked before every call of the model (from 0): may exchange what the texts' arrays point to, and the pooled vectors in the
+     * run and its parts, where true says that it did. Allocates nothing. NULL: they stay. */
+    bool (*turn)(void *user, int call);
     /* Asked before every step: may hand over newer plans (splice); NULL: the plans stay. */
     void (*replan)(void *user, int step, cpl_unet_text *positive);
     /* After each step (from 1), `ms` after the run's start; x and denoised are NCHW [4, h, w] on the host if `want_state`, else NULL. */

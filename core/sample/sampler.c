@@ -94,6 +94,11 @@ int cpl_sampler_steps(const char *sampler, const char *schedule, int train_times
            solver->skips_a_level;
 }
 
+int cpl_sampler_calls(const char *sampler, int steps) {
+    const solver_kind *solver = find_solver(sampler);
+    return solver && solver->looks_ahead && !solver->of_unit_variance ? 2 * steps : steps;
+}
+
 static void list_levels(const cpl_noise_levels *levels, int steps, float *sigmas) {
     int timesteps[CPL_MAX_TRAIN_STEPS], count = list_ddim_levels(levels->count, steps, timesteps);
     for (int i = 0; i < count; i++) sigmas[i] = (float)levels->sigma[timesteps[i]];

@@ -33,7 +33,7 @@ static bool add_listener(cpl_st_writer *writer, const char *half, const cpl_list
                          cpl_error *error) {
     bool done = true;
     for (int i = 0; done && i < listener->lines; i++) {
-        const cpl_tensor *t = listener->conditioning[i];
+        const cpl_tensor *t = listener->speech[i].conditioning[0];
         const int64_t shape[] = {t->w, t->c};
         char name[32];
         snprintf(name, sizeof name, "%s.%d", half, i);
@@ -69,8 +69,8 @@ static bool add_plan(cpl_st_writer *writer, const cpl_plan *plan, cpl_error *err
 
 static bool dump_conditionings(const cpl_dump *dump, const cpl_prepared *prepared, cpl_stream *s, cpl_error *error) {
     cpl_st_writer *writer = cpl_st_writer_new(error);
-    bool done = writer && add_listener(writer, "positive", &prepared->positive, s, error) &&
-                add_listener(writer, "negative", &prepared->negative, s, error) &&
+    bool done = writer && add_listener(writer, "positive", &prepared->positive[0].lines, s, error) &&
+                add_listener(writer, "negative", &prepared->negative.lines, s, error) &&
                 save(dump, writer, "conditionings.safetensors", error);
     cpl_st_writer_free(writer);
     return done;

@@ -15,11 +15,16 @@
 #include "preview.h"
 #include "record.h"
 
+#define MAX_SEED ((INT64_C(1) << 53) - 1) /* what a layout's file can hold */
+
 typedef struct generation {
     cpl_session *session;
     const cpl_snapshot *snapshot;
     const cpl_model *model;
-    int64_t seed;
+    cpl_run run;              /* of the picture; `parts` is owned */
+    cpl_run_part *parts;      /* owned */
+    int64_t first_seed, seed; /* of the run's first picture, of this one */
+    int picture;              /* from 1 */
     double start_ms;
     int w, h;           /* of the latent */
     int steps;          /* that will be made; a sampler may make other than asked for */
@@ -38,8 +43,13 @@ static bool draw_seed(int64_t *seed, cpl_error *error) {
 }
 
 static cpl_event event_of(const generation *g, cpl_event_type type) {
-    return (cpl_event){
-        .type = type, .revision = g->snapshot->revision, .hash = g->snapshot->hash, .seed = g->seed, .steps = g->steps};
+    return (cpl_event){.type = type,
+                       .revision = g->snapshot->revision,
+                       .hash = g->snapshot->hash,
+                       .seed = g->seed,
+                       .steps = g->steps,
+                       .picture = g->picture,
+                       .pictures = g->snapshot->settings.batch};
 }
 
 /* Runs between two steps: it allocates nothing. */
@@ -73,20 +83,30 @@ static void decoded(void *user, double fraction) {
     cpl_events_post(g->session->events, &event, false);
 }
 
-/* seed: that was drawn for the same run before, or CPL_SEED_RANDOM. */
-static bool open_generation(generation *g, cpl_session *session, int64_t seed, cpl_error *error) {
+static int64_t seed_of(const generation *g, int picture) {
+    const int64_t seeds = MAX_SEED + 1;
+    return (g->first_seed + picture - 1 + seeds) % seeds;
+}
+
+/* failed: how the same run ended before, at a picture whose seed may have been drawn; NULL: it is the first try. */
+static bool open_generation(generation *g, cpl_session *session, const cpl_event *failed, cpl_error *error) {
     const cpl_settings *settings = &session->current->settings;
     *g = (generation){.session = session,
                       .snapshot = session->current,
                       .model = session->context.engine->model,
-                      .seed = settings->seed == CPL_SEED_RANDOM ? seed : settings->seed,
+                      .first_seed = settings->seed,
+                      .picture = failed ? failed->picture : 1,
                       .start_ms = cpl_now_ms()};
     int factor = cpl_vae_factor(g->model->vae);
     g->steps =
         cpl_sampler_steps(settings->sampler, settings->schedule, g->model->spec.train_timesteps, settings->steps);
     g->w = settings->width / factor;
     g->h = settings->height / factor;
-    if (g->seed == CPL_SEED_RANDOM && !draw_seed(&g->seed, error)) return false;
+    if (g->first_seed == CPL_SEED_RANDOM && failed)
+        g->first_seed = failed->seed - (failed->picture - 1);
+    else if (g->first_seed == CPL_SEED_RANDOM && !draw_seed(&g->first_seed, error))
+        return false;
+    g->seed = seed_of(g, g->picture);
     if (session->preview_every > 0 && g->model->spec.vae.has_latent_rgb) {
         g->rgb = cpl_alloc((size_t)g->w * (size_t)g->h * 3, 1, error);
         if (!g->rgb || !cpl_events_reserve_preview(session->events, g->w, g->h, error)) return false;
@@ -112,28 +132,61 @@ static void close_dump(generation *g, const cpl_run_result *result) {
     g->dump = NULL;
 }
 
-static cpl_run make_run(generation *g) {
+/* Lets the texts say what is their turn. True: a pooled vector is another one. */
+static bool turn(void *user, int call) {
+    generation *g = user;
+    cpl_prepared *prepared = &g->session->prepared;
+    bool changed = false;
+    cpl_prepared_turn(prepared, call);
+    for (int i = 0; i < prepared->positives; i++) {
+        const cpl_tensor *pooled = cpl_summary_at(&prepared->positive[i].summary, call);
+        changed |= pooled != g->parts[i].pooled;
+        g->parts[i].pooled = pooled;
+    }
+    const cpl_tensor *negative = cpl_summary_at(&prepared->negative.summary, call);
+    changed |= negative != g->run.negative_pooled;
+    g->run.negative_pooled = negative;
+    return changed;
+}
+
+static bool make_parts(generation *g, cpl_error *error) {
+    const cpl_prepared *prepared = &g->session->prepared;
+    g->parts = cpl_alloc((size_t)prepared->positives, sizeof *g->parts, error);
+    for (int i = 0; g->parts && i < prepared->positives; i++) {
+        const cpl_voice *voice = &prepared->positive[i];
+        g->parts[i] =
+            (cpl_run_part){cpl_prepared_text(prepared, voice), cpl_summary_at(&voice->summary, 0), voice->weight};
+    }
+    return g->parts != NULL;
+}
+
+static bool make_run(generation *g, cpl_error *error) {
     const cpl_settings *settings = &g->snapshot->settings;
-    return (cpl_run){.model = g->model,
-                     .stream = g->session->context.stream,
-                     .width = settings->width,
-                     .height = settings->height,
-                     .steps = settings->steps,
-                     .cfg = settings->cfg,
-                     .sampler = settings->sampler,
-                     .schedule = settings->schedule,
-                     .rng = settings->rng,
-                     .seed = (uint64_t)g->seed,
-                     .adapters = g->session->prepared.loras ? &g->session->prepared.loras->adapters : NULL,
-                     .positive = cpl_prepared_positive(&g->session->prepared),
-                     .negative = cpl_prepared_negative(&g->session->prepared),
-                     .positive_pooled = g->session->prepared.positive_pooled,
-                     .negative_pooled = g->session->prepared.negative_pooled,
-                     .stepped = stepped,
-                     .decoded = decoded,
-                     .vae_pixels = g->session->vae_pixels,
-                     .want_state = g->rgb || g->dump,
-                     .user = g};
+    const cpl_prepared *prepared = &g->session->prepared;
+    cpl_prepared_turn(&g->session->prepared, 0);
+    if (!g->parts && !make_parts(g, error)) return false;
+    g->run = (cpl_run){.model = g->model,
+                       .stream = g->session->context.stream,
+                       .width = settings->width,
+                       .height = settings->height,
+                       .steps = settings->steps,
+                       .cfg = settings->cfg,
+                       .sampler = settings->sampler,
+                       .schedule = settings->schedule,
+                       .rng = settings->rng,
+                       .seed = (uint64_t)g->seed,
+                       .adapters = prepared->loras ? &prepared->loras->adapters : NULL,
+                       .parts = g->parts,
+                       .part_count = prepared->positives,
+                       .negative = cpl_prepared_text(prepared, &prepared->negative),
+                       .negative_pooled = cpl_summary_at(&prepared->negative.summary, 0),
+                       .turn = turn,
+                       .stepped = stepped,
+                       .decoded = decoded,
+                       .vae_pixels = g->session->vae_pixels,
+                       .want_state = g->rgb || g->dump,
+                       .user = g};
+    return true;
 }
 
 static void note_times(generation *g, const cpl_run_result *result) {
@@ -152,8 +205,7 @@ static void note_times(generation *g, const cpl_run_result *result) {
 static bool run(generation *g, cpl_event *end, cpl_error *error) {
     const cpl_settings *settings = &g->snapshot->settings;
     cpl_run_result result;
-    cpl_run run = make_run(g);
-    bool done = cpl_run_sample(&run, true, &result, error);
+    bool done = make_run(g, error) && cpl_run_sample(&g->run, true, &result, error);
     close_dump(g, done ? &result : NULL);
     if (!done) return false;
     note_times(g, &result);
@@ -167,22 +219,45 @@ static bool run(generation *g, cpl_event *end, cpl_error *error) {
     return false;
 }
 
+/* Whoever cancelled before this moment gets no picture of the run any more. */
+static void post_picture(const generation *g, cpl_event *event) {
+    cpl_session *session = g->session;
+    pthread_mutex_lock(&session->lock);
+    if (!atomic_load(&session->cancelled)) cpl_events_post(session->events, event, false);
+    pthread_mutex_unlock(&session->lock);
+    cpl_event_clear(event);
+}
+
+/* One picture after the other, each with a generator of its own; the last one is left in `end`. */
+static bool run_batch(generation *g, cpl_event *end, cpl_error *error) {
+    int pictures = g->snapshot->settings.batch;
+    open_dump(g); /* of the first one */
+    for (;;) {
+        if (!run(g, end, error)) return false;
+        if (g->picture == pictures) return true;
+        post_picture(g, end);
+        g->picture++;
+        g->seed = seed_of(g, g->picture);
+        g->start_ms = cpl_now_ms();
+    }
+}
+
 void cpl_generate(cpl_session *session, cpl_event *end, bool *started) {
     generation g;
     cpl_error error = {0};
-    bool done = open_generation(&g, session, *started ? end->seed : CPL_SEED_RANDOM, &error);
+    bool done = open_generation(&g, session, *started ? end : NULL, &error);
     if (!done) cpl_error_while(&error, "starting the run");
     if (done) {
         cpl_event start = event_of(&g, CPL_EVENT_STARTED);
         if (!*started) cpl_events_post(session->events, &start, false);
         *started = true;
-        open_dump(&g);
-        done = run(&g, end, &error);
+        done = run_batch(&g, end, &error);
     }
     if (!done) {
         cpl_event_clear(end);
         *end = event_of(&g, error.code == CPL_E_CANCELLED ? CPL_EVENT_CANCELLED : CPL_EVENT_FAILED);
         end->error = error;
     }
+    free(g.parts);
     free(g.rgb);
 }

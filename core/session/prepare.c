@@ -5,9 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../layout/compose.h"
 #include "../layout/lines.h"
 #include "../layout/loras.h"
 #include "../memory/alloc.h"
+#include "../sample/sampler.h"
+
+#define MAX_PARTS 16 /* each is a whole pass of the network */
 
 static bool is_listed(const char *const *names, const char *name) {
     for (; *names; names++)
@@ -76,6 +80,46 @@ static bool list_positive(line_list *lines, const cpl_layout *layout, cpl_error 
     return true;
 }
 
+/* All that the steps of making ready share. */
+typedef struct maker {
+    cpl_prepared *prepared;
+    cpl_context *context;
+    const cpl_snapshot *snapshot;
+    cpl_error *error;
+} maker;
+
+/* The texts of a prompt in their turns; `changes`: it may have more than one. NULL: none, a context of zeros. */
+static bool make_turns(const maker *m, const char *text, bool changes, cpl_turns *turns) {
+    const cpl_settings *settings = &m->snapshot->settings;
+    int calls = cpl_sampler_calls(settings->sampler, settings->steps);
+    *turns = (cpl_turns){0};
+    if (!text) return true;
+    return changes ? cpl_turns_read(text, calls, 0, turns, m->error) : cpl_turns_keep(text, calls, turns, m->error);
+}
+
+static bool open_lines(const maker *m, cpl_voice *voice, char *const *text, int count, bool changes) {
+    cpl_turns *turns = cpl_alloc((size_t)count, sizeof *turns, m->error);
+    bool done = turns != NULL;
+    for (int i = 0; done && i < count; i++) done = make_turns(m, text[i], changes, &turns[i]);
+    done = done && cpl_listener_open(&voice->lines, &m->context->texts, turns, count, m->snapshot->settings.clip_skip,
+                                     m->error);
+    for (int i = 0; turns && i < count; i++) cpl_turns_clear(&turns[i]);
+    free(turns);
+    return done;
+}
+
+/* All lines share the vector beside the context. */
+static bool open_summary(const maker *m, cpl_voice *voice, const char *prompt, bool changes) {
+    cpl_turns turns;
+    if (!cpl_model_pooled_width(&m->context->engine->model->spec)) return true;
+    if (!make_turns(m, prompt, changes, &turns)) return false;
+    bool done = cpl_summary_open(&voice->summary, &m->context->texts, &turns, m->error);
+    cpl_turns_clear(&turns);
+    return done;
+}
+
+/* ---- The negative half ---- */
+
 /* A line is a region's where there are as many of both; a negative text of some region makes the other half coupled. */
 static bool has_own_negatives(const cpl_layout *layout, int lines) {
     bool any = false;
@@ -88,43 +132,42 @@ static char *negative_line(const cpl_model_spec *spec, char *text) {
     return cpl_model_pooled_width(spec) > 0 && !*text ? NULL : text;
 }
 
-/* The texts are owned but for those that are `common`. */
-static void free_negatives(char **text, int count, const char *common) {
-    for (int i = 0; text && i < count; i++)
-        if (text[i] != common) free(text[i]);
-    free(text);
-}
-
-static bool open_own_negatives(cpl_prepared *prepared, cpl_context *context, const cpl_layout *layout, char *common,
-                               cpl_error *error) {
-    const cpl_model_spec *spec = &context->engine->model->spec;
-    int count = prepared->plans->lines;
-    char **text = cpl_alloc((size_t)count, sizeof *text, error);
-    bool done = text;
+static bool open_own_negatives(const maker *m, char *common) {
+    const cpl_layout *layout = m->snapshot->layout;
+    const cpl_model_spec *spec = &m->context->engine->model->spec;
+    int count = m->prepared->plans->lines;
+    char **owned = cpl_alloc((size_t)count, sizeof *owned, m->error);
+    char **heard = cpl_alloc((size_t)count, sizeof *heard, m->error);
+    bool done = owned && heard;
     for (int i = 0; done && i < count; i++) {
         const char *own = i < layout->region_count ? layout->regions[i].negative : NULL;
-        text[i] = own ? cpl_without_loras(own, error) : common;
-        done = text[i] || text[i] == common;
+        heard[i] = common;
+        if (!own) continue;
+        owned[i] = cpl_without_loras(own, m->error);
+        done = owned[i];
+        if (done) heard[i] = negative_line(spec, owned[i]);
     }
-    char **heard = done ? cpl_alloc((size_t)count, sizeof *heard, error) : NULL;
-    for (int i = 0; heard && i < count; i++) heard[i] = text[i] == common ? common : negative_line(spec, text[i]);
-    done = heard && cpl_listener_open(&prepared->negative, &context->texts, heard, count, error);
+    done = done && open_lines(m, &m->prepared->negative, heard, count, true);
+    for (int i = 0; owned && i < count; i++) free(owned[i]);
+    free(owned);
     free(heard);
-    free_negatives(text, count, common);
     return done;
 }
 
-static bool open_negative(cpl_prepared *prepared, cpl_context *context, const cpl_layout *layout, int own_lines,
-                          cpl_error *error) {
-    char *plain = cpl_without_loras(layout->negative ? layout->negative : "", error);
+/* Negative texts may always change during a run, as in the original; AND is a word there. */
+static bool open_negative(const maker *m, int own_lines) {
+    const cpl_layout *layout = m->snapshot->layout;
+    char *plain = cpl_without_loras(layout->negative ? layout->negative : "", m->error);
     if (!plain) return false;
-    char *common = negative_line(&context->engine->model->spec, plain);
-    bool done = has_own_negatives(layout, own_lines)
-                    ? open_own_negatives(prepared, context, layout, common, error)
-                    : cpl_listener_open(&prepared->negative, &context->texts, &common, 1, error);
+    char *common = negative_line(&m->context->engine->model->spec, plain);
+    bool done = has_own_negatives(layout, own_lines) ? open_own_negatives(m, common)
+                                                     : open_lines(m, &m->prepared->negative, &common, 1, true);
+    done = done && (!*plain || open_summary(m, &m->prepared->negative, plain, true));
     free(plain);
     return done;
 }
+
+/* ---- The positive half ---- */
 
 /* The whole prompt as it was typed, but for its LoRA tags; of a layout without one the lines, one below the other. */
 static char *whole_prompt(const cpl_layout *layout, const cpl_lines *lines, cpl_error *error) {
@@ -141,46 +184,106 @@ static char *whole_prompt(const cpl_layout *layout, const cpl_lines *lines, cpl_
     return text;
 }
 
-/* All lines share the vector beside the context. That of an empty negative prompt is zeros. */
-static bool pool_prompts(cpl_prepared *prepared, cpl_context *context, const cpl_layout *layout, const cpl_lines *lines,
-                         cpl_error *error) {
-    if (!cpl_model_pooled_width(&context->engine->model->spec)) return true;
-    char *prompt = whole_prompt(layout, lines, error);
-    if (prompt) prepared->positive_pooled = cpl_texts_pool(&context->texts, prompt, error);
+static bool make_voices(const maker *m, int count) {
+    m->prepared->positive = cpl_alloc((size_t)count, sizeof *m->prepared->positive, m->error);
+    if (!m->prepared->positive) return false;
+    m->prepared->positives = count;
+    for (int i = 0; i < count; i++) m->prepared->positive[i].weight = 1;
+    return true;
+}
+
+static bool open_one_voice(const maker *m, line_list *lines) {
+    const cpl_layout *layout = m->snapshot->layout;
+    if (!make_voices(m, 1) || !open_lines(m, &m->prepared->positive[0], lines->text, lines->count, layout->schedules))
+        return false;
+    char *prompt = whole_prompt(layout, &lines->own, m->error);
+    bool done = prompt && open_summary(m, &m->prepared->positive[0], prompt, layout->schedules);
     free(prompt);
-    if (!prepared->positive_pooled || !layout->negative) return prepared->positive_pooled;
-    char *negative = cpl_without_loras(layout->negative, error);
-    bool done = negative;
-    if (negative && *negative) {
-        prepared->negative_pooled = cpl_texts_pool(&context->texts, negative, error);
-        done = prepared->negative_pooled;
-    }
-    free(negative);
     return done;
 }
 
-static bool make_infos(cpl_prepared *prepared, const cpl_context *context, const cpl_lines *lines, cpl_error *error) {
-    prepared->infos = cpl_alloc((size_t)lines->count, sizeof *prepared->infos, error);
+/* One line that may ask for several pictures, each with a weight in the guidance. */
+static bool open_voices(const maker *m, char *line) {
+    cpl_parts parts;
+    if (!cpl_parts_read(line, &parts, m->error)) return false;
+    bool done = parts.count <= MAX_PARTS ||
+                cpl_fail_at(m->error, 0, "regions[0].prompt",
+                            "regions[0].prompt: %d parts joined by AND; %d are possible", parts.count, MAX_PARTS);
+    done = done && make_voices(m, parts.count);
+    for (int i = 0; done && i < parts.count; i++) {
+        cpl_voice *voice = &m->prepared->positive[i];
+        voice->weight = parts.list[i].weight;
+        done = open_lines(m, voice, &parts.list[i].text, 1, true) && open_summary(m, voice, parts.list[i].text, true);
+    }
+    cpl_parts_clear(&parts);
+    return done;
+}
+
+/* The check of the layout knows only its own lines. */
+static bool refuse_composition(const maker *m, const line_list *lines) {
+    for (int i = 0; i < lines->count; i++)
+        if (cpl_parts_any(lines->text[i]))
+            return cpl_fail_at(m->error, i, "regions",
+                               "AND composes whole pictures and cannot stand in one of several "
+                               "lines, of which the one that fills the hole is one");
+    return true;
+}
+
+static bool open_positive(const maker *m, line_list *lines) {
+    if (!m->snapshot->layout->schedules) return open_one_voice(m, lines);
+    if (lines->count == 1 && cpl_parts_any(lines->text[0])) return open_voices(m, lines->text[0]);
+    return refuse_composition(m, lines) && open_one_voice(m, lines);
+}
+
+/* ---- What is told of the lines ---- */
+
+/* Of several texts the longest counts. */
+static bool add_info(const maker *m, cpl_line_info *info, const char *text) {
+    cpl_line_info one;
+    if (!cpl_model_line_info(m->context->engine->model, text, &one, m->error)) return false;
+    if (*info->unknown) memcpy(one.unknown, info->unknown, sizeof one.unknown);
+    bool longer = one.tokens > info->tokens || info->room == 0;
+    if (!longer) memcpy(info->unknown, one.unknown, sizeof one.unknown);
+    if (longer) *info = one;
+    return true;
+}
+
+static bool make_infos(const maker *m, const cpl_lines *lines) {
+    cpl_prepared *prepared = m->prepared;
+    prepared->infos = cpl_alloc((size_t)lines->count, sizeof *prepared->infos, m->error);
     if (!prepared->infos) return false;
     prepared->info_count = lines->count;
     for (int i = 0; i < lines->count; i++) {
-        if (!cpl_model_line_info(context->engine->model, lines->line[i], &prepared->infos[i], error)) return false;
+        for (int v = 0; v < prepared->positives; v++) {
+            const cpl_turns *turns = &prepared->positive[v].lines.speech[i].turns;
+            for (int k = 0; k < turns->count; k++)
+                if (!add_info(m, &prepared->infos[i], turns->list[k].text)) return false;
+        }
         prepared->infos[i].vanishes = prepared->plans->vanishes[i];
     }
     return true;
 }
 
-static bool prepare_lines(cpl_prepared *prepared, cpl_context *context, const cpl_snapshot *snapshot, line_list *lines,
-                          cpl_error *error) {
-    const cpl_layout *layout = snapshot->layout;
-    if (!list_positive(lines, layout, error)) return false;
-    prepared->plans =
-        cpl_plans_find(context->plans, context->engine->model, layout, &snapshot->settings, lines->own.count, error);
-    return prepared->plans && add_fill(lines, layout, prepared->plans->lines, error) &&
-           make_infos(prepared, context, &lines->own, error) &&
-           cpl_listener_open(&prepared->positive, &context->texts, lines->text, lines->count, error) &&
-           open_negative(prepared, context, layout, lines->own.count, error) &&
-           pool_prompts(prepared, context, layout, &lines->own, error);
+/* ---- All of it ---- */
+
+static bool check_clip_skip(const maker *m) {
+    const cpl_model_spec *spec = &m->context->engine->model->spec;
+    int skip = m->snapshot->settings.clip_skip;
+    for (int i = 0; i < spec->texts; i++)
+        if (skip > spec->text[i].layers)
+            return cpl_fail_at(m->error, -1, "sampling.clip_skip",
+                               "sampling.clip_skip: %d, but the model's text encoder has %d layers", skip,
+                               spec->text[i].layers);
+    return true;
+}
+
+static bool prepare_lines(const maker *m, line_list *lines) {
+    const cpl_layout *layout = m->snapshot->layout;
+    if (!check_clip_skip(m) || !list_positive(lines, layout, m->error)) return false;
+    m->prepared->plans = cpl_plans_find(m->context->plans, m->context->engine->model, layout, &m->snapshot->settings,
+                                        lines->own.count, m->error);
+    return m->prepared->plans && add_fill(lines, layout, m->prepared->plans->lines, m->error) &&
+           open_positive(m, lines) && make_infos(m, &lines->own) && open_negative(m, lines->own.count);
 }
 
 static bool find_loras(cpl_prepared *prepared, cpl_context *context, const cpl_snapshot *snapshot, cpl_error *error) {
@@ -194,10 +297,11 @@ static bool find_loras(cpl_prepared *prepared, cpl_context *context, const cpl_s
 
 bool cpl_prepare(cpl_prepared *prepared, cpl_context *context, const cpl_snapshot *snapshot, cpl_error *error) {
     line_list lines = {0};
+    maker m = {prepared, context, snapshot, error};
     *prepared = (cpl_prepared){0};
     if (find_loras(prepared, context, snapshot, error)) {
         cpl_texts_use(&context->texts, prepared->loras);
-        prepared->ready = prepare_lines(prepared, context, snapshot, &lines, error);
+        prepared->ready = prepare_lines(&m, &lines);
         cpl_texts_use(&context->texts, NULL);
     }
     clear_lines(&lines);
@@ -206,28 +310,30 @@ bool cpl_prepare(cpl_prepared *prepared, cpl_context *context, const cpl_snapsho
     return false;
 }
 
+static void close_voice(cpl_voice *voice, cpl_texts *texts) {
+    cpl_listener_close(&voice->lines, texts);
+    cpl_summary_close(&voice->summary, texts);
+}
+
 void cpl_prepared_clear(cpl_prepared *prepared, cpl_context *context) {
-    cpl_listener_close(&prepared->positive, &context->texts);
-    cpl_listener_close(&prepared->negative, &context->texts);
-    cpl_texts_release_pooled(&context->texts, prepared->positive_pooled);
-    cpl_texts_release_pooled(&context->texts, prepared->negative_pooled);
+    for (int i = 0; i < prepared->positives; i++) close_voice(&prepared->positive[i], &context->texts);
+    close_voice(&prepared->negative, &context->texts);
     if (prepared->plans) cpl_cache_release(context->plans, prepared->plans);
     if (prepared->loras) cpl_cache_release(context->loras, prepared->loras);
+    free(prepared->positive);
     free(prepared->infos);
     *prepared = (cpl_prepared){0};
 }
 
 /* One line covers every token with weight 1: no plan is needed to say that. */
-static cpl_unet_text listen_to(const cpl_listener *listener, const cpl_plan_set *plans) {
+cpl_unet_text cpl_prepared_text(const cpl_prepared *prepared, const cpl_voice *voice) {
+    const cpl_listener *listener = &voice->lines;
     return (cpl_unet_text){.lines = listener->lines,
                            .kv = listener->kv,
-                           .plans = listener->lines > 1 ? (const cpl_plan *const *)plans->level : NULL};
+                           .plans = listener->lines > 1 ? (const cpl_plan *const *)prepared->plans->level : NULL};
 }
 
-cpl_unet_text cpl_prepared_positive(const cpl_prepared *prepared) {
-    return listen_to(&prepared->positive, prepared->plans);
-}
-
-cpl_unet_text cpl_prepared_negative(const cpl_prepared *prepared) {
-    return listen_to(&prepared->negative, prepared->plans);
+void cpl_prepared_turn(cpl_prepared *prepared, int call) {
+    for (int i = 0; i < prepared->positives; i++) cpl_listener_turn(&prepared->positive[i].lines, call);
+    cpl_listener_turn(&prepared->negative.lines, call);
 }

@@ -6,14 +6,22 @@
 #include "plans.h"
 #include "snapshot.h"
 
+/* What one batch element listens to. */
+typedef struct cpl_voice {
+    cpl_listener lines;
+    cpl_summary summary; /* empty: zeros, or the model takes none */
+    double weight;
+} cpl_voice;
+
 typedef struct cpl_prepared {
     bool ready;
-    cpl_listener positive, negative; /* the negative has one line, or as many as the positive if it is coupled too */
-    const cpl_tensor *positive_pooled, *negative_pooled; /* held as well; NULL: zeros, or the model takes none */
-    const cpl_plan_set *plans;                           /* held in the context's cache */
-    const cpl_lora_set *loras;                           /* held as well; NULL: the model as it is */
-    char note[320];                                      /* what the user should hear of this state, or "" */
-    cpl_line_info *infos; /* owned: one for each line of the layout, a filled hole has none */
+    cpl_voice *positive; /* owned, [positives]: more than one where the prompt composes pictures by AND */
+    int positives;
+    cpl_voice negative;        /* one line, or as many as the positive if it is coupled too */
+    const cpl_plan_set *plans; /* held in the context's cache */
+    const cpl_lora_set *loras; /* held as well; NULL: the model as it is */
+    char note[320];            /* what the user should hear of this state, or "" */
+    cpl_line_info *infos;      /* owned: one for each line of the layout, a filled hole has none */
     int info_count;
 } cpl_prepared;
 
@@ -22,8 +30,9 @@ bool cpl_snapshot_check(const cpl_snapshot *snapshot, cpl_error *error);
 /* Redoes the least: what the context's caches hold is taken from there. On failure nothing stays held. */
 bool cpl_prepare(cpl_prepared *prepared, cpl_context *context, const cpl_snapshot *snapshot, cpl_error *error);
 void cpl_prepared_clear(cpl_prepared *prepared, cpl_context *context);
-/* The two halves of the batch. */
-cpl_unet_text cpl_prepared_positive(const cpl_prepared *prepared);
-cpl_unet_text cpl_prepared_negative(const cpl_prepared *prepared);
+/* A voice of it as the network takes it; valid while `prepared` is, and follows its turns. */
+cpl_unet_text cpl_prepared_text(const cpl_prepared *prepared, const cpl_voice *voice);
+/* Before a call of the model (from 0): lets each line say what is its turn. */
+void cpl_prepared_turn(cpl_prepared *prepared, int call);
 
 #endif

@@ -17,6 +17,7 @@ static cpl_layout *resolved_layout(const cpl_snapshot *snapshot, int64_t seed, c
     sampling->steps = settings->steps;
     sampling->cfg = settings->cfg;
     sampling->seed = seed;
+    sampling->batch = 0; /* the file tells of this picture alone */
     if ((sampling->model || cpl_text_set(&sampling->model, "builtin", error)) &&
         cpl_text_set(&sampling->sampler, settings->sampler, error) &&
         cpl_text_set(&sampling->schedule, settings->schedule, error) &&

@@ -51,32 +51,36 @@ void cpl_texts_use(cpl_texts *texts, const cpl_lora_set *loras) {
     texts->stream->adapters = loras ? &loras->adapters : NULL;
 }
 
-/* A line's key is its text behind all that the LoRAs in use are made of; that of zeros is one that no text can have. */
+/* A line's key: all that the LoRAs in use are made of, the layer that is taken, and its text. That of zeros is one that no text
+ * can have. */
 typedef struct line_key {
     char *bytes; /* owned */
     size_t size;
 } line_key;
 
-static line_key key_of(const cpl_texts *texts, const char *line, cpl_error *error) {
-    size_t before = texts->loras ? texts->loras->key_size : 0, length = line ? strlen(line) : 1;
+static bool make_key(const cpl_texts *texts, line_key *key, const char *text, int clip_skip, cpl_error *error) {
+    size_t before = texts->loras ? texts->loras->key_size : 0, length = text ? strlen(text) : 0;
     uint64_t head = before;
-    line_key key = {cpl_alloc(sizeof head + before + length, 1, error), sizeof head + before + length};
-    if (!key.bytes) return key;
-    memcpy(key.bytes, &head, sizeof head);
-    if (before) memcpy(key.bytes + sizeof head, texts->loras->key, before);
-    memcpy(key.bytes + sizeof head + before, line ? line : "", length);
-    return key;
+    key->size = sizeof head + before + 1 + length;
+    key->bytes = cpl_alloc(key->size, 1, error);
+    if (!key->bytes) return false;
+    memcpy(key->bytes, &head, sizeof head);
+    if (before) memcpy(key->bytes + sizeof head, texts->loras->key, before);
+    key->bytes[sizeof head + before] = text ? (char)clip_skip : 0;
+    if (length) memcpy(key->bytes + sizeof head + before + 1, text, length);
+    return true;
 }
 
-static const cpl_tensor *find_conditioning(cpl_texts *texts, const line_key *key, const char *line, cpl_error *error) {
+static const cpl_tensor *find_conditioning(cpl_texts *texts, const line_key *key, const char *text, int clip_skip,
+                                           cpl_error *error) {
     cpl_tensor *value = cpl_cache_find(texts->conditionings, key->bytes, key->size);
     if (value) return value;
     value = cpl_alloc(1, sizeof *value, error);
     if (!value) return NULL;
     bool done;
-    if (line) {
+    if (text) {
         texts->encoder_calls++;
-        done = cpl_model_encode(texts->model, texts->stream, line, value, error);
+        done = cpl_model_encode(texts->model, texts->stream, text, clip_skip, value, error);
     } else {
         done = cpl_model_encode_nothing(texts->model, texts->stream, value, error);
     }
@@ -104,6 +108,73 @@ static const cpl_text_kv *find_kv(cpl_texts *texts, const line_key *key, const c
     return cpl_cache_insert(texts->kvs, key->bytes, key->size, value, bytes, error) ? value : NULL;
 }
 
+/* ---- Lines ---- */
+
+static int texts_of(const cpl_speech *speech) { return speech->turns.count > 0 ? speech->turns.count : 1; }
+
+static bool encode_turn(cpl_speech *speech, cpl_texts *texts, int turn, cpl_error *error) {
+    const char *text = speech->turns.count > 0 ? speech->turns.list[turn].text : NULL;
+    line_key key;
+    if (!make_key(texts, &key, text, speech->clip_skip, error)) return false;
+    speech->conditioning[turn] = find_conditioning(texts, &key, text, speech->clip_skip, error);
+    if (speech->conditioning[turn]) speech->kv[turn] = find_kv(texts, &key, speech->conditioning[turn], error);
+    free(key.bytes);
+    return speech->kv[turn] != NULL;
+}
+
+static bool open_speech(cpl_speech *speech, cpl_texts *texts, cpl_turns *turns, int clip_skip, cpl_error *error) {
+    *speech = (cpl_speech){.turns = *turns, .clip_skip = clip_skip};
+    *turns = (cpl_turns){0};
+    size_t count = (size_t)texts_of(speech);
+    speech->conditioning = cpl_alloc(count, sizeof(const cpl_tensor *), error);
+    speech->kv = cpl_alloc(count, sizeof(const cpl_text_kv *), error);
+    bool done = speech->conditioning && speech->kv;
+    for (int i = 0; done && i < texts_of(speech); i++) done = encode_turn(speech, texts, i, error);
+    return done;
+}
+
+static void close_speech(cpl_speech *speech, cpl_texts *texts) {
+    for (int i = 0; i < texts_of(speech); i++) {
+        if (speech->kv && speech->kv[i]) cpl_cache_release(texts->kvs, speech->kv[i]);
+        if (speech->conditioning && speech->conditioning[i])
+            cpl_cache_release(texts->conditionings, speech->conditioning[i]);
+    }
+    free(speech->kv);
+    free(speech->conditioning);
+    cpl_turns_clear(&speech->turns);
+}
+
+bool cpl_listener_open(cpl_listener *listener, cpl_texts *texts, cpl_turns *lines, int count, int clip_skip,
+                       cpl_error *error) {
+    *listener = (cpl_listener){.lines = count};
+    listener->speech = cpl_alloc((size_t)count, sizeof *listener->speech, error);
+    listener->kv = cpl_alloc((size_t)count, sizeof(const cpl_text_kv *), error);
+    bool done = listener->speech && listener->kv;
+    for (int i = 0; done && i < count; i++) {
+        done = open_speech(&listener->speech[i], texts, &lines[i], clip_skip, error);
+        if (done) listener->kv[i] = listener->speech[i].kv[0];
+    }
+    if (!done) cpl_listener_close(listener, texts);
+    return done;
+}
+
+void cpl_listener_close(cpl_listener *listener, cpl_texts *texts) {
+    for (int i = 0; listener->speech && i < listener->lines; i++) close_speech(&listener->speech[i], texts);
+    free(listener->kv);
+    free(listener->speech);
+    *listener = (cpl_listener){0};
+}
+
+void cpl_listener_turn(cpl_listener *listener, int call) {
+    for (int i = 0; i < listener->lines; i++) {
+        cpl_speech *speech = &listener->speech[i];
+        speech->on = cpl_turns_at(&speech->turns, call);
+        listener->kv[i] = speech->kv[speech->on];
+    }
+}
+
+/* ---- Summaries ---- */
+
 static const cpl_tensor *find_pooled(cpl_texts *texts, const line_key *key, const char *prompt, cpl_error *error) {
     cpl_tensor *value = cpl_cache_find(texts->pooled, key->bytes, key->size);
     if (value) return value;
@@ -119,40 +190,35 @@ static const cpl_tensor *find_pooled(cpl_texts *texts, const line_key *key, cons
     return cpl_cache_insert(texts->pooled, key->bytes, key->size, value, bytes, error) ? value : NULL;
 }
 
-const cpl_tensor *cpl_texts_pool(cpl_texts *texts, const char *prompt, cpl_error *error) {
-    line_key key = key_of(texts, prompt, error);
-    const cpl_tensor *pooled = key.bytes ? find_pooled(texts, &key, prompt, error) : NULL;
+static const cpl_tensor *pool_text(cpl_texts *texts, const char *text, cpl_error *error) {
+    line_key key;
+    if (!make_key(texts, &key, text, 0, error)) return NULL;
+    const cpl_tensor *pooled = find_pooled(texts, &key, text, error);
     free(key.bytes);
     return pooled;
 }
 
-void cpl_texts_release_pooled(cpl_texts *texts, const cpl_tensor *pooled) {
-    if (pooled) cpl_cache_release(texts->pooled, pooled);
-}
-
-bool cpl_listener_open(cpl_listener *listener, cpl_texts *texts, char *const *line, int lines, cpl_error *error) {
-    *listener = (cpl_listener){.lines = lines};
-    listener->conditioning = cpl_alloc((size_t)lines, sizeof(const cpl_tensor *), error);
-    listener->kv = cpl_alloc((size_t)lines, sizeof(const cpl_text_kv *), error);
-    bool done = listener->conditioning && listener->kv;
-    for (int i = 0; done && i < lines; i++) {
-        line_key key = key_of(texts, line[i], error);
-        if (key.bytes) listener->conditioning[i] = find_conditioning(texts, &key, line[i], error);
-        if (listener->conditioning[i]) listener->kv[i] = find_kv(texts, &key, listener->conditioning[i], error);
-        done = listener->kv[i] != NULL;
-        free(key.bytes);
+bool cpl_summary_open(cpl_summary *summary, cpl_texts *texts, cpl_turns *prompt, cpl_error *error) {
+    *summary = (cpl_summary){.turns = *prompt};
+    *prompt = (cpl_turns){0};
+    summary->pooled = cpl_alloc((size_t)summary->turns.count, sizeof(const cpl_tensor *), error);
+    bool done = summary->pooled != NULL;
+    for (int i = 0; done && i < summary->turns.count; i++) {
+        summary->pooled[i] = pool_text(texts, summary->turns.list[i].text, error);
+        done = summary->pooled[i] != NULL;
     }
-    if (!done) cpl_listener_close(listener, texts);
+    if (!done) cpl_summary_close(summary, texts);
     return done;
 }
 
-void cpl_listener_close(cpl_listener *listener, cpl_texts *texts) {
-    for (int i = 0; i < listener->lines; i++) {
-        if (listener->kv && listener->kv[i]) cpl_cache_release(texts->kvs, listener->kv[i]);
-        if (listener->conditioning && listener->conditioning[i])
-            cpl_cache_release(texts->conditionings, listener->conditioning[i]);
-    }
-    free(listener->kv);
-    free(listener->conditioning);
-    *listener = (cpl_listener){0};
+void cpl_summary_close(cpl_summary *summary, cpl_texts *texts) {
+    for (int i = 0; summary->pooled && i < summary->turns.count; i++)
+        if (summary->pooled[i]) cpl_cache_release(texts->pooled, summary->pooled[i]);
+    free(summary->pooled);
+    cpl_turns_clear(&summary->turns);
+    *summary = (cpl_summary){0};
+}
+
+const cpl_tensor *cpl_summary_at(const cpl_summary *summary, int call) {
+    return summary->turns.count > 0 ? summary->pooled[cpl_turns_at(&summary->turns, call)] : NULL;
 }

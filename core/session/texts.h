@@ -1,8 +1,9 @@
 /* texts.h: prompt lines as the network takes them, each text encoded once: conditionings and the keys and values of every
- * cross-attention layer, in two caches that live as long as the stream whose pool they lie in. */
+ * cross-attention layer, in caches that live as long as the stream whose pool they lie in. */
 #ifndef CPL_SESSION_TEXTS_H
 #define CPL_SESSION_TEXTS_H
 
+#include "../layout/turns.h"
 #include "../memory/cache.h"
 #include "../model/lora.h"
 
@@ -21,18 +22,36 @@ void cpl_texts_close(cpl_texts *texts);
 /* From here on lines are encoded with this set, and found in the caches only as it made them. */
 void cpl_texts_use(cpl_texts *texts, const cpl_lora_set *loras);
 
-/* The lines of one half of the batch, held in the caches. */
+/* A line whose text may change during a run, all of its texts held in the caches. */
+typedef struct cpl_speech {
+    cpl_turns turns; /* owned; no turns: a context of zeros */
+    int clip_skip, on;
+    const cpl_tensor **conditioning; /* owned array of borrowed values, one for each turn, as kv */
+    const cpl_text_kv **kv;
+} cpl_speech;
+
+/* The lines of one batch element. */
 typedef struct cpl_listener {
     int lines;
-    const cpl_tensor **conditioning; /* owned array of borrowed values, as kv */
-    const cpl_text_kv **kv;
+    cpl_speech *speech;     /* owned, [lines] */
+    const cpl_text_kv **kv; /* owned array of borrowed values, [lines]: of the turns that are on */
 } cpl_listener;
-/* Encodes what is not there yet. A line that is NULL is a context of zeros. On failure nothing stays held. */
-bool cpl_listener_open(cpl_listener *listener, cpl_texts *texts, char *const *line, int lines, cpl_error *error);
+/* Encodes what is not there yet; the first turn of each line is on. Takes the turns over and leaves empty ones behind. On failure
+ * nothing stays held. */
+bool cpl_listener_open(cpl_listener *listener, cpl_texts *texts, cpl_turns *lines, int count, int clip_skip,
+                       cpl_error *error);
 void cpl_listener_close(cpl_listener *listener, cpl_texts *texts);
+/* Before a call of the model (from 0): lets each line say what is its turn. Allocates nothing. */
+void cpl_listener_turn(cpl_listener *listener, int call);
 
-/* The summary of a whole prompt, for a model that takes one; held until it is released (NULL is fine). */
-const cpl_tensor *cpl_texts_pool(cpl_texts *texts, const char *prompt, cpl_error *error);
-void cpl_texts_release_pooled(cpl_texts *texts, const cpl_tensor *pooled);
+/* The summaries of a whole prompt, for a model that takes one; empty: zeros. */
+typedef struct cpl_summary {
+    cpl_turns turns;           /* owned */
+    const cpl_tensor **pooled; /* owned array of borrowed values, one for each turn */
+} cpl_summary;
+bool cpl_summary_open(cpl_summary *summary, cpl_texts *texts, cpl_turns *prompt, cpl_error *error);
+void cpl_summary_close(cpl_summary *summary, cpl_texts *texts);
+/* The one whose turn it is; NULL: zeros. */
+const cpl_tensor *cpl_summary_at(const cpl_summary *summary, int call);
 
 #endif

@@ -281,7 +281,7 @@ static void do_job(cpl_session *session, struct job *job) {
     cpl_event end = {0};
     cpl_generate(session, &end, &job->started);
     if (end.type == CPL_EVENT_FAILED && may_try_again(session, &end.error)) {
-        cpl_event again = {.seed = end.seed};
+        cpl_event again = {.seed = end.seed, .picture = end.picture};
         cpl_event_clear(&end);
         end = again;
         cpl_generate(session, &end, &job->started);

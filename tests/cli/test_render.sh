@@ -61,6 +61,32 @@ check 'seed -1 draws one, tells it and records it' drawn
 warned() { renders u.png unknown.json && has "$err" 'unknown.json: regions[1]: warning: the model does not know: zeppelin'; }
 check 'an unknown word is a warning' warned
 
+batch() {
+    run 0 "$COUPLET" render two.json -o many.png --batch 3 && [ "$(cat "$out")" = "$(printf 'many-%d.png\n' 1 2 3)" ] &&
+        absent many.png && renders alone.png two.json --seed 44 && cmp alone.png many-3.png && renders again.png many-2.png &&
+        cmp again.png many-2.png
+}
+check '--batch: one file for each seed, each as if made alone' batch
+one_of_a_batch() { renders dir.d/one.png two.json --batch 1; }
+mkdir dir.d
+check '--batch 1: the name as it is' one_of_a_batch
+dotless() { run 0 "$COUPLET" render two.json -o dir.d/plain --batch 2 && [ -s dir.d/plain-1 ] && [ -s dir.d/plain-2 ]; }
+check '--batch: a name without an ending' dotless
+check '--clip-skip: another picture' not_the_same two.json --clip-skip 2
+clip_skip_inside() { "$COUPLET" show c.png | grep -q 'Clip skip: 2' && cp c.png skipped.png && renders s2.png skipped.png && cmp s2.png skipped.png; }
+check '... which says so and is made again' clip_skip_inside
+too_deep() { run 1 "$COUPLET" render two.json -o x.png --clip-skip 9 && has "$err" 'sampling.clip_skip' && has "$err" '2 layers' && absent x.png; }
+check '--clip-skip: more than there are layers' too_deep
+sed 's/"regions"/"schedules": true, "regions"/; s/a cat, night sky/a [cat:sun:0.5], night sky/' two.json >turns.json
+check 'a prompt that changes: another picture' not_the_same turns.json
+literal() { sed 's/"schedules": true, //' turns.json >literal.json && renders l.png literal.json && renders tu.png turns.json && ! cmp -s l.png tu.png; }
+check '... and without schedules the brackets are words' literal
+sed 's/a \[cat:sun:0.5\], night sky/a cat AND a dog/' turns.json >and.json
+composed() { run 1 "$COUPLET" check and.json && run 1 "$COUPLET" render and.json -o x.png && has "$err" 'and.json: regions[0].prompt' && absent x.png; }
+check 'AND in one of two regions: an error on its row' composed
+echo '{"schedules": true, "regions": [{"prompt": "a cat AND a sun"}], "sampling": {"steps": 3}}' >alone.json
+check 'AND in the only one: a picture' renders composed.png alone.json
+
 stats_out() {
     run 0 "$COUPLET" render two.json -o s.png --stats - && has "$out" '"step_allocations": 0' && lacks "$out" s.png &&
         cp "$out" s.json && run 0 "$COUPLET" stats s.json && has "$out" 'step_allocations'

@@ -68,7 +68,7 @@ static void encode_prompt(e2e *e, const char *prompt, cpl_tensor *conditioning) 
     char id[64];
     snprintf(id, sizeof id, "cond.%s", prompt);
     if (!fill_chunks(tokens, &chunks) ||
-        !cpl_model_encode_chunks(e->f.model, e->f.stream, &chunks, conditioning, &error)) {
+        !cpl_model_encode_chunks(e->f.model, e->f.stream, &chunks, 1, conditioning, &error)) {
         golden_fail(e->f.g, id, "%s", error.message);
     } else {
         size_t count = cpl_tensor_count(conditioning);

@@ -133,11 +133,18 @@ static bool same_multipliers(const cJSON *list, const float *multipliers) {
     return true;
 }
 
-static void compare_chunks(golden *g, const char *id, const cJSON *expected, const cpl_chunks *chunks) {
+static void compare_chunks(golden *g, const char *id, const cJSON *one, const cpl_chunks *chunks) {
     const cJSON *chunk;
     int i = 0;
+    const cJSON *expected = cJSON_GetObjectItemCaseSensitive(one, "chunks");
+    int tokens = (int)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(one, "token_count"));
+    int room = (int)cJSON_GetNumberValue(cJSON_GetObjectItemCaseSensitive(one, "target_count"));
     if (cJSON_GetArraySize(expected) != chunks->chunks) {
         golden_fail(g, id, "%d chunks, not %d", chunks->chunks, cJSON_GetArraySize(expected));
+        return;
+    }
+    if (tokens != chunks->tokens || room != chunks->chunks * (chunks->length - 2)) {
+        golden_fail(g, id, "counted %d tokens in %d chunks, not %d/%d", chunks->tokens, chunks->chunks, tokens, room);
         return;
     }
     cJSON_ArrayForEach(chunk, expected) {
@@ -173,7 +180,7 @@ static void chunks(golden *g) {
             golden_fail(g, id, "%s", error.message);
             continue;
         }
-        compare_chunks(g, id, expected, &got);
+        compare_chunks(g, id, one, &got);
         cpl_chunks_clear(&got);
     }
     cpl_tokenizer_free(t);

@@ -200,7 +200,7 @@ static void test_refusals(void **state) {
     if (!m) fail_msg("%s", error.message);
     cpl_tensor x;
     cpl_line_info info;
-    assert_false(cpl_model_encode(m, stream, "a cat", &x, &error));
+    assert_false(cpl_model_encode(m, stream, "a cat", 1, &x, &error));
     assert_non_null(strstr(error.message, "--tokenizer"));
     assert_non_null(strstr(error.message, "make clip-vocab"));
     assert_false(cpl_model_line_info(m, "a cat", &info, &error));
@@ -208,13 +208,13 @@ static void test_refusals(void **state) {
     float multipliers[77] = {0};
     cpl_chunks chunks = {1, 77, ids, multipliers, 0};
     ids[3] = 300; /* one past the table */
-    assert_false(cpl_model_encode_chunks(m, stream, &chunks, &x, &error));
+    assert_false(cpl_model_encode_chunks(m, stream, &chunks, 1, &x, &error));
     assert_int_equal(error.code, CPL_E_INPUT);
     ids[3] = 299;
-    assert_true(cpl_model_encode_chunks(m, stream, &chunks, &x, &error));
+    assert_true(cpl_model_encode_chunks(m, stream, &chunks, 1, &x, &error));
     cpl_tensor_free(&x);
     chunks.length = 76;
-    assert_false(cpl_model_encode_chunks(m, stream, &chunks, &x, &error));
+    assert_false(cpl_model_encode_chunks(m, stream, &chunks, 1, &x, &error));
     cpl_model_close(m);
 }
 
@@ -297,7 +297,7 @@ static void test_tokenizer_in_the_data_folder(void **state) {
 static float *encode(const char *text, int *tokens) {
     cpl_tensor x;
     cpl_error error = {0};
-    if (!cpl_model_encode(builtin, stream, text, &x, &error)) fail_msg("%s", error.message);
+    if (!cpl_model_encode(builtin, stream, text, 1, &x, &error)) fail_msg("%s", error.message);
     assert_int_equal(x.n, 1);
     assert_int_equal(x.h, 1);
     assert_int_equal(x.c, 96);
@@ -381,10 +381,10 @@ static void test_cancelled_encoding(void **state) {
     cpl_tensor x;
     cpl_error error = {0};
     stream->cancelled = &cancelled;
-    assert_false(cpl_model_encode(builtin, stream, "(a cat:1.2)", &x, &error));
+    assert_false(cpl_model_encode(builtin, stream, "(a cat:1.2)", 1, &x, &error));
     assert_int_equal(error.code, CPL_E_CANCELLED);
     stream->cancelled = NULL;
-    assert_true(cpl_model_encode(builtin, stream, "(a cat:1.2)", &x, &error));
+    assert_true(cpl_model_encode(builtin, stream, "(a cat:1.2)", 1, &x, &error));
     cpl_tensor_free(&x);
 }
 

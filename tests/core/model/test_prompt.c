@@ -119,13 +119,10 @@ static int text_tokens(const cpl_chunks *c, int index) {
 static void check_counts(const char *text, int length, int chunks, const int *counts) {
     cpl_chunks c = chunk(text, length, cpl_tokenizer_end(tokenizer));
     if (c.chunks != chunks) fail_msg("'%s': %d chunks", text, c.chunks);
-    int total = 0;
     for (int i = 0; i < chunks; i++) {
         int n = text_tokens(&c, i);
         if (n != counts[i]) fail_msg("'%s': %d tokens in chunk %d", text, n, i);
-        total += n;
     }
-    assert_int_equal(c.tokens, total);
     cpl_chunks_clear(&c);
 }
 #define CHUNKS(text, length, count, ...) check_counts(text, length, count, (const int[]){__VA_ARGS__})
@@ -146,6 +143,22 @@ static void test_chunks(void **state) {
     CHUNKS("(a BREAK b:1.0)", 6, 2, 1, 1);                                /* -1 times 1 is still -1 */
     CHUNKS("a, a a a a a a a a a a a a a a a a a a a a a", 24, 2, 22, 1); /* 21 tokens back: too far */
     CHUNKS("a a, a a a a a a a a a a a a a a a a a a a a", 24, 2, 3, 20);
+}
+
+/* As the WebUI counts: whatever closed a chunk, it is full; BREAK at the end closes one and opens none. */
+static void test_token_counts(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        int tokens, chunks;
+    } rows[] = {{"", 0, 1},           {"a b", 2, 1},       {"a a a a", 4, 1}, {"a a a a a", 5, 2},
+                {"a, a a a a", 8, 2}, {"a BREAK b", 5, 2}, {"a BREAK", 4, 1}, {"BREAK BREAK", 8, 2}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        cpl_chunks c = chunk(rows[i].text, 6, cpl_tokenizer_end(tokenizer));
+        if (c.tokens != rows[i].tokens || c.chunks != rows[i].chunks)
+            fail_msg("'%s': %d tokens in %d chunks", rows[i].text, c.tokens, c.chunks);
+        cpl_chunks_clear(&c);
+    }
 }
 
 static void test_multipliers_and_filling(void **state) {
@@ -196,7 +209,7 @@ static void test_no_token_is_lost(void **state) {
                 assert_int_equal(c.ids[i * c.length + 1 + k], ids[at++]);
             }
         assert_int_equal(at, count);
-        assert_int_equal(c.tokens, count);
+        assert_true(c.tokens >= count && c.tokens <= c.chunks * (c.length - 2));
         free(ids);
         cpl_chunks_clear(&c);
     }
@@ -204,8 +217,11 @@ static void test_no_token_is_lost(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_emphasis),         cmocka_unit_test(test_any_prompt_parses),
-        cmocka_unit_test(test_chunks),           cmocka_unit_test(test_multipliers_and_filling),
+        cmocka_unit_test(test_emphasis),
+        cmocka_unit_test(test_any_prompt_parses),
+        cmocka_unit_test(test_chunks),
+        cmocka_unit_test(test_token_counts),
+        cmocka_unit_test(test_multipliers_and_filling),
         cmocka_unit_test(test_no_token_is_lost),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,90 +1,16 @@
 /* A model that takes a vector beside the context: what it is made of, what it costs and that no picture hides a change of it.
  * The tiny SDXL checkpoint gets tables for the built-in vocabulary, so that words can be typed. */
-#include "session_test.h"
-
-#include <cjson/cJSON.h>
-
-#define TINY_XL "tests/golden/engine/sdxl_tiny.safetensors"
-#define VOCABULARY "core/model/builtin"
-#define WORDS 772 /* of that vocabulary */
+#include "tiny_model.h"
 
 static char folder[] = "/tmp/couplet-sdxl-XXXXXX";
 static char model_path[64];
 static cpl_session *session;
 
-static char *read_whole(const char *path, size_t *size) {
-    FILE *file = fopen(path, "rb");
-    if (!file || fseek(file, 0, SEEK_END) != 0) fail_msg("%s cannot be read", path);
-    *size = (size_t)ftell(file);
-    char *data = malloc(*size);
-    rewind(file);
-    assert_int_equal(fread(data, 1, *size, file), *size);
-    fclose(file);
-    return data;
-}
-
-/* Both tables in the spec become as long as the vocabulary. */
-static void widen_spec(cJSON *metadata) {
-    const char *text = cJSON_GetObjectItem(metadata, "couplet.spec")->valuestring;
-    cJSON *spec = cJSON_Parse(text), *encoder;
-    cJSON_ArrayForEach(encoder, cJSON_GetObjectItem(spec, "text")) {
-        cJSON_SetNumberValue(cJSON_GetObjectItem(encoder, "vocab_size"), WORDS);
-    }
-    char *wide = cJSON_PrintUnformatted(spec);
-    cJSON_ReplaceItemInObject(metadata, "couplet.spec", cJSON_CreateString(wide));
-    free(wide);
-    cJSON_Delete(spec);
-}
-
-/* Writes a tensor's bytes behind `at`, a table's again and again until it is long enough, and tells its new place. */
-static size_t put_tensor(FILE *out, cJSON *item, const char *data, size_t at) {
-    cJSON *offsets = cJSON_GetObjectItem(item, "data_offsets"), *shape = cJSON_GetObjectItem(item, "shape");
-    size_t from = (size_t)cJSON_GetArrayItem(offsets, 0)->valuedouble;
-    size_t had = (size_t)cJSON_GetArrayItem(offsets, 1)->valuedouble - from, wants = had;
-    if (strstr(item->string, "token_embedding.weight")) {
-        cJSON *rows = cJSON_GetArrayItem(shape, 0);
-        wants = had / (size_t)rows->valueint * WORDS;
-        cJSON_SetNumberValue(rows, WORDS);
-    }
-    for (size_t done = 0; done < wants; done += had)
-        fwrite(data + from, 1, wants - done < had ? wants - done : had, out);
-    cJSON_SetNumberValue(cJSON_GetArrayItem(offsets, 0), (double)at);
-    cJSON_SetNumberValue(cJSON_GetArrayItem(offsets, 1), (double)(at + wants));
-    return at + wants;
-}
-
-static void write_model(const char *path) {
-    size_t size, at = 0;
-    uint64_t length;
-    char *file = read_whole(TINY_XL, &size);
-    memcpy(&length, file, sizeof length);
-    cJSON *header = cJSON_ParseWithLength(file + 8, length), *item;
-    FILE *data = tmpfile(), *out = fopen(path, "wb");
-    assert_true(header && data && out);
-    cJSON_ArrayForEach(item, header) {
-        if (strcmp(item->string, "__metadata__") == 0)
-            widen_spec(item);
-        else
-            at = put_tensor(data, item, file + 8 + length, at);
-    }
-    char *text = cJSON_PrintUnformatted(header), block[4096];
-    length = strlen(text);
-    fwrite(&length, sizeof length, 1, out);
-    fwrite(text, 1, length, out);
-    rewind(data);
-    for (size_t got; (got = fread(block, 1, sizeof block, data)) > 0;) fwrite(block, 1, got, out);
-    fclose(data);
-    assert_int_equal(fclose(out), 0);
-    cJSON_Delete(header);
-    free(text);
-    free(file);
-}
-
 static int set_up(void **state) {
     (void)state;
     if (!mkdtemp(folder)) return -1;
     snprintf(model_path, sizeof model_path, "%s/xl.safetensors", folder);
-    write_model(model_path);
+    write_model(TINY_XL, model_path, 0);
     session = open_session(&(cpl_options){.tokenizer = VOCABULARY});
     return 0;
 }
