@@ -282,6 +282,15 @@ bool cpl_lora_peek(const char *lora, const char *lora_dir, cpl_lora_info *info, 
  * of the first that is not. What only the model's layers tell is left to a run. */
 bool cpl_layout_check_loras(const cpl_layout *layout, const char *lora_dir, const cpl_model_info *model,
                             cpl_error *error);
+typedef struct cpl_line_info {
+    int tokens, room; /* text tokens used, and how many fit its chunks; of a text that changes, the longest */
+    char unknown[64]; /* first words outside a closed vocabulary, "" if none */
+    bool vanishes;    /* no token at all on some attention grid: too thin */
+} cpl_line_info;
+/* Counts the tokens of a layout's lines as its model will, with nothing loaded but a vocabulary; `vanishes` is left false.
+ * tokenizer: as in cpl_options. infos: [*count], one for each line, freed by the caller. */
+bool cpl_layout_tokens(const cpl_layout *layout, const char *tokenizer, cpl_line_info **infos, int *count,
+                       cpl_error *error);
 
 /* The names that layouts and options accept, NULL-terminated. */
 const char *const *cpl_sampler_names(void);
@@ -325,13 +334,6 @@ typedef enum cpl_event_type {
     CPL_EVENT_INVALID, /* the newest snapshot cannot be used: `error` with row and path; the last picture stands */
     CPL_EVENT_FAILED   /* the run or the model failed: `error` */
 } cpl_event_type;
-
-typedef struct cpl_line_info {
-    int tokens, room; /* text tokens used, and how many fit its chunks; of a text that changes, the longest */
-    bool cut;         /* the model reads one chunk only, and there are tokens beyond the room */
-    char unknown[64]; /* first words outside a closed vocabulary, "" if none */
-    bool vanishes;    /* no token at all on some attention grid: too thin */
-} cpl_line_info;
 
 typedef struct cpl_event {
     cpl_event_type type;

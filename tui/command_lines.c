@@ -5,28 +5,49 @@
 #include "command.h"
 #include "json_out.h"
 
+static void print_json(const cpl_lines *lines, const cpl_line_info *infos) {
+    printf("{\"lines\": [");
+    for (int i = 0; i < lines->count; i++) {
+        printf("%s\n  ", i ? "," : "");
+        json_text(stdout, lines->line[i]);
+    }
+    printf("%s]", lines->count ? "\n" : "");
+    if (infos) printf(", \"tokens\": [");
+    for (int i = 0; infos && i < lines->count; i++)
+        printf("%s{\"tokens\": %d, \"room\": %d}", i ? ", " : "", infos[i].tokens, infos[i].room);
+    printf("%s}\n", infos ? "]" : "");
+}
+
+static void print_lines(const cpl_lines *lines, const cpl_line_info *infos) {
+    for (int i = 0; i < lines->count; i++) {
+        char tokens[32];
+        snprintf(tokens, sizeof tokens, "%d/%d", infos ? infos[i].tokens : 0, infos ? infos[i].room : 0);
+        printf("%3d  ", i + 1);
+        if (infos) printf("%7s  ", tokens);
+        print_safe(lines->line[i]);
+        putchar('\n');
+    }
+}
+
 int command_lines(const arguments *a) {
     cpl_error error = {0};
     cpl_lines lines = {0};
+    cpl_line_info *infos = NULL;
+    int count = 0;
     cpl_layout *layout = open_layout(a);
     if (!layout) return 1;
     bool done = cpl_layout_lines(layout, &lines, &error);
-    cpl_layout_free(layout);
-    if (!done) return say_problem(a->operand[0], &error, false);
-    if (a->json) printf("{\"lines\": [");
-    for (int i = 0; i < lines.count; i++) {
-        if (a->json) {
-            printf("%s\n  ", i ? "," : "");
-            json_text(stdout, lines.line[i]);
-        } else {
-            printf("%3d  ", i + 1);
-            print_safe(lines.line[i]);
-            putchar('\n');
-        }
-    }
-    if (a->json) printf("%s]}\n", lines.count ? "\n" : "");
+    if (done && a->tokens) done = cpl_layout_tokens(layout, a->tokenizer, &infos, &count, &error);
+    if (!done)
+        say_problem(a->operand[0], &error, false);
+    else if (a->json)
+        print_json(&lines, infos);
+    else
+        print_lines(&lines, infos);
+    free(infos);
     cpl_lines_clear(&lines);
-    return 0;
+    cpl_layout_free(layout);
+    return done ? 0 : 1;
 }
 
 static void masks_json(const float *mask, int count, int w, int h) {

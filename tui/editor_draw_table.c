@@ -12,8 +12,6 @@ const char *editor_row_warning(const editor *e, int row, bool *bad, char *text, 
     const cpl_line_info *line = row < e->core.line_count ? &e->core.lines[row] : NULL;
     if (line && line->unknown[0])
         snprintf(text, size, "the model does not know: %s", line->unknown);
-    else if (line && line->cut)
-        snprintf(text, size, "too long: %d tokens, the model reads only the first %d", line->tokens, line->room);
     else if (line && line->vanishes)
         snprintf(text, size, "too thin: on some attention grid no token lies inside");
     else
@@ -102,10 +100,7 @@ static void draw_tokens(const editor *e, const table_columns *t, int screen_row,
     snprintf(text, sizeof text, "%d/%d", line->tokens, line->room);
     int shift = t->tokens.width - text_columns(text);
     draw_text(&e->theme, screen_row, left + t->tokens.at + (shift > 0 ? shift : 0), t->tokens.width,
-              theme_ink(&e->theme, line->cut                  ? STYLE_WARNING
-                                   : row == e->state.selected ? STYLE_ROW
-                                                              : STYLE_TEXT),
-              text);
+              theme_ink(&e->theme, row == e->state.selected ? STYLE_ROW : STYLE_TEXT), text);
 }
 
 static void draw_row(editor *e, const table_columns *t, int screen_row, int left, int row) {

@@ -42,11 +42,11 @@ static const char *const *precision_names(void) {
 
 const option_entry option_table[] = {
     {"output", 'o', "FILE", OPTION_TEXT, AT(output), ON(RENDER), 0, 0, NULL, "the PNG to write (required)"},
-    {"model", 0, "FILE", OPTION_TEXT, AT(model), ON(EDIT) | MEASURES | ON(INFO) | ON(BENCH), 0, 0, NULL,
+    {"model", 0, "FILE", OPTION_TEXT, AT(model), ON(EDIT) | MEASURES | ON(LINES) | ON(INFO) | ON(BENCH), 0, 0, NULL,
      "a checkpoint, or \"builtin\""},
     {"device", 0, "NAME", OPTION_DEVICE, AT(device), RUNS, 0, 0, NULL, "auto, cpu, cuda or cuda:N"},
     {"precision", 0, "NAME", OPTION_NAME, AT(precision), RUNS, 0, 0, precision_names, "auto, f32, bf16 or f16"},
-    {"tokenizer", 0, "DIR", OPTION_TEXT, AT(tokenizer), RUNS | ON(BENCH), 0, 0, NULL,
+    {"tokenizer", 0, "DIR", OPTION_TEXT, AT(tokenizer), RUNS | ON(LINES) | ON(BENCH), 0, 0, NULL,
      "folder with vocab.json and merges.txt"},
     {"lora", 0, "NAME[:WEIGHT]", OPTION_MANY, AT(lora), ON(RENDER) | ON(CHECK) | ON(INFO), 0, 0, NULL,
      "a LoRA beside the layout's; info prints what it is"},
@@ -79,6 +79,7 @@ const option_entry option_table[] = {
     {"part", 0, "NAME", OPTION_NAME, AT(part), ON(BENCH), 0, 0, cpl_bench_parts,
      "measure only this beside the machine"},
     {"quick", 0, NULL, OPTION_SWITCH, AT(quick), ON(BENCH), 0, 0, NULL, "few rounds: within a minute"},
+    {"tokens", 0, NULL, OPTION_SWITCH, AT(tokens), ON(LINES), 0, 0, NULL, "count the tokens of each line"},
     {"json", 0, NULL, OPTION_SWITCH, AT(json), ON(CHECK) | ON(LINES) | ON(MASKS) | ON(INFO) | ON(STATS) | ON(BENCH), 0,
      0, NULL, "print JSON"},
     {"color", 0, "WHEN", OPTION_INDEX, AT(color), EVERYWHERE, 0, 0, color_names, "auto, always or never"},

@@ -68,7 +68,7 @@ typedef struct arguments {
     command_id command;
     const char *operand[2];
     int operands;
-    bool help, version, quiet, json, generate, quick;
+    bool help, version, quiet, json, generate, quick, tokens;
     int color; /* a color_choice */
     const char *model, *device, *precision, *tokenizer, *dump, *stats, *output, *png, *sampler, *schedule, *keys, *part;
     const char *lora_dir, *lora[OPTION_MOST + 1];

@@ -39,9 +39,6 @@ bool add_line_warnings(const cpl_layout *layout, const cpl_event *event, cpl_pro
         char path[64];
         int row = line_path(layout, i, path, sizeof path);
         if (*line->unknown) done &= add(problems, true, row, path, "the model does not know: %s", line->unknown);
-        if (line->cut)
-            done &= add(problems, true, row, path, "the prompt has %d tokens, the model reads the first %d",
-                        line->tokens, line->room);
         if (line->vanishes)
             done &= add(problems, true, row, path, "too thin: some attention layers have no token of it");
     }

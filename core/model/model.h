@@ -59,6 +59,10 @@ void cpl_model_vector(const cpl_model *model, cpl_stream *s, const cpl_tensor *y
 cpl_tensor cpl_size_vector(cpl_stream *s, const float size[6]);
 
 /* Tokens, room, unknown words of a line; needs no encoder. */
+bool cpl_tokens_info(const cpl_tokenizer *tokenizer, int context_length, bool closed_vocabulary, const char *text,
+                     cpl_line_info *info, cpl_error *error);
+/* Fails and says how one comes by a tokenizer. */
+bool cpl_no_tokenizer(const char *model, cpl_error *error);
 bool cpl_model_line_info(const cpl_model *model, const char *text, cpl_line_info *info, cpl_error *error);
 
 #endif

@@ -117,11 +117,16 @@ bool cpl_model_encode_chunks(const cpl_model *model, cpl_stream *s, const cpl_ch
     return true;
 }
 
+bool cpl_no_tokenizer(const char *model, cpl_error *error) {
+    return cpl_fail(
+        error, CPL_E_INPUT,
+        "%s: no tokenizer was found; `make clip-vocab` fetches CLIP's, or name a folder with vocab.json and "
+        "merges.txt by --tokenizer",
+        model);
+}
+
 static bool need_tokenizer(const cpl_model *model, cpl_error *error) {
-    return model->tokenizer || cpl_fail(error, CPL_E_INPUT,
-                                        "%s: no tokenizer was found; `make clip-vocab` fetches CLIP's, or name a "
-                                        "folder with vocab.json and merges.txt by --tokenizer",
-                                        model->info.name);
+    return model->tokenizer || cpl_no_tokenizer(model->info.name, error);
 }
 
 bool cpl_chunks_of_line(const cpl_model *model, const char *text, cpl_chunks *chunks, cpl_error *error) {
@@ -158,17 +163,24 @@ static char *plain_words(const char *text, cpl_error *error) {
     return words;
 }
 
-bool cpl_model_line_info(const cpl_model *model, const char *text, cpl_line_info *info, cpl_error *error) {
+bool cpl_tokens_info(const cpl_tokenizer *tokenizer, int context_length, bool closed_vocabulary, const char *text,
+                     cpl_line_info *info, cpl_error *error) {
     cpl_chunks chunks;
     *info = (cpl_line_info){0};
-    if (!cpl_chunks_of_line(model, text, &chunks, error)) return false;
+    if (!cpl_prompt_chunks(tokenizer, text, context_length, cpl_tokenizer_end(tokenizer), &chunks, error)) return false;
     info->tokens = chunks.tokens;
     info->room = chunks.chunks * (chunks.length - 2);
     cpl_chunks_clear(&chunks);
-    if (!model->info.closed_vocabulary) return true;
+    if (!closed_vocabulary) return true;
     char *words = plain_words(text, error);
     if (!words) return false;
-    cpl_tokenizer_unknown(model->tokenizer, words, info->unknown, sizeof info->unknown);
+    cpl_tokenizer_unknown(tokenizer, words, info->unknown, sizeof info->unknown);
     free(words);
     return true;
+}
+
+bool cpl_model_line_info(const cpl_model *model, const char *text, cpl_line_info *info, cpl_error *error) {
+    *info = (cpl_line_info){0};
+    return need_tokenizer(model, error) && cpl_tokens_info(model->tokenizer, model->spec.text[0].context_length,
+                                                           model->info.closed_vocabulary, text, info, error);
 }

@@ -10,6 +10,7 @@
 #include "../layout/loras.h"
 #include "../memory/alloc.h"
 #include "../sample/sampler.h"
+#include "tokens.h"
 
 #define MAX_PARTS 16 /* each is a whole pass of the network */
 
@@ -237,14 +238,10 @@ static bool open_positive(const maker *m, line_list *lines) {
 
 /* ---- What is told of the lines ---- */
 
-/* Of several texts the longest counts. */
 static bool add_info(const maker *m, cpl_line_info *info, const char *text) {
     cpl_line_info one;
     if (!cpl_model_line_info(m->context->engine->model, text, &one, m->error)) return false;
-    if (*info->unknown) memcpy(one.unknown, info->unknown, sizeof one.unknown);
-    bool longer = one.tokens > info->tokens || info->room == 0;
-    if (!longer) memcpy(info->unknown, one.unknown, sizeof one.unknown);
-    if (longer) *info = one;
+    cpl_line_info_add(info, &one);
     return true;
 }
 

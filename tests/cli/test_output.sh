@@ -26,6 +26,17 @@ check 'lines --json' prints '{"lines": [
   "a \"cat\", night sky",
   "a sun, sunset"
 ]}' lines two.json --json
+check 'lines --tokens' prints '  1     7/22  a "cat", night sky
+  2     4/22  a sun, sunset' lines two.json --tokens
+check 'lines --tokens --json' prints '{"lines": [
+  "a \"cat\", night sky",
+  "a sun, sunset"
+], "tokens": [{"tokens": 7, "room": 22}, {"tokens": 4, "room": 22}]}' lines two.json --tokens --json
+no_vocabulary() {
+    run 1 env XDG_DATA_HOME="$work" "$COUPLET" lines two.json --tokens --model "$root/tests/golden/engine/sd1_tiny.safetensors" &&
+        empty "$out" && has "$err" 'clip-vocab'
+}
+check 'lines --tokens: a model without a vocabulary' no_vocabulary
 check 'lines' prints '  1  night sky
   2  a cat, night sky
   3  a boat' lines common.json

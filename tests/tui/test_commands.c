@@ -138,20 +138,20 @@ static void lines_become_warnings(void **state) {
     assert_non_null(cpl_layout_insert(layout, 0, NULL));
     assert_non_null(cpl_layout_insert(layout, 1, NULL));
     cpl_line_info lines[] = {{.tokens = 4, .room = 22},
-                             {.tokens = 30, .room = 22, .cut = true, .unknown = "zeppelin", .vanishes = true},
+                             {.tokens = 30, .room = 44, .unknown = "zeppelin", .vanishes = true},
                              {.unknown = "airship"}};
     cpl_event event = {.type = CPL_EVENT_SYNCED, .lines = lines, .line_count = 3};
     cpl_problems problems = {0};
     assert_true(add_line_warnings(layout, &event, &problems));
-    assert_int_equal(problems.count, 4);
-    for (int i = 0; i < 4; i++) assert_true(problems.list[i].warning);
-    for (int i = 0; i < 3; i++) {
+    assert_int_equal(problems.count, 3);
+    for (int i = 0; i < 3; i++) assert_true(problems.list[i].warning);
+    for (int i = 0; i < 2; i++) {
         assert_int_equal(problems.list[i].error.row, 1);
         assert_string_equal(problems.list[i].error.path, "regions[1]");
     }
     assert_non_null(strstr(problems.list[0].error.message, "zeppelin"));
-    assert_non_null(strstr(problems.list[1].error.message, "30"));
-    assert_string_equal(problems.list[3].error.path, "lines[2]");
+    assert_non_null(strstr(problems.list[1].error.message, "too thin"));
+    assert_string_equal(problems.list[2].error.path, "lines[2]");
     cpl_problems_clear(&problems);
     cpl_layout_free(layout);
 }

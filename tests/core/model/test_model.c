@@ -367,7 +367,8 @@ static void test_line_info(void **state) {
     assert_int_equal(info.tokens, 5);
     assert_int_equal(info.room, 22);
     assert_string_equal(info.unknown, "");
-    assert_false(info.cut);
+    assert_true(cpl_model_line_info(builtin, "a cat BREAK a sun BREAK", &info, &error));
+    assert_true(info.tokens == 44 && info.room == 44); /* each BREAK fills its chunk, and nothing follows the last */
     assert_true(cpl_model_line_info(builtin, "(a okapi:1.3) BREAK [a zebra], \x1b[31m", &info, &error));
     assert_string_equal(info.unknown, "okapi, zebra");
     assert_true(cpl_model_line_info(builtin, "", &info, &error));

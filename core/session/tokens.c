@@ -1,0 +1,94 @@
+/* tokens.c: counts the tokens of a layout's lines with no model loaded: a header and a vocabulary are enough. */
+#include "tokens.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "../layout/compose.h"
+#include "../layout/turns.h"
+#include "../memory/alloc.h"
+#include "../model/builtin.h"
+#include "../model/model.h"
+#include "../sample/sampler.h"
+
+void cpl_line_info_add(cpl_line_info *info, const cpl_line_info *text) {
+    char unknown[sizeof info->unknown];
+    memcpy(unknown, *info->unknown ? info->unknown : text->unknown, sizeof unknown);
+    if (text->tokens > info->tokens || info->room == 0) {
+        info->tokens = text->tokens;
+        info->room = text->room;
+    }
+    memcpy(info->unknown, unknown, sizeof unknown);
+}
+
+typedef struct counter {
+    const cpl_layout *layout;
+    cpl_model_info model;
+    cpl_settings settings;
+    cpl_tokenizer *tokenizer; /* owned */
+    cpl_error *error;
+} counter;
+
+static bool add_text(const counter *c, const char *text, cpl_line_info *info) {
+    cpl_line_info one;
+    if (!cpl_tokens_info(c->tokenizer, c->model.context_length, c->model.closed_vocabulary, text, &one, c->error))
+        return false;
+    cpl_line_info_add(info, &one);
+    return true;
+}
+
+/* A text in its turns. */
+static bool add_turns(const counter *c, const char *text, cpl_line_info *info) {
+    cpl_turns turns;
+    int calls = cpl_sampler_calls(c->settings.sampler, c->settings.steps);
+    if (!cpl_turns_read(text, calls, 0, &turns, c->error)) return false;
+    bool done = true;
+    for (int i = 0; done && i < turns.count; i++) done = add_text(c, turns.list[i].text, info);
+    cpl_turns_clear(&turns);
+    return done;
+}
+
+static bool add_line(const counter *c, const char *line, cpl_line_info *info) {
+    cpl_parts parts;
+    if (!c->layout->schedules) return add_text(c, line, info);
+    if (!cpl_parts_read(line, &parts, c->error)) return false;
+    bool done = true;
+    for (int i = 0; done && i < parts.count; i++) done = add_turns(c, parts.list[i].text, info);
+    cpl_parts_clear(&parts);
+    return done;
+}
+
+static bool open_counter(counter *c, const char *tokenizer) {
+    const cpl_layout *layout = c->layout;
+    if (!cpl_model_peek(layout->sampling.model, layout->directory, &c->model, c->error) ||
+        !cpl_layout_resolve(layout, &c->model.defaults, &c->settings, c->error))
+        return false;
+    if (!*c->model.path)
+        c->tokenizer = cpl_builtin_tokenizer(c->error);
+    else if (tokenizer || *c->model.tokenizer)
+        c->tokenizer = cpl_tokenizer_open(tokenizer ? tokenizer : c->model.tokenizer, c->error);
+    else
+        cpl_no_tokenizer(c->model.name, c->error);
+    return c->tokenizer != NULL;
+}
+
+bool cpl_layout_tokens(const cpl_layout *layout, const char *tokenizer, cpl_line_info **infos, int *count,
+                       cpl_error *error) {
+    counter c = {.layout = layout, .error = error};
+    cpl_lines lines = {0};
+    *infos = NULL;
+    *count = 0;
+    bool done = open_counter(&c, tokenizer) && cpl_layout_lines(layout, &lines, error);
+    if (done) *infos = cpl_alloc((size_t)lines.count, sizeof **infos, error);
+    done = done && *infos;
+    for (int i = 0; done && i < lines.count; i++) done = add_line(&c, lines.line[i], &(*infos)[i]);
+    if (done) {
+        *count = lines.count;
+    } else {
+        free(*infos);
+        *infos = NULL;
+    }
+    cpl_lines_clear(&lines);
+    cpl_tokenizer_free(c.tokenizer);
+    return done;
+}
