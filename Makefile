@@ -260,8 +260,10 @@ install: couplet ## install program, layouts and manual pages under PREFIX (DEST
 	install -m 644 $(layout_files) $(DESTDIR)$(PREFIX)/share/couplet/layouts
 	install -D -m 644 man/couplet.1 $(DESTDIR)$(PREFIX)/share/man/man1/couplet.1
 	install -D -m 644 man/couplet-layout.5 $(DESTDIR)$(PREFIX)/share/man/man5/couplet-layout.5
+	install -D -m 644 man/couplet-workflows.7 $(DESTDIR)$(PREFIX)/share/man/man7/couplet-workflows.7
 uninstall: ## remove them again
-	rm -f $(DESTDIR)$(PREFIX)/bin/couplet $(DESTDIR)$(PREFIX)/share/man/man1/couplet.1 $(DESTDIR)$(PREFIX)/share/man/man5/couplet-layout.5
+	rm -f $(DESTDIR)$(PREFIX)/bin/couplet $(DESTDIR)$(PREFIX)/share/man/man1/couplet.1 $(DESTDIR)$(PREFIX)/share/man/man5/couplet-layout.5 \
+	    $(DESTDIR)$(PREFIX)/share/man/man7/couplet-workflows.7
 	rm -rf $(DESTDIR)$(PREFIX)/share/couplet $(DESTDIR)$(PREFIX)/lib/couplet
 .PHONY: clip-vocab
 clip-vocab: ## fetch CLIP's vocabulary (npm), which SD 1.x and SDXL checkpoints need and do not bring

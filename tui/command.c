@@ -108,6 +108,7 @@ bool override_layout(cpl_layout *layout, const arguments *a, cpl_error *error) {
     if (a->schedule && !cpl_text_set(&layout->sampling.schedule, a->schedule, error)) return false;
     for (int i = 0; a->lora[i]; i++)
         if (!add_lora(layout, a->lora[i], error)) return false;
+    if (a->rng && !cpl_text_set(&layout->sampling.rng, a->rng, error)) return false;
     if (a->steps) layout->sampling.steps = a->steps;
     if (a->clip_skip) layout->sampling.clip_skip = a->clip_skip;
     if (a->batch) layout->sampling.batch = a->batch;

@@ -69,6 +69,7 @@ const option_entry option_table[] = {
     {"cfg", 0, "X", OPTION_REAL, AT(cfg), ON(RENDER), 0, 1000, NULL, "guidance scale"},
     {"sampler", 0, "NAME", OPTION_NAME, AT(sampler), ON(RENDER), 0, 0, cpl_sampler_names, "sampler"},
     {"schedule", 0, "NAME", OPTION_NAME, AT(schedule), ON(RENDER), 0, 0, cpl_schedule_names, "noise schedule"},
+    {"rng", 0, "NAME", OPTION_NAME, AT(rng), ON(RENDER), 0, 0, cpl_rng_names, "where the noise comes from"},
     {"clip-skip", 0, "N", OPTION_WHOLE, AT(clip_skip), ON(RENDER), 1, CPL_MAX_CLIP_SKIP, NULL,
      "leave out the last N - 1 layers of the text encoder"},
     {"batch", 0, "N", OPTION_WHOLE, AT(batch), ON(RENDER), 1, CPL_MAX_BATCH, NULL, "N pictures, of seeds that follow"},

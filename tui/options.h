@@ -70,7 +70,8 @@ typedef struct arguments {
     int operands;
     bool help, version, quiet, json, generate, quick, tokens;
     int color; /* a color_choice */
-    const char *model, *device, *precision, *tokenizer, *dump, *stats, *output, *png, *sampler, *schedule, *keys, *part;
+    const char *model, *device, *precision, *tokenizer, *dump, *stats, *output, *png, *sampler, *schedule, *rng, *keys,
+        *part;
     const char *lora_dir, *lora[OPTION_MOST + 1];
     int steps, threads, clip_skip, batch;
     int size[2], grid[2];
