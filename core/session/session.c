@@ -221,7 +221,8 @@ void cpl_session_live(cpl_session *session, bool on) {
 
 void cpl_session_cancel(cpl_session *session) {
     pthread_mutex_lock(&session->lock);
-    session->stopped |= session->loading && !session->asked; /* a run that is withdrawn tells it already */
+    /* Told once: not again by a run that is withdrawn, nor for a second call. */
+    session->stopped |= session->loading && !session->asked && !atomic_load(&session->load_cancelled);
     withdraw(session);
     session->live_due = false;
     if (session->running || session->loading) {
