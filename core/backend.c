@@ -6,16 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-cpl_tensor cpl_make(cpl_stream *s, int n, int h, int w, int c) {
+cpl_tensor cpl_make_as(cpl_stream *s, cpl_dtype dtype, int n, int h, int w, int c) {
     cpl_tensor t = {0};
     cpl_error error = {0};
     if (!cpl_stream_ok(s)) return t;
-    if (!cpl_tensor_new(&t, s->pool, s->backend->precision, n, h, w, c, &error))
-        cpl_stream_fail(s, error.code, "%s", error.message);
+    if (!cpl_tensor_new(&t, s->pool, dtype, n, h, w, c, &error)) cpl_stream_fail(s, error.code, "%s", error.message);
     return t;
 }
 
-cpl_tensor cpl_make_like(cpl_stream *s, const cpl_tensor *x) { return cpl_make(s, x->n, x->h, x->w, x->c); }
+cpl_tensor cpl_make(cpl_stream *s, int n, int h, int w, int c) {
+    return cpl_make_as(s, s->backend->precision, n, h, w, c);
+}
+
+cpl_tensor cpl_make_like(cpl_stream *s, const cpl_tensor *x) {
+    return cpl_make_as(s, x->dtype, x->n, x->h, x->w, x->c);
+}
 
 cpl_tensor cpl_make_sums(cpl_stream *s, int c) {
     cpl_tensor t = {0};

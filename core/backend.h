@@ -6,8 +6,12 @@
  * network code reads as arithmetic, without a check behind each line. Networks never look into tensor data.
  *
  * Tensors: [n, h, w, c] as in tensor.h; "rows" are all n*h*w tokens. Operations write into `y`, which the caller has
- * made with cpl_make (same stream); y may be x only where it says so. All shapes are checked by the operations. Sums,
- * norms and softmax are in f32 whatever the tensors' type. */
+ * made with cpl_make (same stream); y may be x only where it says so. All shapes are checked by the operations.
+ *
+ * Types: a backend is opened for a precision (f32, or bf16 or f16 where it can). Activations are of that precision
+ * (cpl_make) or f32 (cpl_make_as), and so are weights of linear layers and convolutions; norms, biases and a norm's shift
+ * are f32. Sums, norms and softmax are in f32 whatever the types. The tensors of one operation have one type, unless it
+ * says otherwise; scale_add takes any mix and is how tensors are converted. */
 #ifndef CPL_BACKEND_H
 #define CPL_BACKEND_H
 
@@ -16,7 +20,7 @@
 #include "couple/plan.h"
 #include "memory/tensor.h"
 
-#define CPL_BACKEND_ABI 1u
+#define CPL_BACKEND_ABI 2u
 
 typedef struct cpl_backend cpl_backend;
 typedef struct cpl_stream cpl_stream;
@@ -36,6 +40,12 @@ typedef struct cpl_conv_shape {
     int stride, pad_top, pad_left, pad_bottom, pad_right;
 } cpl_conv_shape;
 
+/* Values of a weight in host memory, of the type they have in the file: f32, bf16 or f16. */
+typedef struct cpl_values {
+    const void *data;
+    cpl_dtype dtype;
+} cpl_values;
+
 typedef struct cpl_backend_config {
     int threads;         /* CPU threads, 0: all this process may use */
     int device;          /* which one of its kind, from 0: cpl_backend_number */
@@ -46,6 +56,8 @@ typedef struct cpl_backend_config {
 typedef struct cpl_backend_ops {
     uint32_t abi;
     const char *name; /* "cpu" */
+    /* Whether this machine's device has instructions for a precision; if not, the error tells what to do instead. */
+    bool (*supports)(cpl_dtype precision, cpl_error *error);
 
     cpl_backend *(*open)(const cpl_backend_config *config, cpl_error *error);
     void (*close)(cpl_backend *b); /* after its weights and streams */
@@ -54,11 +66,12 @@ typedef struct cpl_backend_ops {
     void (*stats)(const cpl_stream *s,
                   cpl_stats *stats); /* fills the pool, tensor, weight, device and primitive fields */
 
-    /* Weights from f32 host memory, which may go away afterwards. Any thread, one at a time per backend. */
-    cpl_weight *(*linear_weight)(cpl_backend *b, const float *w /* [out][in] */, const float *bias /* [out] or NULL */,
-                                 int out, int in, cpl_error *error);
-    cpl_weight *(*conv_weight)(cpl_backend *b, const float *w /* [out][in][kh][kw] */, const float *bias, int out,
-                               int in, int kh, int kw, cpl_error *error);
+    /* Weights from host memory, which may go away afterwards. Any thread, one at a time per backend. `type`: what the
+     * layer multiplies in, CPL_F32 or the backend's precision. */
+    cpl_weight *(*linear_weight)(cpl_backend *b, cpl_dtype type, cpl_values w /* [out][in] */,
+                                 const float *bias /* [out] or NULL */, int out, int in, cpl_error *error);
+    cpl_weight *(*conv_weight)(cpl_backend *b, cpl_dtype type, cpl_values w /* [out][in][kh][kw] */, const float *bias,
+                               int out, int in, int kh, int kw, cpl_error *error);
     cpl_weight *(*norm_weight)(cpl_backend *b, const float *gamma, const float *beta, int c, cpl_error *error);
     cpl_weight *(*table_weight)(cpl_backend *b, const float *rows /* [count][c] */, int count, int c, cpl_error *error);
     void (*weight_free)(cpl_backend *b, cpl_weight *w);
@@ -69,14 +82,15 @@ typedef struct cpl_backend_ops {
     void (*upload)(cpl_stream *s, const cpl_tensor *y, const float *host); /* converts from f32; host is free to go */
     void (*download)(cpl_stream *s, float *host, const cpl_tensor *x);     /* waits; converts to f32 */
 
-    /* y = act(x * W^T + bias) + add. x [.., in], y [.., out], the same rows; add: shape of y, or NULL; y may be add. */
+    /* y = act(x * W^T + bias) + add. x [.., in], y [.., out], the same rows; add: shape and type of y, or NULL; y may be
+     * add. x, y and w may each have another type: x is rounded to w's (cheap only where x has it already). */
     void (*linear)(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const cpl_weight *w, cpl_activation act,
                    const cpl_tensor *add);
-    /* y = conv(x) + bias + add. Output side = (side + pads - k) / stride + 1. add: shape of y, or NULL; y may be add. */
+    /* y = conv(x) + bias + add. Output side = (side + pads - k) / stride + 1. add, y and types: as in linear. */
     void (*conv2d)(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const cpl_weight *w, cpl_conv_shape shape,
                    const cpl_tensor *add);
     /* Statistics over (h, w, channels of a group) per batch element of x + shift; y = norm * gamma + beta, then SiLU if
-     * asked. shift: [n, 1, 1, c] or NULL (the time embedding). y may be x. */
+     * asked. shift: [n, 1, 1, c], f32, or NULL (the time embedding). y may be x. */
     void (*group_norm)(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const cpl_tensor *shift,
                        const cpl_weight *w, int groups, float eps, bool silu);
     /* The same for an image that is never held as a whole, x [1, h, w, c] being some of its rows: group_sums adds their sums to
@@ -102,7 +116,7 @@ typedef struct cpl_backend_ops {
     void (*upsample)(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x);
     void (*concat)(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *a,
                    const cpl_tensor *b); /* channels: a, then b */
-    /* y = alpha * a + beta * b, b may be NULL; y may be a or b. */
+    /* y = alpha * a + beta * b, b may be NULL; y may be a or b. Any mix of types. */
     void (*scale_add)(cpl_stream *s, const cpl_tensor *y, float alpha, const cpl_tensor *a, float beta,
                       const cpl_tensor *b);
     /* y [n, 1, S, c] = tokens[ids] + positions[0..S-1]; ids: host, n * S, each checked; positions may be NULL. */
@@ -131,7 +145,8 @@ struct cpl_stream {
 
 /* A tensor of the stream's precision from its pool; on failure the stream fails and the tensor is empty. */
 cpl_tensor cpl_make(cpl_stream *s, int n, int h, int w, int c);
-cpl_tensor cpl_make_like(cpl_stream *s, const cpl_tensor *x);
+cpl_tensor cpl_make_as(cpl_stream *s, cpl_dtype dtype, int n, int h, int w, int c);
+cpl_tensor cpl_make_like(cpl_stream *s, const cpl_tensor *x); /* shape and type of x */
 /* For group_sums of c channels: two f64 values a channel, which only the backend reads. */
 cpl_tensor cpl_make_sums(cpl_stream *s, int c);
 /* Records the first failure (later ones are echoes). */

@@ -119,6 +119,11 @@ static bool check_device(int device, cpl_error *error) {
 
 /* ---- Opening and closing ---- */
 
+static bool supports(cpl_dtype precision, cpl_error *error) {
+    (void)precision, (void)error; /* all of them from compute capability 8.0 on, which opening asks for */
+    return true;
+}
+
 static void close_backend(cpl_backend *backend) {
     if (!backend) return;
     gpu_backend *b = (gpu_backend *)backend;
@@ -207,6 +212,7 @@ static void read_stats(const cpl_stream *stream, cpl_stats *stats) {
 const cpl_backend_ops gpu_ops = {
     .abi = CPL_BACKEND_ABI,
     .name = "cuda",
+    .supports = supports,
     .open = open_backend,
     .close = close_backend,
     .stream_open = open_stream,

@@ -94,9 +94,10 @@ void gpu_flush(gpu_stream *s);
 /* weights.c; see cpl_backend_ops */
 gpu_uploader *gpu_uploader_new(cpl_error *error);
 void gpu_uploader_free(gpu_uploader *u);
-cpl_weight *gpu_linear_weight(cpl_backend *b, const float *w, const float *bias, int out, int in, cpl_error *error);
-cpl_weight *gpu_conv_weight(cpl_backend *b, const float *w, const float *bias, int out, int in, int kh, int kw,
-                            cpl_error *error);
+cpl_weight *gpu_linear_weight(cpl_backend *b, cpl_dtype type, cpl_values w, const float *bias, int out, int in,
+                              cpl_error *error);
+cpl_weight *gpu_conv_weight(cpl_backend *b, cpl_dtype type, cpl_values w, const float *bias, int out, int in, int kh,
+                            int kw, cpl_error *error);
 cpl_weight *gpu_norm_weight(cpl_backend *b, const float *gamma, const float *beta, int c, cpl_error *error);
 cpl_weight *gpu_table_weight(cpl_backend *b, const float *rows, int count, int c, cpl_error *error);
 void gpu_weight_free(cpl_backend *b, cpl_weight *w);

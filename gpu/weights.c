@@ -105,9 +105,9 @@ static bool send_bytes(gpu_backend *b, void *to, const void *from, size_t bytes,
     return sent;
 }
 
-static bool send_rows(gpu_backend *b, const cpl_weight *w, const float *values, cpl_error *error) {
+static bool send_rows(gpu_backend *b, const cpl_weight *w, cpl_values values, cpl_error *error) {
     int taps = w->kh * w->kw;
-    size_t row = (size_t)w->in * (size_t)taps * sizeof *values, value = w->type == CPL_F32 ? 4 : 2;
+    size_t row = (size_t)w->in * (size_t)taps * (values.dtype == CPL_F32 ? 4 : 2), value = w->type == CPL_F32 ? 4 : 2;
     if (row > PIECE_BYTES)
         return cpl_fail(error, CPL_E_UNSUPPORTED, "cuda: a weight of %d inputs is too wide", w->in * taps);
     int each = (int)(PIECE_BYTES / row);
@@ -115,7 +115,7 @@ static bool send_rows(gpu_backend *b, const cpl_weight *w, const float *values, 
     pthread_mutex_lock(&b->uploader->lock);
     for (int first = 0; first < w->out && did == cudaSuccess; first += each) {
         int rows = w->out - first < each ? w->out - first : each;
-        piece p = {.from = (const char *)values + (size_t)first * row,
+        piece p = {.from = (const char *)values.data + (size_t)first * row,
                    .bytes = (size_t)rows * row,
                    .to = (char *)w->data + (size_t)first * w->pitch * value,
                    .pack = true,
@@ -124,7 +124,7 @@ static bool send_rows(gpu_backend *b, const cpl_weight *w, const float *values, 
                    .taps = taps,
                    .pitch = w->pitch,
                    .y = {NULL, (int)w->type},
-                   .w = {NULL, GPU_F32}};
+                   .w = {NULL, (int)values.dtype}};
         did = send(b->uploader, &p);
     }
     bool sent = finish(b->uploader, did, error);
@@ -167,12 +167,15 @@ static cpl_weight *new_weight(gpu_backend *b, const cpl_weight *as, size_t bytes
     return NULL;
 }
 
-cpl_weight *gpu_conv_weight(cpl_backend *backend, const float *values, const float *bias, int out, int in, int kh,
-                            int kw, cpl_error *error) {
-    cpl_dtype type = backend->precision;
+cpl_weight *gpu_conv_weight(cpl_backend *backend, cpl_dtype type, cpl_values values, const float *bias, int out, int in,
+                            int kh, int kw, cpl_error *error) {
     gpu_backend *b = (gpu_backend *)backend;
     if (out < 1 || in < 1 || kh < 1 || kw < 1) {
         cpl_fail(error, CPL_E_INPUT, "A convolution of %dx%d from %d to %d channels is not possible.", kh, kw, in, out);
+        return NULL;
+    }
+    if (type != CPL_F32 && type != backend->precision) {
+        cpl_fail(error, CPL_E_DEVICE, "A weight must be f32 or of the backend's precision.");
         return NULL;
     }
     cpl_weight as = {.kind = GPU_CONV, .type = type, .out = out, .in = in, .kh = kh, .kw = kw};
@@ -183,8 +186,9 @@ cpl_weight *gpu_conv_weight(cpl_backend *backend, const float *values, const flo
     return NULL;
 }
 
-cpl_weight *gpu_linear_weight(cpl_backend *b, const float *w, const float *bias, int out, int in, cpl_error *error) {
-    return gpu_conv_weight(b, w, bias, out, in, 1, 1, error);
+cpl_weight *gpu_linear_weight(cpl_backend *b, cpl_dtype type, cpl_values w, const float *bias, int out, int in,
+                              cpl_error *error) {
+    return gpu_conv_weight(b, type, w, bias, out, in, 1, 1, error);
 }
 
 static cpl_weight *plain_weight(gpu_backend *b, const cpl_weight *as, const float *values, size_t count,

@@ -59,7 +59,8 @@ static cpl_weight *weight_of(bench *b, int out, int in, unsigned seed) {
     if (!values) return NULL;
     cpl_bench_fill(values, (size_t)out * (size_t)in, seed);
     for (size_t i = 0; i < (size_t)out * (size_t)in; i++) values[i] *= 0.05f;
-    cpl_weight *w = b->backend->ops->linear_weight(b->backend, values, NULL, out, in, b->run->error);
+    cpl_weight *w = b->backend->ops->linear_weight(b->backend, b->type, (cpl_values){values, CPL_F32}, NULL, out, in,
+                                                   b->run->error);
     free(values);
     return w;
 }

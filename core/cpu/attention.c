@@ -11,6 +11,7 @@ typedef struct run {
     const cpu_attention_job *job;
     const cpu_kernels *kernels;
     int depth, padded; /* of a head */
+    cpl_dtype type;    /* of all tensors; what is packed is f32 */
     float *packed;     /* [sources][heads]: keys in blocks, values in rows */
     float *scratch;    /* [threads]: queries, scores, result, mix */
     size_t scratch_floats;
@@ -22,21 +23,29 @@ static size_t packed_keys(const run *r, const cpu_source *source) {
 }
 static size_t packed_values(const run *r, const cpu_source *source) { return (size_t)source->keys * (size_t)r->padded; }
 
+static const void *place(const run *r, const void *values, size_t index) {
+    return (const char *)values + index * cpl_dtype_bytes(r->type);
+}
+
 /* Keys are transposed in blocks, so that the kernel reads the same channel of neighbouring keys side by side. */
 static void pack(const run *r, const cpu_source *source, int head) {
     size_t depth = (size_t)r->depth, row = depth * (size_t)r->job->heads, keys = (size_t)source->keys;
-    const float *k = source->k + (size_t)head * depth, *v = source->v + (size_t)head * depth;
+    const char *k = place(r, source->k, (size_t)head * depth), *v = place(r, source->v, (size_t)head * depth);
     float *to_k = r->packed + source->packed_k + (size_t)head * packed_keys(r, source);
     float *to_v = r->packed + source->packed_v + (size_t)head * packed_values(r, source);
     for (size_t first = 0; first < keys; first += CPU_TILE_KEYS) {
         size_t count = keys - first < CPU_TILE_KEYS ? keys - first : CPU_TILE_KEYS;
         float *block = to_k + first * depth;
         if (count < CPU_TILE_KEYS) memset(block, 0, CPU_TILE_KEYS * depth * sizeof *block);
-        for (size_t i = 0; i < count; i++)
-            for (size_t d = 0; d < depth; d++) block[d * CPU_TILE_KEYS + i] = k[(first + i) * row + d];
+        for (size_t i = 0; i < count; i++) {
+            /* the row's place among the values serves as a shelf for its key, widened */
+            float *key = to_v + (first + i) * (size_t)r->padded;
+            r->kernels->convert(key, CPL_F32, place(r, k, (first + i) * row), r->type, 1.0f, depth);
+            for (size_t d = 0; d < depth; d++) block[d * CPU_TILE_KEYS + i] = key[d];
+        }
     }
     for (size_t i = 0; i < keys; i++) {
-        memcpy(to_v + i * (size_t)r->padded, v + i * row, depth * sizeof *to_v);
+        r->kernels->convert(to_v + i * (size_t)r->padded, CPL_F32, place(r, v, i * row), r->type, 1.0f, depth);
         memset(to_v + i * (size_t)r->padded + depth, 0, ((size_t)r->padded - depth) * sizeof *to_v);
     }
 }
@@ -48,20 +57,21 @@ static size_t token_row(const cpu_queries *t, const cpl_plan *plan, int i) {
 
 static void gather(const run *r, const cpu_queries *t, const cpl_plan *plan, int head, float *q) {
     size_t depth = (size_t)r->depth, row = (size_t)r->job->q->c;
-    const float *from = cpu_data(r->job->q) + (size_t)t->element * (size_t)r->job->q->h * (size_t)r->job->q->w * row +
-                        (size_t)head * depth;
+    const void *from = cpu_at(r->job->q, (size_t)t->element * (size_t)r->job->q->h * (size_t)r->job->q->w * row +
+                                             (size_t)head * depth);
     float scale = 1.0f / sqrtf((float)r->depth);
     for (int i = 0; i < t->count; i++)
-        r->kernels->scale_add(q + (size_t)i * depth, scale, from + token_row(t, plan, i) * row, 0, NULL, depth);
+        r->kernels->convert(q + (size_t)i * depth, CPL_F32, place(r, from, token_row(t, plan, i) * row), r->type, scale,
+                            depth);
     memset(q + (size_t)t->count * depth, 0, (size_t)(cpu_round_up(t->count, 6) - t->count) * depth * sizeof *q);
 }
 
 static void scatter(const run *r, const cpu_queries *t, const cpl_plan *plan, int head, const float *out) {
     size_t depth = (size_t)r->depth, row = (size_t)r->job->y->c;
-    float *to = cpu_data(r->job->y) + (size_t)t->element * (size_t)r->job->y->h * (size_t)r->job->y->w * row +
-                (size_t)head * depth;
+    size_t to = (size_t)t->element * (size_t)r->job->y->h * (size_t)r->job->y->w * row + (size_t)head * depth;
     for (int i = 0; i < t->count; i++)
-        memcpy(to + token_row(t, plan, i) * row, out + (size_t)i * (size_t)r->padded, depth * sizeof *to);
+        r->kernels->convert(cpu_at(r->job->y, to + token_row(t, plan, i) * row), r->type,
+                            out + (size_t)i * (size_t)r->padded, CPL_F32, 1.0f, depth);
 }
 
 static void listen_to(const run *r, cpu_tile *tile, int source_index, int head) {
@@ -85,7 +95,8 @@ static void mix_lines(const run *r, cpu_tile *tile, const cpu_queries *t, int he
             element->plan->weight + group->first_weight + (size_t)line * (size_t)group->tokens + (size_t)t->first;
         for (int i = 0; i < t->count; i++) {
             float *row = mix + (size_t)i * padded;
-            r->kernels->scale_add(row, 1.0f, row, weight[i], tile->out + (size_t)i * padded, padded);
+            r->kernels->scale_add(row, CPL_F32, 1.0f, row, CPL_F32, weight[i], tile->out + (size_t)i * padded, CPL_F32,
+                                  padded);
         }
     }
 }
@@ -132,7 +143,11 @@ static void run_all(const run *r) {
 
 void cpu_attention_run(cpl_stream *s, cpu_attention_job *job) {
     int depth = job->q->c / job->heads;
-    run r = {.job = job, .kernels = cpu_of(s)->kernels, .depth = depth, .padded = cpu_round_up(depth, CPU_DEPTH_STEP)};
+    run r = {.job = job,
+             .kernels = cpu_of(s)->kernels,
+             .depth = depth,
+             .padded = cpu_round_up(depth, CPU_DEPTH_STEP),
+             .type = job->q->dtype};
     size_t packed = 0;
     for (int i = 0; i < job->sources; i++) {
         cpu_source *source = &job->source[i];
@@ -155,7 +170,7 @@ void cpu_attention(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *q, cons
                    int heads, bool causal) {
     if (!cpu_enter(s) || !cpu_usable(s, "attention", "q", q) || !cpu_like(s, "attention", "y", y, q) ||
         !cpu_usable(s, "attention", "k", k) || !cpu_shaped(s, "attention", "k", k, q->n, k->h, k->w, q->c) ||
-        !cpu_like(s, "attention", "v", v, k))
+        !cpu_typed(s, "attention", "k", k, q->dtype) || !cpu_like(s, "attention", "v", v, k))
         return;
     if (heads < 1 || q->c % heads) {
         cpl_stream_fail(s, CPL_E_DEVICE, "attention: %d channels do not fall into %d heads", q->c, heads);
@@ -168,7 +183,7 @@ void cpu_attention(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *q, cons
     int *index = element ? cpu_scratch(s, (size_t)n, sizeof *index) : NULL;
     for (int i = 0; index && i < n; i++) {
         size_t first = (size_t)i * (size_t)keys * (size_t)k->c;
-        source[i] = (cpu_source){.k = cpu_data(k) + first, .v = cpu_data(v) + first, .keys = keys};
+        source[i] = (cpu_source){.k = cpu_at(k, first), .v = cpu_at(v, first), .keys = keys};
         index[i] = i;
         element[i] = (cpu_element){.source = &index[i]};
         tiles = cpu_cut_tiles(tile, tiles, i, 0, queries);

@@ -7,7 +7,7 @@
 
 /* Keys and values of one text, or of one batch element in self-attention: rows of all heads side by side. */
 typedef struct cpu_source {
-    const float *k, *v;
+    const void *k, *v; /* of the queries' type */
     int keys;
     size_t packed_k, packed_v; /* where packing begins */
 } cpu_source;

@@ -17,8 +17,8 @@ bool cpu_enter(cpl_stream *s) {
 }
 
 bool cpu_usable(cpl_stream *s, const char *operation, const char *name, const cpl_tensor *t) {
-    if (t && t->data && t->dtype == CPL_F32 && t->n > 0 && t->h > 0 && t->w > 0 && t->c > 0) return true;
-    cpl_stream_fail(s, CPL_E_DEVICE, "%s: %s is not a filled f32 tensor", operation, name);
+    if (t && t->data && t->dtype != CPL_F16 && t->n > 0 && t->h > 0 && t->w > 0 && t->c > 0) return true;
+    cpl_stream_fail(s, CPL_E_DEVICE, "%s: %s is not a filled f32 or bf16 tensor", operation, name);
     return false;
 }
 
@@ -31,9 +31,17 @@ bool cpu_shaped(cpl_stream *s, const char *operation, const char *name, const cp
     return false;
 }
 
+bool cpu_typed(cpl_stream *s, const char *operation, const char *name, const cpl_tensor *t, cpl_dtype dtype) {
+    if (t->dtype == dtype) return true;
+    cpl_stream_fail(s, CPL_E_DEVICE, "%s: %s is of type %s and should be of %s", operation, name,
+                    cpl_dtype_name(t->dtype), cpl_dtype_name(dtype));
+    return false;
+}
+
 bool cpu_like(cpl_stream *s, const char *operation, const char *name, const cpl_tensor *t, const cpl_tensor *model) {
     return cpu_usable(s, operation, "tensor", model) &&
-           cpu_shaped(s, operation, name, t, model->n, model->h, model->w, model->c);
+           cpu_shaped(s, operation, name, t, model->n, model->h, model->w, model->c) &&
+           cpu_typed(s, operation, name, t, model->dtype);
 }
 
 bool cpu_weighs(cpl_stream *s, const char *operation, const cpl_weight *w, cpu_weight_kind kind) {
@@ -75,11 +83,25 @@ static void close_backend(cpl_backend *backend) {
     free(b);
 }
 
+/* Without instructions for it bf16 would be emulated, and slower than f32. AMX processors have these, too. */
+static bool has_bf16(void) {
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx512bf16");
+#else
+    return false;
+#endif
+}
+
+static bool supports(cpl_dtype precision, cpl_error *error) {
+    if (precision == CPL_F32 || (precision == CPL_BF16 && has_bf16())) return true;
+    return cpl_fail(error, CPL_E_UNSUPPORTED,
+                    precision == CPL_BF16
+                        ? "This processor has no bf16 instructions (AVX512-BF16 or AMX); use --precision f32."
+                        : "The cpu backend computes in f32 and bf16, not in f16; use --precision auto.");
+}
+
 static cpl_backend *open_backend(const cpl_backend_config *config, cpl_error *error) {
-    if (config->precision != CPL_F32) {
-        cpl_fail(error, CPL_E_UNSUPPORTED, "The cpu backend computes in f32 only; use --precision f32.");
-        return NULL;
-    }
+    if (!supports(config->precision, error)) return NULL;
     if (config->threads < 0 || config->threads > 1024) {
         cpl_fail(error, CPL_E_INPUT, "%d threads: give a number from 1 to 1024, or 0 for all.", config->threads);
         return NULL;
@@ -87,7 +109,7 @@ static cpl_backend *open_backend(const cpl_backend_config *config, cpl_error *er
     cpu_backend *b = cpl_alloc(1, sizeof *b, error);
     if (!b) return NULL;
     b->base.ops = &cpl_cpu_backend;
-    b->base.precision = CPL_F32;
+    b->base.precision = config->precision;
     b->threads = config->threads ? config->threads : cpu_usable_threads();
     b->pool_budget = config->pool_budget;
     b->kernels = cpu_kernels_pick();
@@ -143,16 +165,19 @@ static void read_stats(const cpl_stream *stream, cpl_stats *stats) {
 static void step(cpl_stream *s) { (void)s; }
 
 static void upload(cpl_stream *s, const cpl_tensor *y, const float *host) {
-    if (cpu_enter(s) && cpu_usable(s, "upload", "y", y)) memcpy(y->data, host, cpl_tensor_bytes(y));
+    if (cpu_enter(s) && cpu_usable(s, "upload", "y", y))
+        cpu_of(s)->kernels->convert(y->data, y->dtype, host, CPL_F32, 1.0f, cpl_tensor_count(y));
 }
 
 static void download(cpl_stream *s, float *host, const cpl_tensor *x) {
-    if (cpu_enter(s) && cpu_usable(s, "download", "x", x)) memcpy(host, x->data, cpl_tensor_bytes(x));
+    if (cpu_enter(s) && cpu_usable(s, "download", "x", x))
+        cpu_of(s)->kernels->convert(host, CPL_F32, x->data, x->dtype, 1.0f, cpl_tensor_count(x));
 }
 
 const cpl_backend_ops cpl_cpu_backend = {
     .abi = CPL_BACKEND_ABI,
     .name = "cpu",
+    .supports = supports,
     .open = open_backend,
     .close = close_backend,
     .stream_open = open_stream,

@@ -153,9 +153,9 @@ static bool describe_conv(cpl_ceiling *c, const cpl_bare *b, cpl_dtype type, dnn
     dnnl_memory_desc_t md[3];
     dnnl_primitive_attr_t attr = NULL;
     dnnl_status_t status = user_scratchpad(&attr);
-    if (!status) status = onednn_md_typed(&md[0], 4, x, type_of(type), dnnl_nhwc);
-    if (!status) status = onednn_md_typed(&md[1], 4, w, type_of(type), dnnl_format_tag_any);
-    if (!status) status = onednn_md_typed(&md[2], 4, y, type_of(type), dnnl_nhwc);
+    if (!status) status = onednn_md_make(&md[0], 4, x, type_of(type), dnnl_nhwc);
+    if (!status) status = onednn_md_make(&md[1], 4, w, type_of(type), dnnl_format_tag_any);
+    if (!status) status = onednn_md_make(&md[2], 4, y, type_of(type), dnnl_nhwc);
     if (!status) {
         onednn_conv conv = {.x = &md[0],
                             .weights = &md[1],
@@ -185,7 +185,7 @@ static bool describe_matmul(cpl_ceiling *c, int batch, int rows, int inner, int 
     for (int i = 0; i < 3 && !status; i++) {
         dnnl_dims_t dims = {0};
         memcpy(dims, from[i] + (batch ? 0 : 1), (size_t)rank * sizeof *dims);
-        status = onednn_md_typed(&md[i], rank, dims, type_of(type), i == 1 ? right : plain);
+        status = onednn_md_make(&md[i], rank, dims, type_of(type), i == 1 ? right : plain);
     }
     if (!status) {
         status = onednn_matmul_make(description, c->engine, &md[0], &md[1], &md[2], attr);
@@ -201,7 +201,7 @@ static bool describe_softmax(cpl_ceiling *c, int batch, int rows, int columns, c
     dnnl_memory_desc_t md;
     dnnl_primitive_attr_t attr = NULL;
     dnnl_status_t status = user_scratchpad(&attr);
-    if (!status) status = onednn_md_typed(&md, 3, dims, type_of(type), dnnl_abc);
+    if (!status) status = onednn_md_make(&md, 3, dims, type_of(type), dnnl_abc);
     if (!status) {
         status = onednn_softmax_make(description, c->engine, &md, 2, attr);
         onednn_md_free(&md);

@@ -2,27 +2,39 @@
  * the arithmetic to primitive.c. */
 #include "primitive.h"
 
-#include <string.h>
+/* y = x, of whatever types; no more memory is moved than must be. */
+static void copy(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x) {
+    if (y->data != x->data) cpu_scale_add(s, y, 1.0f, x, 0.0f, NULL);
+}
 
-static void copy(const cpl_tensor *y, const cpl_tensor *from) {
-    enum { SLICE = 16384 }; /* floats; a slice keeps a core busy for longer than a thread takes to wake */
-    size_t count = cpl_tensor_count(y);
-#pragma omp parallel for schedule(static) if (count > 4 * SLICE)
-    for (size_t i = 0; i < count; i += SLICE)
-        memcpy(cpu_data(y) + i, cpu_data(from) + i, (count - i < SLICE ? count - i : SLICE) * sizeof(float));
+/* Where an operand has another type than the product: x is rounded to it beforehand, and y from it afterwards (the library
+ * multiplies f32 to f32 only). That costs a pass over memory, so large layers are not built like this. */
+static void run(cpl_stream *s, cpu_conv_key *key, const cpl_tensor *y, const cpl_tensor *x, const cpl_weight *w,
+                const cpl_tensor *add) {
+    cpl_tensor x_as = *x, y_as = *y;
+    bool turn_x = x->dtype != w->type, turn_y = w->type == CPL_F32 && y->dtype != CPL_F32;
+    if (turn_x) x_as = cpl_make_as(s, w->type, x->n, x->h, x->w, x->c);
+    if (turn_y) y_as = cpl_make_as(s, CPL_F32, y->n, y->h, y->w, y->c);
+    if (turn_x) copy(s, &x_as, x);
+    if (add) copy(s, &y_as, add);
+    key->type = (int)w->type;
+    key->y_type = (int)y_as.dtype;
+    key->add = add != NULL;
+    key->bias = w->beta != NULL;
+    if (!s->failed) cpu_conv_run(s, key, w, x_as.data, y_as.data);
+    if (turn_y) copy(s, y, &y_as);
+    if (turn_x) cpl_tensor_free(&x_as);
+    if (turn_y) cpl_tensor_free(&y_as);
 }
 
 /* Sums go into y: add is put there first unless it is y. */
-static bool place_add(cpl_stream *s, const char *operation, const cpl_tensor *y, const cpl_tensor *x,
-                      const cpl_tensor *add) {
+static bool operands_fit(cpl_stream *s, const char *operation, const cpl_tensor *y, const cpl_tensor *x,
+                         const cpl_tensor *add) {
     if (y->data == x->data) {
         cpl_stream_fail(s, CPL_E_DEVICE, "%s: y may not be x", operation);
         return false;
     }
-    if (!add) return true;
-    if (!cpu_like(s, operation, "add", add, y)) return false;
-    if (add->data != y->data) copy(y, add);
-    return true;
+    return !add || cpu_like(s, operation, "add", add, y);
 }
 
 void cpu_linear(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const cpl_weight *w, cpl_activation act,
@@ -36,7 +48,7 @@ void cpu_linear(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const c
                         cpu_rows(x), x->c, cpu_rows(y), y->c, w->in, w->out);
         return;
     }
-    if (!place_add(s, "linear", y, x, add)) return;
+    if (!operands_fit(s, "linear", y, x, add)) return;
     int rows = (int)cpu_rows(x);
     cpu_conv_key key = {.n = 1,
                         .h = rows,
@@ -48,10 +60,8 @@ void cpu_linear(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const c
                         .kh = 1,
                         .kw = 1,
                         .stride = 1,
-                        .activation = (int)act,
-                        .add = add != NULL,
-                        .bias = w->beta != NULL};
-    cpu_conv_run(s, &key, w, x->data, y->data);
+                        .activation = (int)act};
+    run(s, &key, y, x, w, add);
 }
 
 static int out_side(int side, int low, int high, int kernel, int stride) {
@@ -69,7 +79,7 @@ void cpu_conv2d(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const c
     if (!cpu_shaped(s, "conv2d", "x", x, y->n, x->h, x->w, w->in)) return;
     int out_h = out_side(x->h, shape.pad_top, shape.pad_bottom, w->kh, shape.stride);
     int out_w = out_side(x->w, shape.pad_left, shape.pad_right, w->kw, shape.stride);
-    if (!cpu_shaped(s, "conv2d", "y", y, x->n, out_h, out_w, w->out) || !place_add(s, "conv2d", y, x, add)) return;
+    if (!cpu_shaped(s, "conv2d", "y", y, x->n, out_h, out_w, w->out) || !operands_fit(s, "conv2d", y, x, add)) return;
     cpu_conv_key key = {.n = x->n,
                         .h = x->h,
                         .w = x->w,
@@ -83,8 +93,6 @@ void cpu_conv2d(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const c
                         .pad_top = shape.pad_top,
                         .pad_left = shape.pad_left,
                         .pad_bottom = shape.pad_bottom,
-                        .pad_right = shape.pad_right,
-                        .add = add != NULL,
-                        .bias = w->beta != NULL};
-    cpu_conv_run(s, &key, w, x->data, y->data);
+                        .pad_right = shape.pad_right};
+    run(s, &key, y, x, w, add);
 }

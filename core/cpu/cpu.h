@@ -39,7 +39,7 @@ typedef enum cpu_weight_kind { CPU_CONV, CPU_NORM, CPU_TABLE } cpu_weight_kind;
 typedef struct cpu_packed {
     struct cpu_packed *next;
     void *memory; /* owned: the library's handle on data */
-    float *data;  /* owned */
+    void *data;   /* owned */
     size_t bytes;
     bool handed_out;
 } cpu_packed;
@@ -50,27 +50,33 @@ typedef struct cpu_packing {
 
 struct cpl_weight {
     cpu_weight_kind kind;
-    int out, in, kh, kw; /* convolution (a linear layer is one of 1x1); norm: out channels; table: out rows of in */
-    float *gamma,
-        *beta;    /* owned; norm: scale and offset, convolution: beta is the bias or NULL, table: gamma the rows */
-    size_t bytes; /* of gamma and beta */
+    cpl_dtype type;       /* convolution: what it multiplies in; table: of its rows */
+    int out, in, kh, kw;  /* convolution (a linear layer is one of 1x1); norm: out channels; table: out rows of in */
+    float *gamma, *beta;  /* owned; norm: scale and offset, convolution: beta is the bias or NULL */
+    void *rows;           /* owned, table only */
     cpu_packing *packing; /* owned, convolution only */
 };
 
 static inline cpu_backend *cpu_of(const cpl_stream *s) { return (cpu_backend *)s->backend; }
 static inline size_t cpu_rows(const cpl_tensor *t) { return (size_t)t->n * (size_t)t->h * (size_t)t->w; }
-static inline float *cpu_data(const cpl_tensor *t) { return t->data; }
+/* Value `index` of a tensor. */
+static inline void *cpu_at(const cpl_tensor *t, size_t index) {
+    return (char *)t->data + index * cpl_dtype_bytes(t->dtype);
+}
 static inline int cpu_round_up(int value, int step) { return (value + step - 1) / step * step; }
 
 /* As OpenMP programs do: OMP_NUM_THREADS if the user set it, else the CPUs this process may run on. */
 int cpu_usable_threads(void);
 /* Every operation begins with this: false on a failed stream. Sets the thread count, which OpenMP keeps per thread. */
 bool cpu_enter(cpl_stream *s);
-/* Fails the stream unless t is a f32 tensor with data and no empty side. `operation` and `name` go into the message. */
+/* Fails the stream unless t is a f32 or bf16 tensor with data and no empty side. `operation` and `name` go into the
+ * message, as below. */
 bool cpu_usable(cpl_stream *s, const char *operation, const char *name, const cpl_tensor *t);
 bool cpu_shaped(cpl_stream *s, const char *operation, const char *name, const cpl_tensor *t, int n, int h, int w,
                 int c);
-bool cpu_like(cpl_stream *s, const char *operation, const char *name, const cpl_tensor *t, const cpl_tensor *model);
+bool cpu_typed(cpl_stream *s, const char *operation, const char *name, const cpl_tensor *t, cpl_dtype dtype);
+bool cpu_like(cpl_stream *s, const char *operation, const char *name, const cpl_tensor *t,
+              const cpl_tensor *model); /* of its shape and type */
 bool cpu_weighs(cpl_stream *s, const char *operation, const cpl_weight *w, cpu_weight_kind kind);
 /* From the pool, given back with cpl_pool_give; NULL: the stream has failed. */
 void *cpu_scratch(cpl_stream *s, size_t count, size_t size);
@@ -80,9 +86,10 @@ void *cpu_weight_take(cpu_backend *b, size_t bytes, cpl_error *error);
 void cpu_weight_give(cpu_backend *b, void *data, size_t bytes);
 
 /* The operations, by file; see cpl_backend_ops. */
-cpl_weight *cpu_linear_weight(cpl_backend *b, const float *w, const float *bias, int out, int in, cpl_error *error);
-cpl_weight *cpu_conv_weight(cpl_backend *b, const float *w, const float *bias, int out, int in, int kh, int kw,
-                            cpl_error *error);
+cpl_weight *cpu_linear_weight(cpl_backend *b, cpl_dtype type, cpl_values w, const float *bias, int out, int in,
+                              cpl_error *error);
+cpl_weight *cpu_conv_weight(cpl_backend *b, cpl_dtype type, cpl_values w, const float *bias, int out, int in, int kh,
+                            int kw, cpl_error *error);
 cpl_weight *cpu_norm_weight(cpl_backend *b, const float *gamma, const float *beta, int c, cpl_error *error);
 cpl_weight *cpu_table_weight(cpl_backend *b, const float *rows, int count, int c, cpl_error *error);
 void cpu_weight_free(cpl_backend *b, cpl_weight *w);

@@ -7,7 +7,7 @@
 static bool text_fits(cpl_stream *s, const cpl_tensor *q, const cpl_listen *l, int line) {
     const cpl_tensor *k = l->k[line];
     return cpu_usable(s, "cross_attention", "k", k) && cpu_shaped(s, "cross_attention", "k", k, 1, 1, k->w, q->c) &&
-           cpu_like(s, "cross_attention", "v", l->v[line], k);
+           cpu_typed(s, "cross_attention", "k", k, q->dtype) && cpu_like(s, "cross_attention", "v", l->v[line], k);
 }
 
 /* Lines that no token of the grid listens to are not looked at: their texts need not even be there. */
@@ -36,8 +36,8 @@ static int tiles_of(const cpl_tensor *q, const cpl_listen *l) {
 /* Elements of a batch mostly share their texts. */
 static int find_source(cpu_source *source, int *sources, const cpl_tensor *k, const cpl_tensor *v) {
     for (int i = 0; i < *sources; i++)
-        if (source[i].k == cpu_data(k) && source[i].v == cpu_data(v) && source[i].keys == k->w) return i;
-    source[*sources] = (cpu_source){.k = cpu_data(k), .v = cpu_data(v), .keys = k->w};
+        if (source[i].k == k->data && source[i].v == v->data && source[i].keys == k->w) return i;
+    source[*sources] = (cpu_source){.k = k->data, .v = v->data, .keys = k->w};
     return (*sources)++;
 }
 

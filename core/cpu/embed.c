@@ -2,7 +2,10 @@
 #include "cpu.h"
 
 #include <math.h>
-#include <string.h>
+
+static const void *row_of(const cpl_weight *table, int row) {
+    return (const char *)table->rows + (size_t)row * (size_t)table->in * cpl_dtype_bytes(table->type);
+}
 
 void cpu_embed(cpl_stream *s, const cpl_tensor *y, const cpl_weight *tokens, const int *ids,
                const cpl_weight *positions) {
@@ -15,18 +18,20 @@ void cpu_embed(cpl_stream *s, const cpl_tensor *y, const cpl_weight *tokens, con
                         positions->out, positions->in);
         return;
     }
+    const cpu_kernels *kernels = cpu_of(s)->kernels;
     size_t c = (size_t)y->c;
     for (int i = 0; i < y->n * y->w; i++) {
         if (ids[i] < 0 || ids[i] >= tokens->out) {
             cpl_stream_fail(s, CPL_E_INPUT, "embed: token id %d is not in the table of %d", ids[i], tokens->out);
             return;
         }
-        const float *token = tokens->gamma + (size_t)ids[i] * c;
-        float *to = cpu_data(y) + (size_t)i * c;
+        const void *token = row_of(tokens, ids[i]);
+        void *to = cpu_at(y, (size_t)i * c);
         if (positions)
-            cpu_of(s)->kernels->scale_add(to, 1.0f, token, 1.0f, positions->gamma + (size_t)(i % y->w) * c, c);
+            kernels->scale_add(to, y->dtype, 1.0f, token, tokens->type, 1.0f, row_of(positions, i % y->w),
+                               positions->type, c);
         else
-            memcpy(to, token, c * sizeof *to);
+            kernels->convert(to, y->dtype, token, tokens->type, 1.0f, c);
     }
 }
 
@@ -40,12 +45,14 @@ void cpu_timestep_embedding(cpl_stream *s, const cpl_tensor *y, const float *t) 
         return;
     }
     int half = y->c / 2;
-    for (int n = 0; n < y->n; n++) {
-        float *to = cpu_data(y) + (size_t)n * (size_t)y->c;
+    float *waves = cpu_scratch(s, (size_t)y->c, sizeof *waves);
+    for (int n = 0; waves && n < y->n; n++) {
         for (int i = 0; i < half; i++) {
             float angle = t[n] * expf(-9.210340371976184f * (float)i / (float)half); /* ln 10000 */
-            to[i] = cosf(angle);
-            to[half + i] = sinf(angle);
+            waves[i] = cosf(angle);
+            waves[half + i] = sinf(angle);
         }
+        cpu_of(s)->kernels->convert(cpu_at(y, (size_t)n * (size_t)y->c), y->dtype, waves, CPL_F32, 1.0f, (size_t)y->c);
     }
+    cpl_pool_give(s->pool, waves);
 }

@@ -26,8 +26,9 @@ static void sum_chunk(const group_norm *g, int element, int chunk) {
     size_t rows = g->rows - first < g->chunk_rows ? g->rows - first : g->chunk_rows;
     double *sum = g->sums + ((size_t)element * (size_t)g->chunks + (size_t)chunk) * 2 * c;
     memset(sum, 0, 2 * c * sizeof *sum);
-    g->kernels->channel_sums(cpu_data(g->x) + ((size_t)element * g->rows + first) * c,
-                             g->shift ? cpu_data(g->shift) + (size_t)element * c : NULL, rows, c, sum, sum + c);
+    g->kernels->channel_sums(cpu_at(g->x, ((size_t)element * g->rows + first) * c),
+                             g->shift ? cpu_at(g->shift, (size_t)element * c) : NULL, rows, c, sum, sum + c,
+                             g->x->dtype);
 }
 
 /* What the shift adds to x it takes from the mean: the pass over the picture then has no shift. What rounding took from
@@ -46,7 +47,7 @@ static void finish_group(const group_norm *g, int element, int group) {
     double scale = 1.0 / sqrt((variance > 0 ? variance : 0) + (double)g->eps);
     for (size_t i = first; i < first + width; i++) {
         size_t at = (size_t)element * c + i;
-        double centre = mean - (g->shift ? (double)cpu_data(g->shift)[at] : 0.0),
+        double centre = mean - (g->shift ? (double)((const float *)g->shift->data)[at] : 0.0),
                factor = scale * (double)g->w->gamma[i];
         g->mean[at] = (float)centre;
         g->scale[at] = (float)factor;
@@ -57,8 +58,8 @@ static void finish_group(const group_norm *g, int element, int group) {
 static void normalize_chunk(const group_norm *g, int element, int chunk) {
     size_t c = (size_t)g->x->c, first = (size_t)chunk * g->chunk_rows, at = ((size_t)element * g->rows + first) * c;
     size_t rows = g->rows - first < g->chunk_rows ? g->rows - first : g->chunk_rows, channel = (size_t)element * c;
-    g->kernels->normalize(cpu_data(g->y) + at, cpu_data(g->x) + at, rows, c, g->mean + channel, g->scale + channel,
-                          g->offset + channel, g->silu);
+    g->kernels->normalize(cpu_at(g->y, at), cpu_at(g->x, at), rows, c, g->mean + channel, g->scale + channel,
+                          g->offset + channel, g->silu, g->x->dtype);
 }
 
 /* One team for all three passes; the loops end in barriers, which is what the passes need between them. */
@@ -167,5 +168,5 @@ void cpu_layer_norm(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, con
     size_t rows = cpu_rows(x), c = (size_t)x->c;
 #pragma omp parallel for schedule(static) if (rows * c > SMALL_WORK)
     for (size_t i = 0; i < rows; i++)
-        kernels->layer_norm(cpu_data(y) + i * c, cpu_data(x) + i * c, c, w->gamma, w->beta, eps);
+        kernels->layer_norm(cpu_at(y, i * c), cpu_at(x, i * c), c, w->gamma, w->beta, eps, x->dtype);
 }

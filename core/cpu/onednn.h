@@ -17,8 +17,8 @@ static const dnnl_dims_t onednn_no_dilation = {0, 0};
 typedef const_dnnl_memory_desc_t onednn_md; /* borrowed */
 
 static inline onednn_md onednn_ref(const dnnl_memory_desc_t *md) { return md ? *md : NULL; }
-static inline dnnl_status_t onednn_md_typed(dnnl_memory_desc_t *md, int rank, const dnnl_dims_t dims,
-                                            dnnl_data_type_t type, dnnl_format_tag_t tag) {
+static inline dnnl_status_t onednn_md_make(dnnl_memory_desc_t *md, int rank, const dnnl_dims_t dims,
+                                           dnnl_data_type_t type, dnnl_format_tag_t tag) {
     return dnnl_memory_desc_create_with_tag(md, rank, dims, type, tag);
 }
 static inline void onednn_md_free(dnnl_memory_desc_t *md) {
@@ -26,7 +26,7 @@ static inline void onednn_md_free(dnnl_memory_desc_t *md) {
     *md = NULL;
 }
 static inline dnnl_status_t onednn_add_sum(dnnl_post_ops_t ops) {
-    return dnnl_post_ops_append_sum(ops, 1.0f, 0, dnnl_f32);
+    return dnnl_post_ops_append_sum(ops, 1.0f, 0, dnnl_data_type_undef); /* the type of what is written */
 }
 static inline dnnl_status_t onednn_add_eltwise(dnnl_post_ops_t ops, dnnl_alg_kind_t kind, float alpha) {
     return dnnl_post_ops_append_eltwise(ops, kind, alpha, 0.0f);
@@ -53,8 +53,8 @@ static inline dnnl_status_t onednn_softmax_make(dnnl_primitive_desc_t *pd, dnnl_
 
 typedef const dnnl_memory_desc_t *onednn_md;
 
-static inline dnnl_status_t onednn_md_typed(dnnl_memory_desc_t *md, int rank, const dnnl_dims_t dims,
-                                            dnnl_data_type_t type, dnnl_format_tag_t tag) {
+static inline dnnl_status_t onednn_md_make(dnnl_memory_desc_t *md, int rank, const dnnl_dims_t dims,
+                                           dnnl_data_type_t type, dnnl_format_tag_t tag) {
     return dnnl_memory_desc_init_by_tag(md, rank, dims, type, tag);
 }
 static inline onednn_md onednn_ref(const dnnl_memory_desc_t *md) { return md; }
@@ -87,10 +87,5 @@ static inline dnnl_status_t onednn_softmax_make(dnnl_primitive_desc_t *pd, dnnl_
 }
 
 #endif
-
-static inline dnnl_status_t onednn_md_make(dnnl_memory_desc_t *md, int rank, const dnnl_dims_t dims,
-                                           dnnl_format_tag_t tag) {
-    return onednn_md_typed(md, rank, dims, dnnl_f32, tag);
-}
 
 #endif

@@ -39,6 +39,8 @@ static bool failed(cpl_error *error, dnnl_status_t status, const char *what) {
     return true;
 }
 
+static dnnl_data_type_t type_of(cpl_dtype type) { return type == CPL_F32 ? dnnl_f32 : dnnl_bf16; }
+
 bool cpu_engine_open(cpu_backend *b, cpl_error *error) {
     dnnl_engine_t engine = NULL;
     if (failed(error, dnnl_engine_create(&engine, dnnl_cpu, 0), "start on this processor")) return false;
@@ -85,7 +87,7 @@ static void form_free(cpu_backend *b, cpu_packed *form) {
 }
 
 /* Takes `data` over, also on failure. */
-static cpu_packed *form_new(cpu_backend *b, onednn_md md, float *data, size_t bytes, cpl_error *error) {
+static cpu_packed *form_new(cpu_backend *b, onednn_md md, void *data, size_t bytes, cpl_error *error) {
     cpu_packed *form = cpl_alloc(1, sizeof *form, error);
     if (!form) {
         cpu_weight_give(b, data, bytes);
@@ -102,11 +104,11 @@ static cpu_packed *form_new(cpu_backend *b, onednn_md md, float *data, size_t by
     return form;
 }
 
-bool cpu_pack_plain(cpu_backend *b, cpl_weight *w, float *values, size_t bytes, cpl_error *error) {
+bool cpu_pack_plain(cpu_backend *b, cpl_weight *w, void *values, size_t bytes, cpl_error *error) {
     dnnl_memory_desc_t md;
     dnnl_dims_t dims = {w->out, w->in, w->kh, w->kw};
     w->packing = cpl_alloc(1, sizeof *w->packing, error);
-    if (!w->packing || failed(error, onednn_md_make(&md, 4, dims, dnnl_oihw), "describe a weight")) {
+    if (!w->packing || failed(error, onednn_md_make(&md, 4, dims, type_of(w->type), dnnl_oihw), "describe a weight")) {
         cpu_weight_give(b, values, bytes);
         return false;
     }
@@ -114,7 +116,7 @@ bool cpu_pack_plain(cpu_backend *b, cpl_weight *w, float *values, size_t bytes, 
     onednn_md_free(&md);
     if (!w->packing->forms || !w->beta) return w->packing->forms != NULL;
 
-    if (failed(error, onednn_md_make(&md, 1, dims, dnnl_a), "describe a bias")) return false;
+    if (failed(error, onednn_md_make(&md, 1, dims, dnnl_f32, dnnl_a), "describe a bias")) return false;
     dnnl_memory_t bias = NULL;
     dnnl_status_t status = dnnl_memory_create(&bias, onednn_ref(&md), b->engine, w->beta);
     onednn_md_free(&md);
@@ -157,7 +159,7 @@ static cpu_packed *form_add(cpu_stream *s, cpu_packing *packing, onednn_md wante
     cpu_backend *b = cpu_of(&s->base);
     cpu_packed *old = packing->forms;
     size_t bytes = dnnl_memory_desc_get_size(wanted);
-    float *data = old ? cpu_weight_take(b, bytes, error) : NULL;
+    void *data = old ? cpu_weight_take(b, bytes, error) : NULL;
     cpu_packed *form = data ? form_new(b, wanted, data, bytes, error) : NULL;
     if (!form) return NULL;
     if (!reorder(s, old, form, error)) {
@@ -209,18 +211,19 @@ static dnnl_status_t describe(dnnl_primitive_desc_t *description, dnnl_engine_t 
     const struct {
         int rank;
         dnnl_dims_t dims;
+        cpl_dtype type;
         dnnl_format_tag_t tag;
     } shape[MEMORIES] = {
-        [X] = {4, {key->n, key->in, key->h, key->w}, dnnl_nhwc},
-        [WEIGHTS] = {4, {key->out, key->in, key->kh, key->kw}, dnnl_format_tag_any},
-        [BIAS] = {1, {key->out}, dnnl_a},
-        [Y] = {4, {key->n, key->out, key->out_h, key->out_w}, dnnl_nhwc},
+        [X] = {4, {key->n, key->in, key->h, key->w}, (cpl_dtype)key->type, dnnl_nhwc},
+        [WEIGHTS] = {4, {key->out, key->in, key->kh, key->kw}, (cpl_dtype)key->type, dnnl_format_tag_any},
+        [BIAS] = {1, {key->out}, CPL_F32, dnnl_a},
+        [Y] = {4, {key->n, key->out, key->out_h, key->out_w}, (cpl_dtype)key->y_type, dnnl_nhwc},
     };
     dnnl_memory_desc_t md[MEMORIES];
     dnnl_status_t status = dnnl_success;
     int made = 0;
     for (int i = 0; i < MEMORIES && !status; i++) {
-        status = onednn_md_make(&md[i], shape[i].rank, shape[i].dims, shape[i].tag);
+        status = onednn_md_make(&md[i], shape[i].rank, shape[i].dims, type_of(shape[i].type), shape[i].tag);
         if (!status) made++;
     }
     dnnl_primitive_attr_t attr = NULL;
@@ -272,7 +275,7 @@ static primitive *primitive_get(cpu_stream *s, const cpu_conv_key *key, cpl_erro
     return p && cpl_cache_insert(s->primitives, key, sizeof *key, p, PRIMITIVE_BYTES, error) ? p : NULL;
 }
 
-static bool execute(cpu_stream *s, const primitive *p, dnnl_memory_t weights, const cpl_weight *w, float *x, float *y,
+static bool execute(cpu_stream *s, const primitive *p, dnnl_memory_t weights, const cpl_weight *w, void *x, void *y,
                     cpl_error *error) {
     void *scratch = NULL;
     if (p->scratch && !(scratch = cpl_pool_take(s->base.pool, p->scratch_bytes, error))) return false;
@@ -289,7 +292,7 @@ static bool execute(cpu_stream *s, const primitive *p, dnnl_memory_t weights, co
     return !failed(error, status, "run a convolution");
 }
 
-void cpu_conv_run(cpl_stream *stream, cpu_conv_key *key, const cpl_weight *w, float *x, float *y) {
+void cpu_conv_run(cpl_stream *stream, cpu_conv_key *key, const cpl_weight *w, void *x, void *y) {
     cpu_stream *s = (cpu_stream *)stream;
     double products = (double)key->n * key->out_h * key->out_w * key->out * key->in * key->kh * key->kw;
     key->threads = products < CPU_SMALL_PRODUCTS ? 1 : cpu_of(stream)->threads;

@@ -5,6 +5,8 @@
 
 size_t cpl_dtype_bytes(cpl_dtype dtype) { return dtype == CPL_F32 ? 4 : 2; }
 
+const char *cpl_dtype_name(cpl_dtype dtype) { return dtype == CPL_F32 ? "f32" : dtype == CPL_BF16 ? "bf16" : "f16"; }
+
 bool cpl_tensor_new(cpl_tensor *t, cpl_pool *pool, cpl_dtype dtype, int n, int h, int w, int c, cpl_error *error) {
     *t = (cpl_tensor){0};
     if (n < 1 || h < 1 || w < 1 || c < 1)

@@ -7,6 +7,7 @@
 
 typedef enum cpl_dtype { CPL_F32, CPL_BF16, CPL_F16 } cpl_dtype;
 size_t cpl_dtype_bytes(cpl_dtype dtype);
+const char *cpl_dtype_name(cpl_dtype dtype); /* "f32", "bf16", "f16" */
 
 typedef struct cpl_tensor {
     cpl_dtype dtype;

@@ -44,7 +44,7 @@ void cpl_linear(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const c
     s->ops->linear(s, &sum, x, w, CPL_ACT_NONE, apart ? NULL : add);
     if (a->whole) s->ops->linear(s, &sum, x, a->whole, CPL_ACT_NONE, &sum);
     if (a->rank > 0) {
-        cpl_tensor low = cpl_make(s, x->n, x->h, x->w, a->rank);
+        cpl_tensor low = cpl_make_as(s, x->dtype, x->n, x->h, x->w, a->rank);
         s->ops->linear(s, &low, x, a->down, CPL_ACT_NONE, NULL);
         s->ops->linear(s, &sum, &low, a->up, CPL_ACT_NONE, &sum);
         cpl_tensor_free(&low);
@@ -61,7 +61,7 @@ void cpl_conv2d(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const c
     s->ops->conv2d(s, y, x, w, shape, add);
     if (a && a->whole) s->ops->conv2d(s, y, x, a->whole, shape, y);
     if (a && a->rank > 0) {
-        cpl_tensor low = cpl_make(s, y->n, y->h, y->w, a->rank);
+        cpl_tensor low = cpl_make_as(s, x->dtype, y->n, y->h, y->w, a->rank);
         s->ops->conv2d(s, &low, x, a->down, shape, NULL);
         s->ops->conv2d(s, y, &low, a->up, pointwise, y);
         cpl_tensor_free(&low);

@@ -98,8 +98,9 @@ cpl_weight *cpl_load_linear(cpl_loader *l, const char *prefix, const char *name,
     float *w = values(l, prefix, name, ".weight", 2, shape, flags & CPL_LOAD_1X1 ? 4 : 0);
     float *bias = flags & CPL_LOAD_BIAS ? values(l, prefix, name, ".bias", 1, shape, 0) : NULL;
     cpl_weight *packed = NULL;
-    if (!l->failed) packed = l->backend->ops->linear_weight(l->backend, w, bias, out, in, l->error);
-    cpl_load_list(l, prefix, name, &(cpl_named_layer){.weight = packed, .out = out, .in = in, .k = 1});
+    if (!l->failed)
+        packed = l->backend->ops->linear_weight(l->backend, l->type, (cpl_values){w, CPL_F32}, bias, out, in, l->error);
+    cpl_load_list(l, prefix, name, &(cpl_named_layer){.weight = packed, .type = l->type, .out = out, .in = in, .k = 1});
     return finish(l, packed, w, bias);
 }
 
@@ -108,8 +109,11 @@ cpl_weight *cpl_load_conv(cpl_loader *l, const char *prefix, const char *name, i
     float *w = values(l, prefix, name, ".weight", 4, shape, k == 1 ? 2 : 0);
     float *bias = values(l, prefix, name, ".bias", 1, shape, 0);
     cpl_weight *packed = NULL;
-    if (!l->failed) packed = l->backend->ops->conv_weight(l->backend, w, bias, out, in, k, k, l->error);
-    cpl_load_list(l, prefix, name, &(cpl_named_layer){.weight = packed, .out = out, .in = in, .k = k, .conv = true});
+    if (!l->failed)
+        packed =
+            l->backend->ops->conv_weight(l->backend, l->type, (cpl_values){w, CPL_F32}, bias, out, in, k, k, l->error);
+    cpl_load_list(l, prefix, name,
+                  &(cpl_named_layer){.weight = packed, .type = l->type, .out = out, .in = in, .k = k, .conv = true});
     return finish(l, packed, w, bias);
 }
 
@@ -136,13 +140,15 @@ cpl_weight *cpl_load_rows(cpl_loader *l, const char *prefix, const char *weight,
     float *b = bias ? read_values(l, prefix, bias, "", 1, shape, 0, rows / out) : NULL;
     cpl_weight *packed = NULL;
     if (!l->failed)
-        packed = l->backend->ops->linear_weight(l->backend, w + (size_t)first * (size_t)in, b ? b + first : NULL, out,
-                                                in, l->error);
+        packed =
+            l->backend->ops->linear_weight(l->backend, l->type, (cpl_values){w + (size_t)first * (size_t)in, CPL_F32},
+                                           b ? b + first : NULL, out, in, l->error);
     /* Such a name ends in "_weight"; what it is the weight of is the layer. */
     char layer[64];
     snprintf(layer, sizeof layer, "%.*s", (int)strlen(weight) - 7, weight);
-    cpl_load_list(l, prefix, layer,
-                  &(cpl_named_layer){.weight = packed, .out = out, .in = in, .k = 1, .part = first / out});
+    cpl_load_list(
+        l, prefix, layer,
+        &(cpl_named_layer){.weight = packed, .type = l->type, .out = out, .in = in, .k = 1, .part = first / out});
     return finish(l, packed, w, b);
 }
 
@@ -153,5 +159,6 @@ float *cpl_load_values(cpl_loader *l, const char *prefix, const char *name, int 
 void *cpl_load_begin(cpl_loader *l, size_t size, bool sound) {
     void *network = sound && !l->failed ? cpl_alloc(1, size, l->error) : NULL;
     l->failed = !network;
+    l->type = l->backend->precision;
     return network;
 }

@@ -32,6 +32,7 @@ typedef struct cpl_loader {
     uint64_t done, total;        /* bytes; total 0: not known, and no progress is told */
     cpl_named_layers *layers;    /* gets every linear layer and convolution; NULL: nobody wants them */
     bool failed;
+    cpl_dtype type; /* what the next layers multiply in; networks ask for f32 where rounding would show */
 } cpl_loader;
 
 enum {
@@ -49,7 +50,8 @@ cpl_weight *cpl_load_table(cpl_loader *l, const char *prefix, const char *name, 
  * projection: "attn.in_proj_weight", "attn.in_proj_bias"). bias may be NULL. */
 cpl_weight *cpl_load_rows(cpl_loader *l, const char *prefix, const char *weight, const char *bias, int rows, int first,
                           int out, int in);
-/* A zeroed struct for a network whose spec is sound; NULL: the loader has failed, now or before. */
+/* A zeroed struct for a network whose spec is sound; NULL: the loader has failed, now or before. Its layers multiply in
+ * the backend's precision until `type` is set. */
 void *cpl_load_begin(cpl_loader *l, size_t size, bool sound);
 /* Lists a layer that was packed by hand; what is packed by the functions above is listed by them. */
 void cpl_load_list(cpl_loader *l, const char *prefix, const char *name, const cpl_named_layer *layer);

@@ -204,8 +204,9 @@ static bool add_delta(cpl_lora_delta *sum, cpl_lora_delta *from, const cpl_named
 static cpl_weight *pack(const binder *b, const cpl_named_layer *layer, const float *values, int out, int in, int k) {
     const cpl_backend_ops *ops = b->model->backend->ops;
     b->set->bytes += (size_t)out * (size_t)in * (size_t)k * (size_t)k * cpl_dtype_bytes(layer->type);
-    return layer->conv ? ops->conv_weight(b->model->backend, values, NULL, out, in, k, k, b->error)
-                       : ops->linear_weight(b->model->backend, values, NULL, out, in, b->error);
+    cpl_values as_f32 = {values, CPL_F32};
+    return layer->conv ? ops->conv_weight(b->model->backend, layer->type, as_f32, NULL, out, in, k, k, b->error)
+                       : ops->linear_weight(b->model->backend, layer->type, as_f32, NULL, out, in, b->error);
 }
 
 static bool pack_sum(binder *b, const cpl_named_layer *layer, const cpl_lora_delta *sum) {

@@ -41,9 +41,9 @@ bool cpl_model_pool(const cpl_model *model, cpl_stream *s, const char *text, cpl
     return ok;
 }
 
-static cpl_tensor make_zeros(cpl_stream *s, int w, int c) {
+static cpl_tensor make_zeros(cpl_stream *s, cpl_dtype type, int w, int c) {
     cpl_error error = {0};
-    cpl_tensor zeros = cpl_make(s, 1, 1, w, c);
+    cpl_tensor zeros = cpl_make_as(s, type, 1, 1, w, c);
     float *values = cpl_alloc((size_t)w * (size_t)c, sizeof *values, &error);
     if (values)
         s->ops->upload(s, &zeros, values);
@@ -54,14 +54,15 @@ static cpl_tensor make_zeros(cpl_stream *s, int w, int c) {
 }
 
 bool cpl_model_encode_nothing(const cpl_model *model, cpl_stream *s, cpl_tensor *conditioning, cpl_error *error) {
-    *conditioning = make_zeros(s, model->spec.text[0].context_length, model->spec.unet.context_dim);
+    *conditioning =
+        make_zeros(s, s->backend->precision, model->spec.text[0].context_length, model->spec.unet.context_dim);
     if (cpl_stream_settle(s, error)) return true;
     cpl_tensor_free(conditioning);
     return false;
 }
 
 cpl_tensor cpl_size_vector(cpl_stream *s, const float size[6]) {
-    cpl_tensor waves = cpl_make(s, SIZE_NUMBERS, 1, 1, SIZE_WAVES);
+    cpl_tensor waves = cpl_make_as(s, CPL_F32, SIZE_NUMBERS, 1, 1, SIZE_WAVES);
     s->ops->timestep_embedding(s, &waves, size);
     /* The embeddings lie one after the other: one row of all of them is the same memory. */
     waves.c *= waves.n;
@@ -73,7 +74,7 @@ void cpl_model_vector(const cpl_model *model, cpl_stream *s, const cpl_tensor *y
                       int height) {
     const float size[SIZE_NUMBERS] = {(float)height, (float)width, 0, 0, (float)height, (float)width};
     cpl_tensor waves = cpl_size_vector(s, size), zeros = {0};
-    if (!pooled) zeros = make_zeros(s, 1, cpl_model_pooled_width(&model->spec));
+    if (!pooled) zeros = make_zeros(s, CPL_F32, 1, cpl_model_pooled_width(&model->spec));
     s->ops->concat(s, y, pooled ? pooled : &zeros, &waves);
     cpl_tensor_free(&zeros);
     cpl_tensor_free(&waves);

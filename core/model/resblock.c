@@ -67,7 +67,7 @@ cpl_tensor cpl_resblock_run(const cpl_resblock *block, cpl_stream *s, cpl_tensor
     cpl_conv2d(s, &h, &normed, block->conv1, cpl_conv_3x3, NULL);
     cpl_tensor_free(&normed);
     if (block->emb) {
-        shift = cpl_make(s, h.n, 1, 1, block->out_channels);
+        shift = cpl_make_as(s, CPL_F32, h.n, 1, 1, block->out_channels);
         cpl_linear(s, &shift, emb, block->emb, CPL_ACT_NONE, NULL);
     }
     ops->group_norm(s, &h, &h, block->emb ? &shift : NULL, block->norm2, block->groups, block->eps, true);

@@ -78,7 +78,9 @@ static cpl_weight *load_projection(cpl_loader *l, const cpl_text_spec *spec) {
     for (int i = 0; turned && i < out; i++)
         for (int k = 0; k < width; k++)
             turned[(size_t)i * (size_t)width + (size_t)k] = rows[(size_t)k * (size_t)out + (size_t)i];
-    if (turned) weight = l->backend->ops->linear_weight(l->backend, turned, NULL, out, width, l->error);
+    if (turned)
+        weight = l->backend->ops->linear_weight(l->backend, CPL_F32, (cpl_values){turned, CPL_F32}, NULL, out, width,
+                                                l->error);
     cpl_load_list(l, spec->prefix, "text_projection",
                   &(cpl_named_layer){.weight = weight, .out = out, .in = width, .k = 1});
     free(rows);
@@ -187,7 +189,8 @@ cpl_tensor cpl_text_encoder_pool(const cpl_text_encoder *e, cpl_stream *s, const
         cpl_stream_fail(s, error.code, "%s", error.message);
         return none;
     }
-    cpl_tensor row = cpl_make(s, 1, 1, 1, e->spec.width), pooled = cpl_make(s, 1, 1, 1, e->spec.projection);
+    cpl_tensor row = cpl_make_as(s, CPL_F32, 1, 1, 1, e->spec.width);
+    cpl_tensor pooled = cpl_make_as(s, CPL_F32, 1, 1, 1, e->spec.projection);
     s->ops->download(s, rows, &first);
     s->ops->upload(s, &row, rows + (size_t)end * width);
     cpl_linear(s, &pooled, &row, e->projection, CPL_ACT_NONE, NULL);

@@ -76,7 +76,9 @@ static int load_inputs(cpl_unet *u, cpl_loader *l, int channels[CPL_UNET_MAX_SKI
         snprintf(name, sizeof name, "%s.0%s", b->name, level > 0 ? ".op" : "");
         b->level = level;
         b->conv_kind = level > 0 ? CPL_UNET_CONV_DOWN : CPL_UNET_CONV_STEM;
+        l->type = level > 0 ? l->backend->precision : CPL_F32;
         b->conv = cpl_load_conv(l, prefix, name, c, level > 0 ? c : spec->in_channels, 3);
+        l->type = l->backend->precision;
         channels[i++] = c;
         for (int k = 0; k < spec->num_res_blocks; k++, i++) {
             int out = spec->model_channels * spec->channel_mult[level];
@@ -123,16 +125,21 @@ static void load_outputs(cpl_unet *u, cpl_loader *l, int c, const int channels[C
 static void load_unet(cpl_unet *u, cpl_loader *l) {
     const cpl_unet_spec *spec = &u->spec;
     int channels[CPL_UNET_MAX_SKIPS], c = spec->model_channels, wide = 4 * c;
+    /* What all blocks hear, what comes in and what goes out is f32: each is a small layer, and its rounding would be in
+     * every value of the picture. */
+    l->type = CPL_F32;
     u->time_in = cpl_load_linear(l, prefix, "time_embed.0", wide, c, CPL_LOAD_BIAS);
     u->time_out = cpl_load_linear(l, prefix, "time_embed.2", wide, wide, CPL_LOAD_BIAS);
     if (spec->adm_in_channels > 0) {
         u->label_in = cpl_load_linear(l, prefix, "label_emb.0.0", wide, spec->adm_in_channels, CPL_LOAD_BIAS);
         u->label_out = cpl_load_linear(l, prefix, "label_emb.0.2", wide, wide, CPL_LOAD_BIAS);
     }
+    l->type = l->backend->precision;
     int deepest = load_inputs(u, l, channels);
     load_middle(u, l, deepest);
     load_outputs(u, l, deepest, channels);
     int first = spec->model_channels * spec->channel_mult[0];
+    l->type = CPL_F32;
     u->out_norm = cpl_load_norm(l, prefix, "out.0", first);
     u->out_conv = cpl_load_conv(l, prefix, "out.2", spec->in_channels, first, 3);
 }

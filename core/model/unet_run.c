@@ -10,7 +10,7 @@ typedef struct run {
     const cpl_unet *unet;
     cpl_stream *s;
     const cpl_unet_text *texts;
-    cpl_tensor emb; /* the time embedding (and SDXL's vector) after SiLU, as every ResBlock wants it */
+    cpl_tensor emb; /* the time embedding (and SDXL's vector) after SiLU, as every ResBlock wants it; f32 */
     cpl_unet_probe *probe;
     void *probe_user;
 } run;
@@ -30,7 +30,7 @@ static void embed_time(run *r, const float *t, int batch, const cpl_tensor *y) {
     const cpl_unet *u = r->unet;
     cpl_stream *s = r->s;
     int c = u->spec.model_channels;
-    cpl_tensor waves = cpl_make(s, batch, 1, 1, c), hidden = cpl_make(s, batch, 1, 1, 4 * c);
+    cpl_tensor waves = cpl_make_as(s, CPL_F32, batch, 1, 1, c), hidden = cpl_make_as(s, CPL_F32, batch, 1, 1, 4 * c);
     s->ops->timestep_embedding(s, &waves, t);
     cpl_linear(s, &hidden, &waves, u->time_in, CPL_ACT_SILU, NULL);
     cpl_tensor_free(&waves);

@@ -48,10 +48,14 @@ cpl_vae *cpl_vae_new(cpl_loader *l, const cpl_vae_spec *spec) {
     if (!vae) return NULL;
     vae->spec = *spec;
     int z = spec->z_channels, deepest = channels(spec, spec->levels - 1), first = channels(spec, 0);
+    /* As in the UNet: the latent comes in and the picture goes out in f32. */
+    l->type = CPL_F32;
     vae->post_quant = cpl_load_linear(l, CPL_VAE_PREFIX, "post_quant_conv", z, z, CPL_LOAD_BIAS | CPL_LOAD_1X1);
     vae->conv_in = cpl_load_conv(l, CPL_VAE_PREFIX, "decoder.conv_in", deepest, z, 3);
+    l->type = l->backend->precision;
     cpl_vae_mid_load(&vae->mid, l, CPL_VAE_PREFIX "decoder.", deepest, spec->norm_groups);
     for (int i = spec->levels - 1, in = deepest; i >= 0; in = channels(spec, i), i--) load_level(vae, l, i, in);
+    l->type = CPL_F32;
     vae->norm_out = cpl_load_norm(l, CPL_VAE_PREFIX, "decoder.norm_out", first);
     vae->conv_out = cpl_load_conv(l, CPL_VAE_PREFIX, "decoder.conv_out", 3, first, 3);
     if (!l->failed) return vae;
@@ -150,7 +154,7 @@ static void level_whole(decoding *d, int i, const cpl_weight *up) {
 static cpl_tensor end_picture(decoding *d) {
     const cpl_vae *vae = d->vae;
     cpl_stream *s = d->s;
-    cpl_tensor image = cpl_make(s, d->h.n, d->h.h, d->h.w, 3);
+    cpl_tensor image = cpl_make_as(s, CPL_F32, d->h.n, d->h.h, d->h.w, 3);
     if (d->sums.data) {
         cpl_strips_end(&d->work.strips, s, vae->norm_out, vae->spec.norm_groups, vae->conv_out, &d->h, &image, &d->sums,
                        0);

@@ -49,9 +49,12 @@ cpl_vae_encoder *cpl_vae_encoder_new(cpl_loader *l, const cpl_vae_spec *spec) {
     if (!e) return NULL;
     e->spec = *spec;
     int z = 2 * spec->z_channels, deepest = spec->ch * spec->ch_mult[spec->levels - 1];
+    l->type = CPL_F32;
     e->conv_in = cpl_load_conv(l, CPL_VAE_PREFIX, "encoder.conv_in", spec->ch, 3, 3);
+    l->type = l->backend->precision;
     for (int i = 0; i < spec->levels; i++) load_level(e, l, i);
     cpl_vae_mid_load(&e->mid, l, CPL_VAE_PREFIX "encoder.", deepest, spec->norm_groups);
+    l->type = CPL_F32;
     e->norm_out = cpl_load_norm(l, CPL_VAE_PREFIX, "encoder.norm_out", deepest);
     e->conv_out = cpl_load_conv(l, CPL_VAE_PREFIX, "encoder.conv_out", z, deepest, 3);
     e->quant = cpl_load_linear(l, CPL_VAE_PREFIX, "quant_conv", z, z, CPL_LOAD_BIAS | CPL_LOAD_1X1);
@@ -158,7 +161,8 @@ cpl_tensor cpl_vae_encode_by(const cpl_vae_encoder *e, cpl_stream *s, const cpl_
     }
     cpl_tensor h = cpl_vae_mid_run(&e->mid, s, &g.h, "encoder", probe, probe_user);
     s->ops->group_norm(s, &h, &h, NULL, e->norm_out, spec->norm_groups, CPL_VAE_EPS, true);
-    cpl_tensor moments = cpl_make(s, h.n, h.h, h.w, 2 * spec->z_channels), out = cpl_make_like(s, &moments);
+    cpl_tensor moments = cpl_make_as(s, CPL_F32, h.n, h.h, h.w, 2 * spec->z_channels);
+    cpl_tensor out = cpl_make_like(s, &moments);
     s->ops->conv2d(s, &moments, &h, e->conv_out, cpl_conv_3x3, NULL);
     cpl_tensor_free(&h);
     s->ops->linear(s, &out, &moments, e->quant, CPL_ACT_NONE, NULL);

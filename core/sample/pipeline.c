@@ -159,16 +159,16 @@ static void fill_vectors(pipeline *p) {
 static void make_vectors(pipeline *p) {
     int width = p->run->model->spec.unet.adm_in_channels;
     if (!width) return;
-    p->y = cpl_make(p->s, p->batch, 1, 1, width);
+    p->y = cpl_make_as(p->s, CPL_F32, p->batch, 1, 1, width);
     fill_vectors(p);
 }
 
 static void make_start(pipeline *p) {
     /* The seed's first draw is used up even if the noise is given: the draws of ancestral steps come after it. */
     cpl_rng_normal(&p->rng, p->draw, p->count);
-    p->x = cpl_make(p->s, 1, p->h, p->w, p->c);
-    p->input = cpl_make(p->s, p->batch, p->h, p->w, p->c);
-    p->output = cpl_make(p->s, p->batch, p->h, p->w, p->c);
+    p->x = cpl_make_as(p->s, CPL_F32, 1, p->h, p->w, p->c);
+    p->input = cpl_make_as(p->s, CPL_F32, p->batch, p->h, p->w, p->c);
+    p->output = cpl_make_as(p->s, CPL_F32, p->batch, p->h, p->w, p->c);
     if (!cpl_stream_ok(p->s)) return;
     upload_planes(p, &p->x, p->run->noise ? p->run->noise : p->draw);
     p->s->ops->scale_add(p->s, &p->x, (float)cpl_sampler_start(p->run->sampler, p->sigmas[0]), &p->x, 0, NULL);

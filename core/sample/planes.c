@@ -47,7 +47,7 @@ static size_t pixels_at_a_time(const cpl_model *model, const cpl_stream *s, int 
 
 static float *decode(const cpl_model *model, cpl_stream *s, const float *interleaved, int w, int h,
                      const cpl_vae_way *way, cpl_error *error) {
-    cpl_tensor z = cpl_make(s, 1, h, w, model->spec.vae.z_channels);
+    cpl_tensor z = cpl_make_as(s, CPL_F32, 1, h, w, model->spec.vae.z_channels);
     s->ops->upload(s, &z, interleaved);
     cpl_tensor image = cpl_vae_decode_by(model->vae, s, &z, way, NULL, NULL);
     cpl_tensor_free(&z);

@@ -19,18 +19,17 @@
 
 static const struct {
     const char *name;
+    bool automatic;
     cpl_dtype dtype;
-    const char *resolved;
-} precisions[] = {
-    {"auto", CPL_F32, "f32"}, {"f32", CPL_F32, "f32"}, {"bf16", CPL_BF16, "bf16"}, {"f16", CPL_F16, "f16"}};
+} precisions[] = {{"auto", true, CPL_F32}, {"f32", false, CPL_F32}, {"bf16", false, CPL_BF16}, {"f16", false, CPL_F16}};
 
 static bool read_precision(cpl_session *session, const char *name, cpl_error *error) {
     if (!name) name = "auto";
     for (size_t i = 0; i < sizeof precisions / sizeof *precisions; i++) {
         if (strcmp(precisions[i].name, name) != 0) continue;
-        session->config.precision = precisions[i].dtype;
-        session->around.precision = precisions[i].resolved;
-        return true;
+        session->around.automatic = precisions[i].automatic;
+        session->around.precision = precisions[i].dtype;
+        return session->ops->supports(precisions[i].dtype, error);
     }
     return cpl_fail(error, CPL_E_INPUT, "precision %s: unknown; there are auto, f32, bf16 and f16", name);
 }
@@ -48,9 +47,9 @@ static bool read_options(cpl_session *session, const cpl_options *options, cpl_e
     if (options->threads < 0)
         return cpl_fail(error, CPL_E_INPUT, "%d threads: 0 means all there are", options->threads);
     session->ops = cpl_backend_find(options->device, error);
+    session->around.ops = session->ops;
     if (!session->ops || !read_precision(session, options->precision, error)) return false;
     if (options->dump && !make_dump_folder(options->dump, error)) return false;
-    session->around.backend = session->ops->name;
     session->config.threads = options->threads;
     session->config.device = cpl_backend_number(options->device);
     session->debounce_ms = options->debounce_ms ? options->debounce_ms : DEBOUNCE_MS;
@@ -62,7 +61,7 @@ static bool read_options(cpl_session *session, const cpl_options *options, cpl_e
     session->log = options->log;
     session->log_user = options->log_user;
     strncpy(session->stats.backend, session->ops->name, sizeof session->stats.backend - 1);
-    strncpy(session->stats.precision, session->around.precision, sizeof session->stats.precision - 1);
+    strncpy(session->stats.precision, cpl_dtype_name(session->around.precision), sizeof session->stats.precision - 1);
     session->working = session->stats;
     if (!cpl_text_set(&session->lora_dir, options->lora_dir, error)) return false;
     session->around.lora_dir = session->lora_dir;

@@ -11,6 +11,8 @@
 #include "../memory/hash.h"
 #include "lora_wants.h"
 
+#define SMALL_MODEL_PARAMETERS 50000000 /* the built-in model has 4 million, SD 1.5 a thousand million */
+
 static void forget_model(cpl_lookup *lookup) {
     free(lookup->model);
     free(lookup->directory);
@@ -80,6 +82,14 @@ static uint64_t hash_loras(uint64_t hash, const cpl_snapshot *snapshot) {
     return hash;
 }
 
+cpl_dtype cpl_precision_for(const cpl_surroundings *around, const cpl_model_info *model) {
+    static const cpl_dtype fast[] = {CPL_BF16, CPL_F16};
+    if (!around->automatic) return around->precision;
+    for (size_t i = 0; model->parameters > SMALL_MODEL_PARAMETERS && i < sizeof fast / sizeof *fast; i++)
+        if (around->ops->supports(fast[i], NULL)) return fast[i];
+    return CPL_F32;
+}
+
 bool cpl_snapshot_measure(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_lookup *lookup,
                           const cpl_surroundings *around, cpl_error *error) {
     cpl_error *fault = &snapshot->error;
@@ -97,10 +107,11 @@ bool cpl_snapshot_measure(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_
     }
     snapshot->model = lookup->info;
     snapshot->identity = lookup->identity;
+    snapshot->precision = cpl_precision_for(around, &lookup->info);
     uint64_t hash = cpl_hash_u64(CPL_HASH_START, cpl_layout_hash(layout, &snapshot->settings));
     hash = hash_loras(cpl_hash_u64(hash, snapshot->identity), snapshot);
-    hash = cpl_hash_text(hash, around->precision);
-    hash = cpl_hash_text(hash, around->backend);
+    hash = cpl_hash_text(hash, cpl_dtype_name(snapshot->precision));
+    hash = cpl_hash_text(hash, around->ops->name);
     /* Two layouts that are wrong in different ways are different news. */
     if (fault->code) hash = cpl_hash_text(hash, fault->message);
     snapshot->hash = hash ? hash : 1;

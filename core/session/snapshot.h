@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include "../backend.h"
 #include "../model/lora.h"
 #include "../model/lora_find.h"
 
@@ -20,9 +21,13 @@ void cpl_lookup_clear(cpl_lookup *lookup);
 
 /* What of a picture is decided outside of the layout and the model. */
 typedef struct cpl_surroundings {
-    const char *precision, *backend;
-    const char *lora_dir; /* where LoRAs are found, or NULL */
+    const cpl_backend_ops *ops; /* borrowed */
+    bool automatic;             /* the precision is chosen by the model */
+    cpl_dtype precision;        /* unless automatic */
+    const char *lora_dir;       /* where LoRAs are found, or NULL */
 } cpl_surroundings;
+/* f32 for small models, where it costs little; for large ones the fastest precision that the device has. */
+cpl_dtype cpl_precision_for(const cpl_surroundings *around, const cpl_model_info *model);
 
 typedef struct cpl_snapshot {
     cpl_layout *layout; /* owned */
@@ -31,6 +36,7 @@ typedef struct cpl_snapshot {
     uint64_t identity;    /* of the model */
     cpl_lora_want *loras; /* owned: each file and weight once */
     int lora_count;
+    cpl_dtype precision; /* that it is computed in */
     uint64_t revision, hash;
     cpl_error error; /* code other than CPL_OK: it names a model that is not there, or a setting without meaning */
 } cpl_snapshot;

@@ -158,7 +158,9 @@ static cpl_engine *open_engine(cpl_session *session, cpl_error *error) {
     const cpl_load_watch watch = {.cancelled = &session->load_cancelled, .progress = tell_loading, .user = &l};
     set_loading(session, true);
     tell_loading(&l, 0, 1);
-    cpl_engine *engine = cpl_engine_open(session->ops, &session->config, &source, &watch, error);
+    cpl_backend_config config = session->config;
+    config.precision = session->current->precision;
+    cpl_engine *engine = cpl_engine_open(session->ops, &config, &source, &watch, error);
     set_loading(session, false);
     return engine;
 }
@@ -177,6 +179,7 @@ static bool load_engine(cpl_session *session, cpl_error *error) {
     }
     if (!cpl_context_open(&session->context, engine, &session->cancelled, session->cache_bytes, error)) return false;
     session->working.load_ms = cpl_now_ms() - start_ms;
+    snprintf(session->working.precision, sizeof session->working.precision, "%s", cpl_dtype_name(snapshot->precision));
     snprintf(session->working.model, sizeof session->working.model, "%s", engine->model->info.name);
     cpl_session_say(session, "%s loaded in %.0f ms", engine->model->info.name, session->working.load_ms);
     cpl_event event = event_of(snapshot, CPL_EVENT_READY);

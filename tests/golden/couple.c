@@ -49,7 +49,8 @@ static float *values(layer *l, const char *name, int64_t count) {
 static cpl_weight *weight(layer *l, const char *name, const char *bias_name, int in) {
     float *w = values(l, name, (int64_t)l->dim * in), *bias = bias_name ? values(l, bias_name, l->dim) : NULL;
     cpl_weight *result = NULL;
-    if (w && (bias || !bias_name)) result = l->ops->linear_weight(l->backend, w, bias, l->dim, in, &l->error);
+    if (w && (bias || !bias_name))
+        result = l->ops->linear_weight(l->backend, CPL_F32, (cpl_values){w, CPL_F32}, bias, l->dim, in, &l->error);
     free(w);
     free(bias);
     return result;

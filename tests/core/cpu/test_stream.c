@@ -16,7 +16,7 @@ typedef struct block {
 
 static cpl_weight *random_linear(cpu_test *t, int out, int in) {
     float *w = random_values(t, out * in, 0.2f), *b = random_values(t, out, 0.2f);
-    cpl_weight *weight = t->ops->linear_weight(t->b, w, b, out, in, NULL);
+    cpl_weight *weight = t->ops->linear_weight(t->b, CPL_F32, (cpl_values){w, CPL_F32}, b, out, in, NULL);
     free(w), free(b);
     assert_non_null(weight);
     return weight;
@@ -24,8 +24,8 @@ static cpl_weight *random_linear(cpu_test *t, int out, int in) {
 
 static block block_new(cpu_test *t) {
     float *w = random_values(t, C * C * 9, 0.1f);
-    block b = {.conv = t->ops->conv_weight(t->b, w, w, C, C, 3, 3, NULL),
-               .down = t->ops->conv_weight(t->b, w, NULL, C, C, 3, 3, NULL),
+    block b = {.conv = t->ops->conv_weight(t->b, CPL_F32, (cpl_values){w, CPL_F32}, w, C, C, 3, 3, NULL),
+               .down = t->ops->conv_weight(t->b, CPL_F32, (cpl_values){w, CPL_F32}, NULL, C, C, 3, 3, NULL),
                .norm = t->ops->norm_weight(t->b, w, w + C, C, NULL),
                .layer = t->ops->norm_weight(t->b, w, w + C, C, NULL),
                .table = t->ops->table_weight(t->b, w, 50, CONTEXT, NULL),
@@ -238,7 +238,7 @@ static void a_pool_budget_fails_the_stream_and_leaves_nothing(void **state) {
 static void odd_configurations_are_refused(void **state) {
     (void)state;
     cpl_error error = {0};
-    assert_null(cpl_cpu_backend.open(&(cpl_backend_config){.precision = CPL_BF16}, &error));
+    assert_null(cpl_cpu_backend.open(&(cpl_backend_config){.precision = CPL_F16}, &error));
     assert_int_equal(error.code, CPL_E_UNSUPPORTED);
     assert_null(cpl_cpu_backend.open(&(cpl_backend_config){.threads = -1}, &error));
     assert_int_equal(error.code, CPL_E_INPUT);
@@ -267,8 +267,8 @@ static void all_vector_widths_agree(void **state) {
     for (int i = 0; i < count; i++) {
         cpu_tile tile = {ROWS, DEPTH, KEYS, 100, q, k, v, score, i ? out : first};
         list[i]->attend(&tile);
-        list[i]->geglu(i ? gate : first_gate, x, N);
-        list[i]->layer_norm(i ? row : first_row, x, N, x + N / 2, x + N, 1e-5f);
+        list[i]->geglu(i ? gate : first_gate, x, N, CPL_F32);
+        list[i]->layer_norm(i ? row : first_row, x, N, x + N / 2, x + N, 1e-5f, CPL_F32);
         for (int j = 0; i && j < ROWS * PADDED; j++) assert_true(fabsf(out[j] - first[j]) < 2e-6f);
         for (int j = 0; i && j < N; j++) assert_true(fabsf(gate[j] - first_gate[j]) < 2e-6f * (1 + fabsf(gate[j])));
         for (int j = 0; i && j < N; j++) assert_true(fabsf(row[j] - first_row[j]) < 1e-5f);
