@@ -198,8 +198,13 @@ static void read_stats(const cpl_stream *stream, cpl_stats *stats) {
     stats->pool_reuses = pool.reuses;
     stats->pool_bytes = pool.held_bytes;
     stats->pool_peak_bytes = pool.peak_bytes;
-    stats->active_tensors = pool.used_blocks;
-    stats->active_bytes = pool.used_bytes;
+    stats->pool_held_peak_bytes = pool.held_peak_bytes;
+    stats->live_peak_bytes = pool.live_peak_bytes;
+    stats->active_tensors = pool.used_blocks - pool.kept_blocks;
+    stats->active_bytes = pool.used_bytes - pool.kept_bytes;
+    stats->cached_tensors = pool.kept_blocks;
+    stats->cached_bytes = pool.kept_bytes;
+    stats->memory_rescues = pool.rescues;
     stats->weight_bytes = atomic_load(&b->weight_bytes);
     stats->device_bytes = atomic_load(&b->device_bytes);
     stats->threads = 1;

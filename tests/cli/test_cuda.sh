@@ -34,7 +34,10 @@ listed() { EMULATED_DEVICES=2 run 0 "$COUPLET" info && has "$out" 'cuda:1: emula
 check 'info lists devices and their memory' listed
 other() { EMULATED_DEVICES=2 refused 'the last one is cuda:1' cuda:2; }
 check 'no such device: a sentence' other
-full() { EMULATED_MEMORY=20000000 refused 'out of memory' cuda && lacks "$err" 'not usable'; }
+full() { # it is tried once more without caches, which is told too
+    EMULATED_MEMORY=20000000 run 1 "$COUPLET" render two.json -o x.png --device cuda &&
+        has "$err" 'out of memory' && has "$err" '--device cpu' && absent x.png
+}
 check 'out of device memory: a sentence' full
 
 case ${SANITIZE:-} in *thread*) ;; *)
