@@ -110,7 +110,9 @@ void cpu_group_norm(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, con
                     const cpl_weight *w, int groups, float eps, bool silu) {
     if (!cpu_enter(s) || !cpu_weighs(s, "group_norm", w, CPU_NORM) || !cpu_usable(s, "group_norm", "x", x) ||
         !cpu_shaped(s, "group_norm", "x", x, x->n, x->h, x->w, w->out) || !cpu_like(s, "group_norm", "y", y, x) ||
-        (shift && !cpu_shaped(s, "group_norm", "shift", shift, x->n, 1, 1, x->c)) || !are_grouped(s, x, groups))
+        (shift && (!cpu_shaped(s, "group_norm", "shift", shift, x->n, 1, 1, x->c) ||
+                   !cpu_typed(s, "group_norm", "shift", shift, CPL_F32))) ||
+        !are_grouped(s, x, groups))
         return;
     group_norm g = cut(s, x);
     g.y = y, g.shift = shift, g.w = w, g.groups = groups, g.eps = eps, g.silu = silu;

@@ -43,15 +43,17 @@ typedef struct cpu_test {
 #define TEST_PRECISION CPL_F32
 #endif
 
-static inline cpu_test cpu_test_open(int threads) {
+static inline cpu_test cpu_test_open_as(int threads, cpl_dtype precision) {
     cpl_error error = {0};
     if (ONE_THREAD_ONLY) threads = 1;
     cpu_test t = {.ops = TEST_OPS, .random = 88172645463325252u};
-    t.b = t.ops->open(&(cpl_backend_config){.threads = threads, .precision = TEST_PRECISION}, &error);
+    t.b = t.ops->open(&(cpl_backend_config){.threads = threads, .precision = precision}, &error);
     t.s = t.b ? t.ops->stream_open(t.b, &error) : NULL;
     if (!t.s) fail_msg("%s", error.message);
     return t;
 }
+
+static inline cpu_test cpu_test_open(int threads) { return cpu_test_open_as(threads, TEST_PRECISION); }
 
 /* Nothing may be left of what the test took from the pool, and of its weights. */
 static inline void cpu_test_close(cpu_test *t) {

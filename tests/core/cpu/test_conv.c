@@ -41,7 +41,7 @@ static void check_conv(cpu_test *t, const layer *l) {
     float *bias = l->bias ? random_values(t, l->out, 1) : NULL;
     float *add = l->add ? random_values(t, l->n * oh * ow * l->out, 1) : NULL;
     cpl_weight *weight =
-        t->ops->conv_weight(t->b, CPL_F32, (cpl_values){w, CPL_F32}, bias, l->out, l->in, l->kh, l->kw, NULL);
+        t->ops->conv_weight(t->b, t->b->precision, (cpl_values){w, CPL_F32}, bias, l->out, l->in, l->kh, l->kw, NULL);
     assert_non_null(weight);
     cpl_tensor tx = tensor_of(t, x, l->n, l->h, l->w, l->in), ty = cpl_make(t->s, l->n, oh, ow, l->out), ta = {0};
     if (add && l->add_is_y) t->ops->upload(t->s, &ty, add);
@@ -96,7 +96,7 @@ static void check_linear(cpu_test *t, int rows, int in, int out, cpl_activation 
                          bool add_is_y) {
     float *x = random_values(t, rows * in, 2), *w = random_values(t, out * in, 1);
     float *b = bias ? random_values(t, out, 3) : NULL, *a = random_values(t, rows * out, 1);
-    cpl_weight *weight = t->ops->linear_weight(t->b, CPL_F32, (cpl_values){w, CPL_F32}, b, out, in, NULL);
+    cpl_weight *weight = t->ops->linear_weight(t->b, t->b->precision, (cpl_values){w, CPL_F32}, b, out, in, NULL);
     assert_non_null(weight);
     cpl_tensor tx = tensor_of(t, x, 1, 1, rows, in), ta = tensor_of(t, a, 1, 1, rows, out),
                ty = cpl_make(t->s, 1, rows, 1, out);
@@ -142,7 +142,7 @@ static void fused_activations_are_exact_to_1e_6(void **state) {
     float identity[C * C] = {0}, *x = malloc(sizeof *x * ROWS * C);
     for (int i = 0; i < C; i++) identity[i * C + i] = 1;
     for (int i = 0; i < ROWS * C; i++) x[i] = test_round(-12 + 24.0f * (float)i / (ROWS * C));
-    cpl_weight *weight = t.ops->linear_weight(t.b, CPL_F32, (cpl_values){identity, CPL_F32}, NULL, C, C, NULL);
+    cpl_weight *weight = t.ops->linear_weight(t.b, t.b->precision, (cpl_values){identity, CPL_F32}, NULL, C, C, NULL);
     cpl_tensor tx = tensor_of(&t, x, 1, 1, ROWS, C);
     for (int act = CPL_ACT_SILU; act <= CPL_ACT_QUICK_GELU; act++) {
         cpl_tensor y = cpl_make_like(t.s, &tx);
@@ -163,7 +163,7 @@ static void one_weight_serves_many_shapes(void **state) {
     cpu_test t = cpu_test_open(2);
     enum { IN = 24, OUT = 20 };
     float *w = random_values(&t, OUT * IN * 9, 0.3f), *x = random_values(&t, 40 * 40 * IN, 1);
-    cpl_weight *weight = t.ops->conv_weight(t.b, CPL_F32, (cpl_values){w, CPL_F32}, NULL, OUT, IN, 3, 3, NULL);
+    cpl_weight *weight = t.ops->conv_weight(t.b, t.b->precision, (cpl_values){w, CPL_F32}, NULL, OUT, IN, 3, 3, NULL);
     cpl_conv_shape same = {1, 1, 1, 1, 1}, half = {2, 1, 1, 1, 1};
     for (int round = 0; round < 2; round++)
         for (int side = 1; side <= 40; side += 3) {
@@ -190,8 +190,8 @@ static void wrong_shapes_fail_the_stream(void **state) {
     (void)state;
     cpu_test t = cpu_test_open(1);
     float values[8 * 8 * 9] = {0};
-    cpl_weight *weight = t.ops->conv_weight(t.b, CPL_F32, (cpl_values){values, CPL_F32}, NULL, 8, 8, 3, 3, NULL);
-    cpl_weight *dense = t.ops->linear_weight(t.b, CPL_F32, (cpl_values){values, CPL_F32}, NULL, 8, 8, NULL);
+    cpl_weight *weight = t.ops->conv_weight(t.b, t.b->precision, (cpl_values){values, CPL_F32}, NULL, 8, 8, 3, 3, NULL);
+    cpl_weight *dense = t.ops->linear_weight(t.b, t.b->precision, (cpl_values){values, CPL_F32}, NULL, 8, 8, NULL);
     cpl_weight *norm = t.ops->norm_weight(t.b, values, values, 8, NULL);
     cpl_tensor x = cpl_make(t.s, 1, 4, 4, 8), y = cpl_make(t.s, 1, 4, 4, 8), small = cpl_make(t.s, 1, 3, 4, 8),
                none = {0};
@@ -208,7 +208,7 @@ static void wrong_shapes_fail_the_stream(void **state) {
     cpl_tensor tiny = cpl_make(t.s, 1, 2, 2, 8);
     t.ops->conv2d(t.s, &y, &tiny, weight, bare, NULL), expect_failure(&t, "should be [1, 0, 0, 8]");
     cpl_error error = {0};
-    assert_null(t.ops->conv_weight(t.b, CPL_F32, (cpl_values){values, CPL_F32}, NULL, 0, 8, 3, 3, &error));
+    assert_null(t.ops->conv_weight(t.b, t.b->precision, (cpl_values){values, CPL_F32}, NULL, 0, 8, 3, 3, &error));
     assert_int_equal(error.code, CPL_E_INPUT);
     /* What comes after a failure does nothing, and the first message stands. */
     t.ops->conv2d(t.s, &y, &x, weight, still, NULL);

@@ -16,7 +16,7 @@ typedef struct block {
 
 static cpl_weight *random_linear(cpu_test *t, int out, int in) {
     float *w = random_values(t, out * in, 0.2f), *b = random_values(t, out, 0.2f);
-    cpl_weight *weight = t->ops->linear_weight(t->b, CPL_F32, (cpl_values){w, CPL_F32}, b, out, in, NULL);
+    cpl_weight *weight = t->ops->linear_weight(t->b, t->b->precision, (cpl_values){w, CPL_F32}, b, out, in, NULL);
     free(w), free(b);
     assert_non_null(weight);
     return weight;
@@ -24,8 +24,8 @@ static cpl_weight *random_linear(cpu_test *t, int out, int in) {
 
 static block block_new(cpu_test *t) {
     float *w = random_values(t, C * C * 9, 0.1f);
-    block b = {.conv = t->ops->conv_weight(t->b, CPL_F32, (cpl_values){w, CPL_F32}, w, C, C, 3, 3, NULL),
-               .down = t->ops->conv_weight(t->b, CPL_F32, (cpl_values){w, CPL_F32}, NULL, C, C, 3, 3, NULL),
+    block b = {.conv = t->ops->conv_weight(t->b, t->b->precision, (cpl_values){w, CPL_F32}, w, C, C, 3, 3, NULL),
+               .down = t->ops->conv_weight(t->b, t->b->precision, (cpl_values){w, CPL_F32}, NULL, C, C, 3, 3, NULL),
                .norm = t->ops->norm_weight(t->b, w, w + C, C, NULL),
                .layer = t->ops->norm_weight(t->b, w, w + C, C, NULL),
                .table = t->ops->table_weight(t->b, w, 50, CONTEXT, NULL),
