@@ -237,13 +237,27 @@ static bool bind_layer(binder *b, int at) {
     return done;
 }
 
+/* A file without modules for the text encoders, or with weight 0 there, leaves every line as it is. */
+static bool make_text_key(binder *b) {
+    cpl_lora_want *texts = cpl_alloc((size_t)b->count, sizeof *texts, b->error);
+    int count = 0;
+    for (int i = 0; texts && i < b->count; i++) {
+        if (b->wants[i].text == 0 || b->files[i].info.text_modules == 0) continue;
+        texts[count] = b->wants[i]; /* borrows the path */
+        texts[count++].unet = 0;
+    }
+    b->set->text_key = texts ? cpl_lora_key(texts, count, &b->set->text_key_size, b->error) : NULL;
+    free(texts);
+    return b->set->text_key;
+}
+
 static bool bind(binder *b) {
     const cpl_named_layers *layers = &b->model->layers;
     bool done = open_files(b);
     for (int i = 0; done && i < layers->count; i++) done = match_layer(b, i);
     for (int i = 0; done && i < b->count; i++) done = check_placed(b, i);
     for (int i = 0; done && i < layers->count; i++) done = bind_layer(b, i);
-    return done && cpl_adapters_index(&b->set->adapters, b->error);
+    return done && make_text_key(b) && cpl_adapters_index(&b->set->adapters, b->error);
 }
 
 cpl_lora_set *cpl_lora_set_new(const cpl_model *model, const cpl_lora_want *wants, int count, cpl_error *error) {
@@ -277,5 +291,6 @@ void cpl_lora_set_free(cpl_lora_set *set) {
     free(set->adapters.list);
     free(set->adapters.slot);
     free(set->key);
+    free(set->text_key);
     free(set);
 }

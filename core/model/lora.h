@@ -15,14 +15,15 @@ typedef struct cpl_lora_want {
 } cpl_lora_want;
 void cpl_lora_wants_free(cpl_lora_want *wants, int count);
 
-/* All that a set is made of, as bytes: the key of whatever depends on it. Freed by the caller. */
+/* All that a set is made of, as bytes. Freed by the caller. */
 void *cpl_lora_key(const cpl_lora_want *wants, int count, size_t *size, cpl_error *error);
 
 typedef struct cpl_lora_set {
     cpl_adapters adapters;
     cpl_backend *backend; /* borrowed: where the weights lie */
-    void *key;            /* owned */
-    size_t key_size, bytes;
+    /* Keys of what depends on the set, owned: on all of it, and on what it adds to the text encoders. */
+    void *key, *text_key;
+    size_t key_size, text_key_size, bytes;
     char note[320]; /* what of the files the model has no place for, or "" */
 } cpl_lora_set;
 

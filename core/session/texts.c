@@ -51,21 +51,24 @@ void cpl_texts_use(cpl_texts *texts, const cpl_lora_set *loras) {
     texts->stream->adapters = loras ? &loras->adapters : NULL;
 }
 
-/* A line's key: all that the LoRAs in use are made of, the layer that is taken, and its text. That of zeros is one that no text
- * can have. */
+/* A line's key: what the LoRAs in use are made of, the layer that is taken, and its text. What the encoders give depends on what
+ * is added to them alone (`encoded`), keys and values on all of it. The key of zeros is one that no text can have. */
 typedef struct line_key {
     char *bytes; /* owned */
     size_t size;
 } line_key;
 
-static bool make_key(const cpl_texts *texts, line_key *key, const char *text, int clip_skip, cpl_error *error) {
-    size_t before = texts->loras ? texts->loras->key_size : 0, length = text ? strlen(text) : 0;
+static bool make_key(const cpl_texts *texts, line_key *key, const char *text, int clip_skip, bool encoded,
+                     cpl_error *error) {
+    const cpl_lora_set *set = texts->loras;
+    const void *made_of = !set ? NULL : encoded ? set->text_key : set->key;
+    size_t before = !set ? 0 : encoded ? set->text_key_size : set->key_size, length = text ? strlen(text) : 0;
     uint64_t head = before;
     key->size = sizeof head + before + 1 + length;
     key->bytes = cpl_alloc(key->size, 1, error);
     if (!key->bytes) return false;
     memcpy(key->bytes, &head, sizeof head);
-    if (before) memcpy(key->bytes + sizeof head, texts->loras->key, before);
+    if (before) memcpy(key->bytes + sizeof head, made_of, before);
     key->bytes[sizeof head + before] = text ? (char)clip_skip : 0;
     if (length) memcpy(key->bytes + sizeof head + before + 1, text, length);
     return true;
@@ -114,11 +117,13 @@ static int texts_of(const cpl_speech *speech) { return speech->turns.count > 0 ?
 
 static bool encode_turn(cpl_speech *speech, cpl_texts *texts, int turn, cpl_error *error) {
     const char *text = speech->turns.count > 0 ? speech->turns.list[turn].text : NULL;
-    line_key key;
-    if (!make_key(texts, &key, text, speech->clip_skip, error)) return false;
-    speech->conditioning[turn] = find_conditioning(texts, &key, text, speech->clip_skip, error);
-    if (speech->conditioning[turn]) speech->kv[turn] = find_kv(texts, &key, speech->conditioning[turn], error);
-    free(key.bytes);
+    line_key encoded, heard = {0};
+    if (!make_key(texts, &encoded, text, speech->clip_skip, true, error)) return false;
+    if (make_key(texts, &heard, text, speech->clip_skip, false, error))
+        speech->conditioning[turn] = find_conditioning(texts, &encoded, text, speech->clip_skip, error);
+    if (speech->conditioning[turn]) speech->kv[turn] = find_kv(texts, &heard, speech->conditioning[turn], error);
+    free(encoded.bytes);
+    free(heard.bytes);
     return speech->kv[turn] != NULL;
 }
 
@@ -192,7 +197,7 @@ static const cpl_tensor *find_pooled(cpl_texts *texts, const line_key *key, cons
 
 static const cpl_tensor *pool_text(cpl_texts *texts, const char *text, cpl_error *error) {
     line_key key;
-    if (!make_key(texts, &key, text, 0, error)) return NULL;
+    if (!make_key(texts, &key, text, 0, true, error)) return NULL;
     const cpl_tensor *pooled = find_pooled(texts, &key, text, error);
     free(key.bytes);
     return pooled;

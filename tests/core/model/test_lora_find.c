@@ -183,6 +183,10 @@ static void tensor_names(void **state) {
         {"diffusion_model.input_blocks.1.1.proj_in.lora_B.weight", "unet_input_blocks_1_1_proj_in", CPL_LORA_UP},
         {"text_encoder_2.text_model.encoder.layers.3.self_attn.q_proj.lora_linear_layer.down.weight",
          "te2_encoder_layers_3_self_attn_q_proj", CPL_LORA_DOWN},
+        {"text_encoders.clip_g.transformer.text_model.encoder.layers.1.mlp.fc2.lora_up.weight",
+         "te2_encoder_layers_1_mlp_fc2", CPL_LORA_UP},
+        {"base_model.model.text_model.encoder.layers.1.mlp.fc2.lora_A.weight", "te1_encoder_layers_1_mlp_fc2",
+         CPL_LORA_DOWN},
         {"lora_unet_x.lokr_t2", "unet_x", CPL_LOKR_T2},
         {"lora_unet_x.dora_scale", "unet_x", CPL_LORA_DORA},
     };

@@ -125,6 +125,28 @@ static void one_thing_in_many_places(void **state) {
     cpl_image_free(image);
 }
 
+/* What only the UNet hears of leaves the encoded lines as they are. */
+static void what_the_text_encoder_does_not_see(void **state) {
+    (void)state;
+    static const char *const tags[] = {"<lora:shapes:1>", "<lora:shapes:-0.5>", "<lora:style:0:1>",
+                                       "<lora:style:0:0.25>"};
+    cpl_layout *layout = with("");
+    assert_true(cpl_text_set(&layout->regions[1].prompt, "a dog and a boat", NULL));
+    cpl_image_free(picture_of(session, layout));
+    uint64_t calls = stats_of(session).encoder_calls, keys = stats_of(session).text_kv.misses;
+    for (size_t i = 0; i < sizeof tags / sizeof *tags; i++) {
+        assert_true(cpl_text_set(&layout->negative, tags[i], NULL));
+        cpl_image_free(picture_of(session, layout));
+        assert_int_equal(stats_of(session).encoder_calls, calls);
+        assert_true(stats_of(session).text_kv.misses > keys);
+        keys = stats_of(session).text_kv.misses;
+    }
+    assert_true(cpl_text_set(&layout->negative, "<lora:style:0.25:1>", NULL));
+    cpl_image_free(picture_of(session, layout));
+    assert_true(stats_of(session).encoder_calls > calls);
+    cpl_layout_free(layout);
+}
+
 static void a_negative_of_tags_alone_is_empty(void **state) {
     (void)state;
     cpl_layout *layout = with(""), *tagged = with("");
@@ -290,6 +312,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(switching),
         cmocka_unit_test(one_thing_in_many_places),
+        cmocka_unit_test(what_the_text_encoder_does_not_see),
         cmocka_unit_test(a_negative_of_tags_alone_is_empty),
         cmocka_unit_test(tags_are_no_words),
         cmocka_unit_test(what_cannot_be_found),
