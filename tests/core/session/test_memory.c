@@ -23,7 +23,7 @@ static cpl_layout *small_layout(int number) {
 
 typedef struct outcome {
     int refused, finished, told;
-    char words[sizeof((cpl_error *)0)->message]; /* of the last that was told */
+    int placed; /* of those told, how many say what was done at that moment */
 } outcome;
 
 /* Hands over and generates in one job, in which allocation number `at` is refused, and then each `then`-th after it. False:
@@ -47,7 +47,7 @@ static bool run_with_refusals(cpl_session *session, int at, int then, int number
         sum->told++;
         if (!refused || event.error.code != CPL_E_MEMORY)
             fail_msg("allocation %d: event %d, code %d: %s", at, event.type, event.error.code, event.error.message);
-        snprintf(sum->words, sizeof sum->words, "%s", event.error.message);
+        sum->placed += strstr(event.error.message, ": out of memory") != NULL;
     }
     cpl_event_clear(&event);
     cpl_layout_free(layout);
@@ -91,10 +91,10 @@ static void a_run_survives_many_refusals(void **state) {
         assert_int_equal(stats_of(session).active_tensors, 0);
         cpl_image_free(after);
     }
-    print_message("%d runs with refusals, %d told, %d pictures made all the same; the last words: %s\n", sum.refused,
-                  sum.told, sum.finished, sum.words);
+    print_message("%d runs with refusals, %d told (%d say where), %d pictures made all the same\n", sum.refused,
+                  sum.told, sum.placed, sum.finished);
     assert_true(sum.told > 15);
-    assert_non_null(strstr(sum.words, ": out of memory")); /* while what stands before it */
+    assert_true(sum.placed > 5);
     cpl_image_free(before);
     cpl_layout_free(layout);
     cpl_session_free(session);
