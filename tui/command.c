@@ -15,10 +15,10 @@
 #include "term.h"
 
 static int (*const run_command[COMMAND_COUNT])(const arguments *) = {
-    [COMMAND_EDIT] = command_edit,   [COMMAND_RENDER] = command_render, [COMMAND_CHECK] = command_check,
-    [COMMAND_LINES] = command_lines, [COMMAND_MASKS] = command_masks,   [COMMAND_MAP] = command_map,
-    [COMMAND_SHOW] = command_show,   [COMMAND_INFO] = command_info,     [COMMAND_STATS] = command_stats,
-    [COMMAND_BENCH] = command_bench,
+    [COMMAND_EDIT] = command_edit,   [COMMAND_RENDER] = command_render,   [COMMAND_CHECK] = command_check,
+    [COMMAND_LINES] = command_lines, [COMMAND_MASKS] = command_masks,     [COMMAND_MAP] = command_map,
+    [COMMAND_SHOW] = command_show,   [COMMAND_CONVERT] = command_convert, [COMMAND_INFO] = command_info,
+    [COMMAND_STATS] = command_stats, [COMMAND_BENCH] = command_bench,
 };
 
 int say(const char *format, ...) {

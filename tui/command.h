@@ -15,6 +15,7 @@ int command_lines(const arguments *a);
 int command_masks(const arguments *a);
 int command_map(const arguments *a);
 int command_show(const arguments *a);
+int command_convert(const arguments *a);
 int command_info(const arguments *a);
 int command_stats(const arguments *a);
 int command_bench(const arguments *a);

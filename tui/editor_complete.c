@@ -50,6 +50,21 @@ static void offer_key(const editor *e, completion *c, const char *argument) {
         offer_value(e, c, which, value);
 }
 
+/* What is done with it, then its name or a file. */
+static void offer_preset(completion *c, const ex_command *command, const char *argument) {
+    const char *blank = strchr(argument, ' ');
+    if (!blank) {
+        completion_offer_all(c, argument, command->words);
+        return;
+    }
+    const char *name = blank + strspn(blank, " ");
+    c->from += (size_t)(name - argument);
+    if (!strncmp(argument, "import", 6) || !strncmp(argument, "export", 6))
+        completion_offer_files(c, name, NULL, layout_endings);
+    else
+        editor_offer_presets(c, name);
+}
+
 static void offer_argument(const editor *e, completion *c, const ex_command *command, const char *argument) {
     switch (command->takes) {
     case EX_FILE:
@@ -70,8 +85,10 @@ static void offer_argument(const editor *e, completion *c, const ex_command *com
     case EX_SETTING:
         offer_value(e, c, command->setting, argument);
         break;
-    case EX_WORDS:
     case EX_PRESET:
+        offer_preset(c, command, argument);
+        break;
+    case EX_WORDS:
         completion_offer_all(c, argument, command->words);
         break;
     case EX_NOTHING:

@@ -195,6 +195,10 @@ void editor_autosave(editor *e);            /* fills the farewell */
 void editor_write_stats(editor *e, int64_t now_ms);
 void editor_edited(editor *e); /* after every change of the layout: sync and redraw */
 
+/* editor_presets.c */
+void editor_preset(editor *e, const char *argument, bool force);
+void editor_offer_presets(completion *c, const char *typed);
+
 /* editor_results.c */
 const cpl_event *editor_result(const editor *e);         /* the one that is shown; NULL: none yet */
 void editor_results_add(editor *e, cpl_event *finished); /* takes over what the event owns */

@@ -15,6 +15,7 @@ static const char *const on_off[] = {"on", "off", NULL};
 static const char *const ways[] = {"horizontal", "vertical", NULL};
 static const char *const edges[] = {"left", "right", "top", "bottom", "center", "middle", NULL};
 static const char *const grids[] = {"8", "16", "32", "64", NULL};
+static const char *const verbs[] = {"save", "load", "delete", "import", "export", NULL};
 static const char *const waits[] = {"synced", "done", NULL};
 
 static const ex_command table[] = {
@@ -58,6 +59,9 @@ static const ex_command table[] = {
     {"duplicate", NULL, "", "insert a copy of the selected region", EDITS, EX_DUPLICATE, EX_NOTHING, 0, NULL, false},
     {"negative", NULL, "[TEXT]", "the selected region's own negative prompt; \"\" takes it away", EDITS, EX_NEGATIVE,
      EX_TEXT, 0, NULL, false},
+    {"preset", NULL, "ACTION NAME",
+     "named sets of regions: save, load, delete NAME; import FILE, export FILE NAME: Forge Couple's presets.json",
+     EDITS, EX_USE_PRESET, EX_PRESET, 0, verbs, true},
     {"fill", NULL, "", "fill what no region covers, or make it an error again", EDITS, EX_FILL, EX_NOTHING, 0, NULL,
      false},
     {"grid", NULL, "8|16|32|64", "grid steps a side", EDITS, EX_GRID, EX_WORDS, 0, grids, false},

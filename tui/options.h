@@ -16,6 +16,7 @@ typedef enum command_id {
     COMMAND_MASKS,
     COMMAND_MAP,
     COMMAND_SHOW,
+    COMMAND_CONVERT,
     COMMAND_INFO,
     COMMAND_STATS,
     COMMAND_BENCH,
@@ -72,7 +73,7 @@ typedef struct arguments {
     int color; /* a color_choice */
     const char *model, *device, *precision, *tokenizer, *dump, *stats, *output, *png, *sampler, *schedule, *rng, *keys,
         *part;
-    const char *lora_dir, *lora[OPTION_MOST + 1];
+    const char *preset, *lora_dir, *lora[OPTION_MOST + 1];
     int steps, threads, clip_skip, batch;
     int size[2], grid[2];
     double cfg;

@@ -34,7 +34,7 @@ check 'nothing was written' absent b.png
 check 'version' says 'couplet 0' --version
 check 'help' says 'usage: couplet' --help
 check 'short help' says 'usage: couplet' -h
-for command in render check lines masks map show info stats; do
+for command in render check lines masks map show convert info stats; do
     check "help of $command" says "usage: couplet $command" "$command" --help
     check "help names $command" says "  $command " --help
 done

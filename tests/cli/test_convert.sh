@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# couplet convert: layouts, pictures' layouts, Forge Couple's presets.json, both ways.
+# shellcheck source=tests/cli/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+cat >a.json <<'END'
+{"couplet": 1, "canvas": {"width": 64, "height": 64}, "sampling": {"steps": 2, "seed": 3},
+ "regions": [{"rect": [0, 0.3, 0, 1], "prompt": "a cat"}, {"rect": [0.3, 1, 0, 1], "weight": 0.7, "prompt": "a sun"}]}
+END
+value() { python3 -c 'import json, sys; l = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$1" "$2"; }
+same() { [ "$1" = "$2" ] || { printf '      %s\n   is not %s\n' "$1" "$2" && return 1; }; }
+
+written() {
+    run 0 "$COUPLET" convert a.json presets.json --preset mine && has "$out" presets.json &&
+        same "$(value presets.json 'l')" "{'mine': [[0, 0.3, 0, 1, 1], [0.3, 1, 0, 1, 0.7]]}"
+}
+check 'a layout becomes a preset' written
+added() { run 0 "$COUPLET" convert a.json presets.json --preset other && same "$(value presets.json 'sorted(l)')" "['mine', 'other']"; }
+check 'the presets that are there stay' added
+named() { run 1 "$COUPLET" convert presets.json b.json && has "$err" other && absent b.json; }
+check 'of several one must be named' named
+back() {
+    run 0 "$COUPLET" convert --preset mine presets.json b.json &&
+        same "$(value b.json '[r["rect"] for r in l["regions"]], l["regions"][1]["weight"]')" '([[0.0, 0.3, 0.0, 1.0], [0.3, 1.0, 0.0, 1.0]], 0.7)'
+}
+check 'a preset becomes a layout' back
+picture() {
+    run 0 "$COUPLET" render --quiet a.json -o a.png && run 0 "$COUPLET" convert a.png c.json &&
+        same "$(value c.json '[r["prompt"] for r in l["regions"]]')" "['a cat', 'a sun']"
+}
+check "a picture's layout comes out" picture
+unknown() { run 1 "$COUPLET" convert --preset none presets.json d.json && has "$err" '"none"' && absent d.json; }
+check 'a preset that is not there' unknown
+basic() {
+    echo '{"couplet": 1, "mode": "basic", "regions": [{"prompt": "a"}, {"prompt": "b"}]}' >basic.json
+    run 1 "$COUPLET" convert basic.json p.json --preset x && has "$err" 'advanced mode' && absent p.json
+}
+check 'tiles have no mapping' basic
+finish

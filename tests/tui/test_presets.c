@@ -1,0 +1,114 @@
+/* test_presets.c: Forge Couple's presets.json is read, written, and refused in words; names are no paths. */
+#include "../../tui/presets.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../test.h"
+
+static char folder[] = "/tmp/couplet-test.XXXXXX";
+
+static const char *file_of(const char *text) {
+    static char path[64];
+    snprintf(path, sizeof path, "%s/presets.json", folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+    return path;
+}
+
+static void mappings_are_read(void **state) {
+    (void)state;
+    cpl_error error = {0};
+    presets p;
+    const char *path = file_of("{\"halves\": [[0.0, 0.5, 0.0, 1.0, 1.0], [0.5, 1.0, 0.0, 1.0, 0.7]],"
+                               " \"table\": {\"headers\": [\"x1\"], \"data\": [[\"0.25\", \"1\", 0, 1, \"1.5\"]]}}");
+    assert_true(presets_are_in(path));
+    if (!presets_read(path, &p, &error)) fail_msg("%s", error.message);
+    assert_int_equal(p.count, 2);
+    assert_string_equal(p.name[0], "halves");
+    assert_int_equal(p.layout[0]->region_count, 2);
+    assert_true(p.layout[0]->regions[1].x1 == 0.5 && p.layout[0]->regions[1].weight == 0.7);
+    assert_true(p.layout[1]->regions[0].x1 == 0.25 && p.layout[1]->regions[0].weight == 1.5);
+    presets_clear(&p);
+}
+
+static void writing_keeps_the_others(void **state) {
+    (void)state;
+    cpl_error error = {0};
+    presets p;
+    const char *path = file_of("{\"a\": [[0, 1, 0, 1, 1]], \"b\": [[0, 0.1, 0, 1, 1]]}");
+    cpl_layout *layout = cpl_layout_parse(
+        "{\"couplet\":1,\"regions\":[{\"rect\":[0,0.123456789012345678,0,1],\"prompt\":\"x\"}]}", NULL, "test", &error);
+    assert_non_null(layout);
+    assert_true(presets_write(path, "b", layout, &error));
+    assert_true(presets_write(path, "new \"one\"", layout, &error));
+    assert_true(presets_read(path, &p, &error));
+    assert_int_equal(p.count, 3);
+    assert_true(p.layout[0]->regions[0].x2 == 1);
+    assert_true(p.layout[1]->regions[0].x2 == 0.123456789012345678); /* all digits */
+    assert_string_equal(p.name[2], "new \"one\"");
+    presets_clear(&p);
+    layout->mode = CPL_MODE_BASIC;
+    assert_false(presets_write(path, "c", layout, &error));
+    cpl_layout_free(layout);
+}
+
+static void what_is_none_is_refused(void **state) {
+    (void)state;
+    static const char *const wrong[] = {"",
+                                        "[",
+                                        "[]",
+                                        "{\"a\": 3}",
+                                        "{\"a\": [[0, 1, 0]]}",
+                                        "{\"a\": [[0.5, 0.2, 0, 1, 1]]}",
+                                        "{\"a\": [[0, 1, 0, 1, -1]]}",
+                                        "{\"a\": [[0, \"x\", 0, 1, 1]]}",
+                                        "{\"couplet\": 1}"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        cpl_error error = {0};
+        presets p;
+        if (presets_read(file_of(wrong[i]), &p, &error)) fail_msg("%s was taken", wrong[i]);
+        assert_non_null(strstr(error.message, "presets.json"));
+    }
+}
+
+static void names_are_no_paths(void **state) {
+    (void)state;
+    static const char *const wrong[] = {"", "../x", "a/b", ".hidden"};
+    cpl_error error = {0};
+    setenv("XDG_CONFIG_HOME", folder, 1);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) assert_null(presets_path(wrong[i], &error));
+    char *path = presets_path("two cats", &error);
+    assert_non_null(path);
+    assert_non_null(strstr(path, "/couplet/presets/two cats.json"));
+    free(path);
+}
+
+static int make_folder(void **state) {
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state) {
+    (void)state;
+    char path[128];
+    static const char *const parts[] = {"presets.json", "couplet/presets", "couplet", ""};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, parts[i]);
+        remove(path);
+    }
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(mappings_are_read),
+        cmocka_unit_test(writing_keeps_the_others),
+        cmocka_unit_test(what_is_none_is_refused),
+        cmocka_unit_test(names_are_no_paths),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

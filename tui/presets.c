@@ -1,0 +1,190 @@
+/* presets.c: reads and writes files of mappings. */
+#include "presets.h"
+
+#include "folders.h"
+#include "json_out.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_BYTES = 4 << 20, MOST_NAME = 100 };
+
+static bool refuse(cpl_error *error, cpl_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static bool refuse(cpl_error *error, cpl_code code, const char *format, ...) {
+    va_list list;
+    if (!error) return false;
+    *error = (cpl_error){.code = code, .row = -1};
+    va_start(list, format);
+    vsnprintf(error->message, sizeof error->message, format, list);
+    va_end(list);
+    return false;
+}
+
+char *presets_folder(void) {
+    char *folder = folders_config("presets");
+    if (folder && folders_make(folder)) return folder;
+    free(folder);
+    return NULL;
+}
+
+char *presets_path(const char *name, cpl_error *error) {
+    size_t length = strlen(name);
+    if (!length || length > MOST_NAME || name[0] == '.' || strchr(name, '/'))
+        return refuse(error, CPL_E_INPUT, "a preset's name has no \"/\", no dot at its beginning and at most %d bytes",
+                      MOST_NAME),
+               NULL;
+    char *folder = presets_folder(), *path = NULL;
+    if (!folder || asprintf(&path, "%s/%s.json", folder, name) < 0) path = NULL;
+    if (!path) refuse(error, CPL_E_FILE, "there is no folder for presets: is HOME set?");
+    free(folder);
+    return path;
+}
+
+/* ---- Reading ---- */
+
+static cJSON *read_json(const char *path, cpl_error *error) {
+    FILE *file = fopen(path, "re");
+    char *text = file ? malloc(MOST_BYTES + 1) : NULL;
+    size_t size = text ? fread(text, 1, MOST_BYTES + 1, file) : 0;
+    bool fine = text && !ferror(file) && size <= MOST_BYTES;
+    if (!fine) refuse(error, CPL_E_FILE, "%.300s cannot be read: %s", path, file ? "too large" : strerror(errno));
+    if (file) fclose(file);
+    cJSON *root = NULL;
+    if (fine) {
+        text[size] = '\0';
+        root = cJSON_Parse(text);
+        if (!root) refuse(error, CPL_E_FILE, "%.300s is not JSON", path);
+    }
+    free(text);
+    return root;
+}
+
+static bool is_presets(const cJSON *root) {
+    return cJSON_IsObject(root) && !cJSON_GetObjectItemCaseSensitive(root, "couplet") &&
+           !cJSON_GetObjectItemCaseSensitive(root, "regions");
+}
+
+bool presets_are_in(const char *path) {
+    cJSON *root = read_json(path, NULL);
+    bool are = is_presets(root);
+    cJSON_Delete(root);
+    return are;
+}
+
+static bool read_row(const cJSON *row, cpl_region *r) {
+    double value[5] = {0, 1, 0, 1, 1};
+    int count = cJSON_GetArraySize(row);
+    if (!cJSON_IsArray(row) || count < 4) return false;
+    for (int i = 0; i < 5 && i < count; i++) {
+        const cJSON *item = cJSON_GetArrayItem(row, i);
+        /* Some versions kept what was typed, as text. */
+        char *end = NULL;
+        value[i] = cJSON_IsString(item) ? strtod(item->valuestring, &end) : item->valuedouble;
+        if ((!cJSON_IsNumber(item) && !cJSON_IsString(item)) || (end && (*end || end == item->valuestring)))
+            return false;
+    }
+    bool fine = value[0] >= 0 && value[0] < value[1] && value[1] <= 1 && value[2] >= 0 && value[2] < value[3] &&
+                value[3] <= 1 && value[4] >= 0 && isfinite(value[4]);
+    r->x1 = value[0], r->x2 = value[1], r->y1 = value[2], r->y2 = value[3], r->weight = value[4];
+    return fine;
+}
+
+static cpl_layout *read_mapping(const char *path, const cJSON *mapping, cpl_error *error) {
+    /* A table of the user interface keeps its rows in "data". */
+    const cJSON *rows = cJSON_IsObject(mapping) ? cJSON_GetObjectItemCaseSensitive(mapping, "data") : mapping;
+    cpl_layout *layout = cpl_layout_new(error);
+    bool done = layout && cJSON_IsArray(rows) && cJSON_GetArraySize(rows) <= CPL_MAX_REGIONS;
+    if (layout && !done) refuse(error, CPL_E_FILE, "%.200s: \"%.80s\" is no list of rows", path, mapping->string);
+    const cJSON *row = done ? rows->child : NULL;
+    for (int i = 0; done && row; row = row->next, i++) {
+        cpl_region *region = cpl_layout_insert(layout, i, error);
+        done = region && cpl_text_set(&region->prompt, "", error);
+        if (done && !read_row(row, region))
+            done = refuse(error, CPL_E_FILE, "%.200s: \"%.80s\": row %d is not [x1, x2, y1, y2, weight] within 0 and 1",
+                          path, mapping->string, i + 1);
+    }
+    if (done) return layout;
+    cpl_layout_free(layout);
+    return NULL;
+}
+
+bool presets_read(const char *path, presets *p, cpl_error *error) {
+    *p = (presets){0};
+    cJSON *root = read_json(path, error);
+    bool done = root != NULL;
+    if (done && !is_presets(root))
+        done = refuse(error, CPL_E_FILE, "%.300s is no file of presets: an object of mappings by name", path);
+    int room = done ? cJSON_GetArraySize(root) : 0;
+    p->name = calloc((size_t)room + 1, sizeof *p->name);
+    p->layout = calloc((size_t)room + 1, sizeof(cpl_layout *));
+    if (done && (!p->name || !p->layout)) done = refuse(error, CPL_E_MEMORY, "out of memory");
+    for (const cJSON *item = done ? root->child : NULL; done && item; item = item->next) {
+        p->layout[p->count] = read_mapping(path, item, error);
+        p->name[p->count] = strdup(item->string);
+        done = p->layout[p->count] && p->name[p->count];
+        p->count++;
+    }
+    cJSON_Delete(root);
+    if (!done) presets_clear(p);
+    return done;
+}
+
+void presets_clear(presets *p) {
+    for (int i = 0; i < p->count; i++) {
+        free(p->name[i]);
+        cpl_layout_free(p->layout[i]);
+    }
+    free(p->name);
+    free(p->layout);
+    *p = (presets){0};
+}
+
+/* ---- Writing ---- */
+
+static void print_mapping(FILE *out, const char *name, const cpl_layout *layout, bool first) {
+    fprintf(out, "%s\n  ", first ? "" : ",");
+    json_text(out, name);
+    fputs(": [", out);
+    for (int i = 0; i < layout->region_count; i++) {
+        const cpl_region *r = &layout->regions[i];
+        const double value[5] = {r->x1, r->x2, r->y1, r->y2, r->weight};
+        fputs(i ? ", [" : "[", out);
+        for (int k = 0; k < 5; k++) {
+            if (k) fputs(", ", out);
+            json_double(out, value[k]);
+        }
+        fputc(']', out);
+    }
+    fputc(']', out);
+}
+
+bool presets_write(const char *path, const char *name, const cpl_layout *layout, cpl_error *error) {
+    presets there = {0};
+    if (layout->mode != CPL_MODE_ADVANCED)
+        return refuse(error, CPL_E_INPUT, "only advanced mode has a mapping: rectangles with weights");
+    FILE *old = fopen(path, "re");
+    if (old) fclose(old);
+    if (old && !presets_read(path, &there, error)) return false;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    bool first = true;
+    if (out) fputc('{', out);
+    for (int i = 0; out && i < there.count; i++) {
+        if (!strcmp(there.name[i], name)) continue;
+        print_mapping(out, there.name[i], there.layout[i], first);
+        first = false;
+    }
+    if (out) print_mapping(out, name, layout, first);
+    if (out) fputs("\n}\n", out);
+    bool done = out && fclose(out) == 0 && folders_write(path, text);
+    if (!done) refuse(error, CPL_E_FILE, "%.300s cannot be written: %s", path, strerror(errno));
+    free(text);
+    presets_clear(&there);
+    return done;
+}
