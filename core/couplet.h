@@ -101,6 +101,7 @@ typedef enum cpl_brackets { CPL_BRACKETS_CURLY, CPL_BRACKETS_ANGLE, CPL_BRACKETS
 typedef struct cpl_mask cpl_mask;
 cpl_mask *cpl_mask_new(int width, int height, const unsigned char *grey, cpl_error *error); /* copies the pixels */
 cpl_mask *cpl_mask_read_png(const char *path, cpl_error *error); /* grey by the rules of couplet-layout(5) */
+char *cpl_mask_data(const cpl_mask *mask, cpl_error *error);     /* as a data: text for `mask_source`; caller frees */
 cpl_mask *cpl_mask_ref(cpl_mask *mask);
 void cpl_mask_unref(cpl_mask *mask);
 int cpl_mask_width(const cpl_mask *mask);

@@ -160,7 +160,8 @@ static void draw_border(const canvas_view *view, canvas_cell *cells, int region)
     put_line(view, cells, s.c1 - 1, s.r1 - 1, CANVAS_UP | CANVAS_LEFT, region);
 }
 
-/* Where a mask's label can stand: the first row with room for some words, else the widest part. */
+/* Where a mask's label can stand: the first row with room for some words, else the widest part. No columns: the mask is
+ * empty. */
 static span painted_span(const canvas_view *view, int region) {
     span whole = {0, view->columns, 0, view->rows}, best = {0, 0, 0, 0};
     for (int r = 0; r < view->rows && best.c1 - best.c0 < MASK_LABEL_COLUMNS; r++)
@@ -168,7 +169,7 @@ static span painted_span(const canvas_view *view, int region) {
             for (end = c; end < view->columns && presence(view, region, whole, end, r) > 0.5;) end++;
             if (end - c > best.c1 - best.c0) best = (span){c, end, r, r + 1};
         }
-    return best.c1 - best.c0 > 2 ? best : whole;
+    return best.c1 - best.c0 > 2 || best.c1 == best.c0 ? best : whole;
 }
 
 /* How many of `columns` are free of other labels, from the left. */
@@ -188,6 +189,7 @@ static bool place_label(const canvas_view *view, int region, const canvas_label 
     if (!canvas_shape(view, region, &rect)) return false;
     bool painted = view->layout->mode == CPL_MODE_MASK;
     span s = painted ? painted_span(view, region) : cells_of(view, rect);
+    if (s.c0 == s.c1) return false;
     int margin = !painted && s.c1 - s.c0 >= 4, above = !painted && s.r1 - s.r0 >= 3;
     int column = s.c0 + margin, columns = s.c1 - s.c0 - 2 * margin, last = s.r1 - above;
     int least = columns < LABEL_COLUMNS ? columns : LABEL_COLUMNS;

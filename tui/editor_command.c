@@ -203,6 +203,8 @@ static void run_negative(editor *e, call *c) {
     free(now);
 }
 
+static void run_mask(editor *e, call *c) { editor_mask_command(e, c->argument); }
+
 static void run_preset(editor *e, call *c) { editor_preset(e, c->argument, c->force); }
 
 static void run_fill(editor *e, call *c) {
@@ -244,35 +246,21 @@ static void run_wait(editor *e, call *c) {
 
 typedef void run_fn(editor *e, call *c);
 static run_fn *const run[EX_ACTIONS] = {
-    [EX_WRITE] = run_write,
-    [EX_WRITE_QUIT] = run_write_quit,
-    [EX_QUIT] = run_quit,
-    [EX_EDIT] = run_edit,
-    [EX_EXPORT] = run_export,
-    [EX_SAVE_DISPLAY] = run_save_display,
-    [EX_RECOVER] = run_recover,
-    [EX_SET] = run_set,
-    [EX_SET_ONE] = run_set_one,
-    [EX_USE_MODEL] = run_model,
-    [EX_SPLIT] = run_split,
-    [EX_MIRROR] = run_arrange,
-    [EX_ALIGN] = run_align,
-    [EX_DISTRIBUTE] = run_arrange,
-    [EX_DUPLICATE] = run_duplicate,
-    [EX_USE_PRESET] = run_preset,
-    [EX_FILL] = run_fill,
-    [EX_GRID] = run_grid,
-    [EX_NEGATIVE] = run_negative,
-    [EX_UNDO] = run_history,
-    [EX_REDO] = run_history,
-    [EX_GENERATE] = run_generate,
-    [EX_CANCEL] = run_cancel,
-    [EX_LIVE] = run_live,
-    [EX_MAP] = run_map,
-    [EX_STATS] = run_list,
-    [EX_MESSAGES] = run_list,
-    [EX_HELP] = run_list,
-    [EX_WAIT] = run_wait,
+    [EX_WRITE] = run_write,         [EX_WRITE_QUIT] = run_write_quit,
+    [EX_QUIT] = run_quit,           [EX_EDIT] = run_edit,
+    [EX_EXPORT] = run_export,       [EX_SAVE_DISPLAY] = run_save_display,
+    [EX_RECOVER] = run_recover,     [EX_SET] = run_set,
+    [EX_SET_ONE] = run_set_one,     [EX_USE_MODEL] = run_model,
+    [EX_SPLIT] = run_split,         [EX_MIRROR] = run_arrange,
+    [EX_ALIGN] = run_align,         [EX_DISTRIBUTE] = run_arrange,
+    [EX_DUPLICATE] = run_duplicate, [EX_USE_PRESET] = run_preset,
+    [EX_MASK] = run_mask,           [EX_FILL] = run_fill,
+    [EX_GRID] = run_grid,           [EX_NEGATIVE] = run_negative,
+    [EX_UNDO] = run_history,        [EX_REDO] = run_history,
+    [EX_GENERATE] = run_generate,   [EX_CANCEL] = run_cancel,
+    [EX_LIVE] = run_live,           [EX_MAP] = run_map,
+    [EX_STATS] = run_list,          [EX_MESSAGES] = run_list,
+    [EX_HELP] = run_list,           [EX_WAIT] = run_wait,
 };
 
 static bool is_choice(const char *const *words, const char *text) {

@@ -59,7 +59,9 @@ static void offer_preset(completion *c, const ex_command *command, const char *a
     }
     const char *name = blank + strspn(blank, " ");
     c->from += (size_t)(name - argument);
-    if (!strncmp(argument, "import", 6) || !strncmp(argument, "export", 6))
+    if (command->action == EX_MASK)
+        completion_offer_files(c, name, NULL, png_endings);
+    else if (!strncmp(argument, "import", 6) || !strncmp(argument, "export", 6))
         completion_offer_files(c, name, NULL, layout_endings);
     else
         editor_offer_presets(c, name);

@@ -50,11 +50,11 @@ static void area_color(const theme *t, const unsigned char rgb[3], bool selected
 }
 
 /* Makes the mixtures of the cells the colours of their areas. Neighbours are mostly equal: one look back saves most. */
-static void color_areas(const editor *e, canvas_cell *cells) {
+static void color_areas(const editor *e, canvas_cell *cells, int rows) {
     canvas_cell last = {.covers = -1};
     unsigned char color[3] = {0, 0, 0};
     if (!filled(e)) return;
-    for (int i = 0; i < e->canvas_cells.rows * e->canvas_cells.columns; i++) {
+    for (int i = 0; i < rows * e->canvas_cells.columns; i++) {
         canvas_cell *now = &cells[i];
         bool same = last.covers >= 0 && !memcmp(now->rgb, last.rgb, 3) && now->selected == last.selected;
         if (!same) area_color(&e->theme, now->rgb, now->selected, color);
@@ -105,6 +105,36 @@ static void draw_cells(const editor *e, const canvas_cell *cells) {
             else
                 draw_hole(e, w.row + r, w.column + c);
         }
+}
+
+/* Painted masks are shown as fine as they can be painted: two halves a cell, over what draw_cells made. */
+static void draw_halves(const editor *e) {
+    window w = e->canvas_cells;
+    if (e->state.layout->mode != CPL_MODE_MASK || !filled(e) || !e->theme.utf8) return;
+    canvas_view view = state_view(&e->state, w.columns, 2 * w.rows);
+    canvas_cell *cells = calloc((size_t)w.columns * 2 * (size_t)w.rows, sizeof *cells);
+    canvas_label *labels = calloc((size_t)view.count + 1, sizeof *labels);
+    if (cells && labels) {
+        canvas_raster(&view, theme_palette, cells, labels);
+        color_areas(e, cells, 2 * w.rows);
+        for (int i = 0; i < w.rows * w.columns; i++) {
+            const canvas_cell *top = &cells[i / w.columns * 2 * w.columns + i % w.columns], *bottom = top + w.columns;
+            bool above = top->covers || top->background, below = bottom->covers || bottom->background;
+            if ((!above && !below) || (above && below && !memcmp(top->rgb, bottom->rgb, 3))) continue;
+            ink with = above ? theme_rgb(&e->theme, top->rgb, below ? bottom->rgb : NULL, false)
+                             : theme_rgb(&e->theme, bottom->rgb, NULL, false);
+            draw_glyph(&e->theme, w.row + i / w.columns, w.column + i % w.columns, with, above ? "▀" : "▄");
+        }
+    }
+    if (cells && e->focus == PANE_CANVAS && e->brush.y / 2 < w.rows && e->brush.x < w.columns) {
+        static const unsigned char light[3] = {240, 240, 240};
+        const canvas_cell *other = &cells[(e->brush.y ^ 1) * w.columns + e->brush.x];
+        bool painted = other->covers || other->background;
+        draw_glyph(&e->theme, w.row + e->brush.y / 2, w.column + e->brush.x,
+                   theme_rgb(&e->theme, light, painted ? other->rgb : NULL, false), e->brush.y % 2 ? "▄" : "▀");
+    }
+    free(labels);
+    free(cells);
 }
 
 /* Text over cells of different colours: each character keeps the area's colour under it. */
@@ -189,8 +219,13 @@ static void draw_rubber(const editor *e) {
 static void draw_title(const editor *e) {
     window w = e->windows.canvas;
     char title[96], hole[48] = "";
-    snprintf(title, sizeof title, " canvas %dx%d  grid 1/%d ", e->state.settings.width, e->state.settings.height,
-             e->state.step);
+    char tool[32];
+    editor_brush_text(e, tool, sizeof tool);
+    if (e->state.layout->mode == CPL_MODE_MASK)
+        snprintf(title, sizeof title, " canvas %dx%d  %s ", e->state.settings.width, e->state.settings.height, tool);
+    else
+        snprintf(title, sizeof title, " canvas %dx%d  grid 1/%d ", e->state.settings.width, e->state.settings.height,
+                 e->state.step);
     bool focused = e->focus == PANE_CANVAS;
     int used = draw_text(&e->theme, w.row, w.column + 1, w.columns - 2,
                          theme_ink(&e->theme, focused ? STYLE_TITLE_FOCUS : STYLE_TITLE), title);
@@ -215,8 +250,10 @@ void editor_draw_canvas(editor *e) {
     canvas_label *labels = calloc((size_t)view.count + 1, sizeof *labels);
     if (cells && labels) {
         int count = canvas_raster(&view, theme_palette, cells, labels);
-        color_areas(e, cells);
+        color_areas(e, cells, area.rows);
         draw_cells(e, cells);
+        editor_draw_brush(e);
+        draw_halves(e);
         for (int i = count - 1; i >= 0; i--) draw_label(e, cells, &labels[i]);
     }
     draw_rubber(e);

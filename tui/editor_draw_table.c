@@ -5,17 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The row is named already: the place in the file says no more. */
+static const char *without_path(const cpl_problem *problem) {
+    size_t length = strlen(problem->error.path);
+    const char *text = problem->error.message;
+    bool begins = length && !strncmp(text, problem->error.path, length) && !strncmp(text + length, ": ", 2);
+    return begins ? text + length + 2 : text;
+}
+
 const char *editor_row_warning(const editor *e, int row, bool *bad, char *text, size_t size) {
     const cpl_problem *problem = state_problem(&e->state, row);
     *bad = problem && !problem->warning;
-    if (*bad) return problem->error.message;
-    const cpl_line_info *line = row < e->core.line_count ? &e->core.lines[row] : NULL;
+    if (*bad) return without_path(problem);
+    const cpl_line_info *line = editor_line_info(e, row);
     if (line && line->unknown[0])
         snprintf(text, size, "the model does not know: %s", line->unknown);
     else if (line && line->vanishes)
         snprintf(text, size, "too thin: on some attention grid no token lies inside");
     else
-        return problem ? problem->error.message : NULL;
+        return problem ? without_path(problem) : NULL;
     return text;
 }
 
@@ -94,8 +102,8 @@ static void draw_cell(editor *e, const table_columns *t, int screen_row, int lef
 }
 
 static void draw_tokens(const editor *e, const table_columns *t, int screen_row, int left, int row) {
-    if (!t->tokens.width || row >= e->core.line_count) return;
-    const cpl_line_info *line = &e->core.lines[row];
+    const cpl_line_info *line = editor_line_info(e, row);
+    if (!t->tokens.width || !line) return;
     char text[32];
     snprintf(text, sizeof text, "%d/%d", line->tokens, line->room);
     int shift = t->tokens.width - text_columns(text);

@@ -12,6 +12,7 @@ key_context editor_context(const editor *e) {
     if (e->list) return KEYS_HELP;
     if (e->typing) return KEYS_TYPING;
     static const key_context of[PANES] = {KEYS_CANVAS, KEYS_TABLE, KEYS_SETTINGS};
+    if (e->focus == PANE_CANVAS && e->state.layout->mode == CPL_MODE_MASK) return KEYS_MASK;
     return of[e->focus];
 }
 
@@ -83,6 +84,8 @@ static void do_split(editor *e, const key_binding *b, int count) {
     for (int i = 0; i < parts; i++) equal[i] = 1;
     after(e, state_split(&e->state, equal, parts, b->y != 0, &error), &error);
 }
+
+static void do_mask(editor *e, const key_binding *b, int count) { editor_mask_key(e, b->action, b->x, b->y, count); }
 
 static void do_mark(editor *e, const key_binding *b, int count) {
     (void)b, (void)count;
@@ -333,7 +336,9 @@ static void do_suspend(editor *e, const key_binding *b, int count) {
 
 static void do_back(editor *e, const key_binding *b, int count) {
     (void)b, (void)count;
-    if (e->state.marks)
+    if (e->brush.down || e->brush.anchored)
+        e->brush.down = e->brush.anchored = false;
+    else if (e->state.marks)
         state_mark_all(&e->state, false);
     else if (e->core.running || e->core.requested)
         editor_cancel(e);
@@ -396,6 +401,15 @@ static action_fn *const actions[ACTIONS] = {
     [ACTION_EDIT_PROMPT] = do_edit_prompt,
     [ACTION_EDIT_OUTSIDE] = do_edit_outside,
     [ACTION_SPLIT] = do_split,
+    [ACTION_BRUSH_MOVE] = do_mask,
+    [ACTION_BRUSH_DAB] = do_mask,
+    [ACTION_BRUSH_DOWN] = do_mask,
+    [ACTION_BRUSH_ERASE] = do_mask,
+    [ACTION_BRUSH_SIZE] = do_mask,
+    [ACTION_BRUSH_RECTANGLE] = do_mask,
+    [ACTION_BRUSH_FILL] = do_mask,
+    [ACTION_MASK_INVERT] = do_mask,
+    [ACTION_MASK_CLEAR] = do_mask,
     [ACTION_MARK] = do_mark,
     [ACTION_MARK_ALL] = do_mark_all,
     [ACTION_YANK] = do_yank,
@@ -462,6 +476,7 @@ static bool take_digit(editor *e, key_press press, key_context context) {
 static void perform(editor *e, const key_binding *binding) {
     int count = e->count ? e->count : 1;
     e->count = 0;
+    if (binding->context != KEYS_MASK) editor_mask_settle(e);
     if (actions[binding->action]) actions[binding->action](e, binding, count);
 }
 

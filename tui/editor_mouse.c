@@ -146,6 +146,7 @@ static void on_release(editor *e) {
 void editor_mouse(editor *e, const input_event *event) {
     e->changed = true;
     if (e->windows.card || e->asking || e->recovering) return;
+    if (!e->list && !e->typing && editor_mask_mouse(e, event)) return;
     int turn = event->action == MOUSE_WHEEL_DOWN ? 1 : event->action == MOUSE_WHEEL_UP ? -1 : 0;
     if (e->list) {
         editor_scroll_list(e, 3 * turn, false); /* drawing keeps it inside */

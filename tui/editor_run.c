@@ -120,6 +120,7 @@ static bool start(editor *e, const editor_options *options) {
     char why[300] = "";
     e->options = options;
     e->results.compared = -1;
+    e->brush.size = 1;
     e->path = options->path ? strdup(options->path) : NULL;
     if (!state_start(&e->state, options->layout, &error) ||
         !(e->session = cpl_session_new(&options->session, &error))) {
@@ -166,7 +167,7 @@ static void end(editor *e) {
     editor_past_clear(e);
     script_free(e->script);
     cpl_layout_free(e->yanked);
-    free(e->core.lines);
+    editor_forget_lines(e);
     free(e->core.ready);
     free(e->overwrite);
     free(e->path);

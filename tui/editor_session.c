@@ -94,16 +94,40 @@ static void on_ready(editor *e, cpl_event *event) {
     read_backend(e);
 }
 
+void editor_forget_lines(editor *e) {
+    core_status *core = &e->core;
+    for (int i = 0; core->line_prompts && i < core->line_count; i++) free(core->line_prompts[i]);
+    free(core->line_prompts);
+    free(core->lines);
+    core->line_prompts = NULL;
+    core->lines = NULL;
+    core->line_count = 0;
+}
+
+/* With the prompts that they are about: beside any other they would be wrong. */
+static void take_lines(editor *e, cpl_event *event) {
+    core_status *core = &e->core;
+    editor_forget_lines(e);
+    core->line_prompts = calloc((size_t)event->line_count + 1, sizeof *core->line_prompts);
+    if (!core->line_prompts) return;
+    core->lines = event->lines;
+    core->line_count = event->line_count;
+    for (int i = 0; i < core->line_count; i++) core->line_prompts[i] = strdup(state_prompt(&e->state, i));
+    event->lines = NULL;
+    event->line_count = 0;
+}
+
+const cpl_line_info *editor_line_info(const editor *e, int row) {
+    if (row >= e->core.line_count || !e->core.line_prompts[row]) return NULL;
+    return strcmp(e->core.line_prompts[row], state_prompt(&e->state, row)) ? NULL : &e->core.lines[row];
+}
+
 static void on_synced(editor *e, cpl_event *event) {
     core_status *core = &e->core;
     core->loading[0] = '\0';
     core->synced = event->revision;
     if (event->revision == core->revision) core->invalid = false;
-    free(core->lines);
-    core->lines = event->lines;
-    core->line_count = event->line_count;
-    event->lines = NULL;
-    event->line_count = 0;
+    if (event->revision == core->revision) take_lines(e, event);
     read_backend(e);
 }
 
@@ -181,8 +205,6 @@ static void on_ended(editor *e, cpl_event *event) {
         core->cancelled = was_run;
     } else if (event->type == CPL_EVENT_INVALID) {
         core->invalid = event->revision >= core->revision;
-        /* Token counts of an older layout would stand beside other rows. */
-        if (core->invalid) core->line_count = 0;
         core->loading[0] = '\0';
         say_invalid(e, &event->error, was_run);
     } else {

@@ -2,6 +2,8 @@
  * as text stand in editor_text.c. */
 #include "editor_state.h"
 
+#include "mask_paint.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -291,9 +293,20 @@ static canvas_rect new_place(const editor_state *s) {
     return (canvas_rect){0.25, 0.75, 0.25, 0.75};
 }
 
+/* A mask with a rectangle in it, or an empty one, kept in the layout itself. */
+static bool give_mask(const editor_state *s, cpl_region *region, const canvas_rect *rect, cpl_error *error) {
+    mask_paint p;
+    if (!mask_paint_start(&p, NULL, s->settings.width, s->settings.height, error)) return false;
+    if (rect) mask_paint_rect(&p, *rect, 255);
+    region->mask = cpl_mask_new(p.width, p.height, p.grey, error);
+    mask_paint_clear(&p);
+    char *data = region->mask ? cpl_mask_data(region->mask, error) : NULL;
+    bool done = data && cpl_text_set(&region->mask_source, data, error);
+    free(data);
+    return done;
+}
+
 bool state_insert(editor_state *s, int at, const canvas_rect *rect, cpl_error *error) {
-    if (s->layout->mode == CPL_MODE_MASK)
-        return state_refuse(error, "mask mode needs a painted mask for every region: add it in the file, or press m");
     if (s->count >= CPL_MAX_REGIONS) return state_refuse(error, "a layout has at most %d regions", CPL_MAX_REGIONS);
     canvas_rect where = rect ? *rect : new_place(s);
     cpl_layout *next = state_change_rows(s, error);
@@ -305,6 +318,12 @@ bool state_insert(editor_state *s, int at, const canvas_rect *rect, cpl_error *e
         return false;
     }
     if (next->mode == CPL_MODE_ADVANCED) state_set_rect(region, where);
+    if (next->mode == CPL_MODE_MASK) {
+        if (!give_mask(s, region, NULL, error)) {
+            cpl_layout_free(next);
+            return false;
+        }
+    }
     if (!state_commit(s, next, true, error)) return false;
     state_select(s, at);
     return true;
@@ -369,10 +388,13 @@ bool state_reorder(editor_state *s, int direction, int count, cpl_error *error) 
 
 /* ---- The whole layout ---- */
 
-static bool all_masked(const cpl_layout *layout) {
-    for (int i = 0; i < layout->region_count; i++)
-        if (!layout->regions[i].mask && i != cpl_layout_background_row(layout)) return false;
-    return layout->region_count > 0;
+/* Regions without a mask begin with what their rectangle covered. */
+static bool paint_rectangles(const editor_state *s, cpl_layout *next, cpl_error *error) {
+    for (int i = 0; i < next->region_count; i++) {
+        canvas_rect rect = state_rect(&next->regions[i]);
+        if (!next->regions[i].mask && !give_mask(s, &next->regions[i], &rect, error)) return false;
+    }
+    return true;
 }
 
 static bool untouched(const cpl_layout *layout) {
@@ -387,12 +409,11 @@ bool state_mode(editor_state *s, cpl_error *error) {
     cpl_mode mode = s->layout->mode == CPL_MODE_BASIC      ? CPL_MODE_ADVANCED
                     : s->layout->mode == CPL_MODE_ADVANCED ? CPL_MODE_MASK
                                                            : CPL_MODE_BASIC;
-    /* Without masks mask mode would only be an error. */
-    cpl_layout *next = mode == CPL_MODE_ADVANCED ? state_change_rows(s, error) : state_change(s, error);
+    cpl_layout *next = mode != CPL_MODE_BASIC ? state_change_rows(s, error) : state_change(s, error);
     if (!next) return false;
-    if (mode == CPL_MODE_MASK) {
-        next->mode = CPL_MODE_MASK;
-        if (!all_masked(next)) mode = CPL_MODE_BASIC;
+    if (mode == CPL_MODE_MASK && !paint_rectangles(s, next, error)) {
+        cpl_layout_free(next);
+        return false;
     }
     /* Regions that never had a rectangle keep the place that their tile had. */
     if (mode == CPL_MODE_ADVANCED && untouched(next)) {

@@ -6,6 +6,7 @@
  *   editor_complete.c Tab while typing                     editor_past.c     commands typed before
  *   editor_lists.c    help, messages, statistics           editor_script.c   key scripts, the screen as text
  *   editor_journal.c  unsaved edits after a crash          editor_results.c  the last pictures
+ *   editor_masks.c    painting masks                       editor_presets.c  sets of regions
  *   editor_outside.c  clipboard, $EDITOR */
 #ifndef TUI_EDITOR_UI_H
 #define TUI_EDITOR_UI_H
@@ -17,6 +18,7 @@
 #include "journal.h"
 #include "keys.h"
 #include "line_edit.h"
+#include "mask_paint.h"
 #include "preview.h"
 #include "script.h"
 #include "table.h"
@@ -51,6 +53,7 @@ typedef struct core_status {
     double ms;
     int64_t started_ms;   /* by our clock, for a run under way */
     cpl_line_info *lines; /* owned */
+    char **line_prompts;  /* owned: the rows' prompts that they are about */
     int line_count;
 } core_status;
 
@@ -71,6 +74,17 @@ typedef struct drag_status {
     canvas_rect start;
     double x, y; /* where it began, 0..1 of the canvas */
 } drag_status;
+
+/* The brush of mask mode: its place in half cells of the drawing. */
+typedef struct brush {
+    int x, y, size;
+    bool erase;
+    bool down;    /* moving paints */
+    bool stroke;  /* pixels were painted that are no undo step yet */
+    bool drawing; /* the mouse's button is down */
+    bool anchored;
+    int anchor_x, anchor_y; /* a rectangle's first corner */
+} brush;
 
 typedef struct editor {
     const editor_options *options; /* borrowed */
@@ -109,6 +123,7 @@ typedef struct editor {
     bool has_pending;
     int count; /* typed before a key, 0: none */
     drag_status drag;
+    brush brush;
     int64_t last_click_ms;
     int last_click_row, last_click_column;
 
@@ -199,6 +214,14 @@ void editor_edited(editor *e); /* after every change of the layout: sync and red
 void editor_preset(editor *e, const char *argument, bool force);
 void editor_offer_presets(completion *c, const char *typed);
 
+/* editor_masks.c */
+void editor_mask_key(editor *e, key_action action, int x, int y, int count);
+bool editor_mask_mouse(editor *e, const input_event *event);
+void editor_mask_command(editor *e, const char *argument);
+void editor_mask_settle(editor *e); /* a stroke that is under way becomes an undo step */
+void editor_draw_brush(const editor *e);
+void editor_brush_text(const editor *e, char *text, size_t size);
+
 /* editor_results.c */
 const cpl_event *editor_result(const editor *e);         /* the one that is shown; NULL: none yet */
 void editor_results_add(editor *e, cpl_event *finished); /* takes over what the event owns */
@@ -237,6 +260,8 @@ typedef struct field {
 } field;
 void editor_settings_fields(const editor *e, field fields[SETTINGS_SHOWN]);
 table_columns editor_table_columns(const editor *e);
+const cpl_line_info *editor_line_info(const editor *e, int row); /* of the prompt on screen; NULL: not told yet */
+void editor_forget_lines(editor *e);
 const char *editor_row_warning(const editor *e, int row, bool *bad, char *text, size_t size); /* NULL: none */
 
 #endif

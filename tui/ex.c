@@ -16,6 +16,7 @@ static const char *const ways[] = {"horizontal", "vertical", NULL};
 static const char *const edges[] = {"left", "right", "top", "bottom", "center", "middle", NULL};
 static const char *const grids[] = {"8", "16", "32", "64", NULL};
 static const char *const verbs[] = {"save", "load", "delete", "import", "export", NULL};
+static const char *const mask_verbs[] = {"import", "export", "invert", "clear", NULL};
 static const char *const waits[] = {"synced", "done", NULL};
 
 static const ex_command table[] = {
@@ -59,6 +60,8 @@ static const ex_command table[] = {
     {"duplicate", NULL, "", "insert a copy of the selected region", EDITS, EX_DUPLICATE, EX_NOTHING, 0, NULL, false},
     {"negative", NULL, "[TEXT]", "the selected region's own negative prompt; \"\" takes it away", EDITS, EX_NEGATIVE,
      EX_TEXT, 0, NULL, false},
+    {"mask", NULL, "ACTION [FILE]", "the selected region's mask: import FILE, export FILE (PNG), invert, clear", EDITS,
+     EX_MASK, EX_PRESET, 0, mask_verbs, false},
     {"preset", NULL, "ACTION NAME",
      "named sets of regions: save, load, delete NAME; import FILE, export FILE NAME: Forge Couple's presets.json",
      EDITS, EX_USE_PRESET, EX_PRESET, 0, verbs, true},

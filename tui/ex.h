@@ -38,6 +38,7 @@ typedef enum ex_action {
     EX_FILL,
     EX_GRID,
     EX_NEGATIVE,
+    EX_MASK,
     EX_USE_PRESET,
     EX_UNDO,
     EX_REDO,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define MOVING "Regions on the canvas"
+#define MASKS "Painting in mask mode"
 #define ROWS "Rows"
 #define LAYOUT "Layout"
 #define PICTURE "Picture"
@@ -40,6 +41,27 @@ static const key_binding table[] = {
      ACTION_SPLIT, 0, 1},
     {"y", "duplicate", NULL, "insert a copy of the selected region", MOVING, KEYS_CANVAS, ACTION_DUPLICATE, 0, 0},
     {"Enter e", "edit", "Enter edit", "type the region's prompt", MOVING, KEYS_CANVAS, ACTION_EDIT_PROMPT, 0, 0},
+
+    {"h Left", "brush left", NULL, "move the brush left by half a cell's height; counts work", MASKS, KEYS_MASK,
+     ACTION_BRUSH_MOVE, -1, 0},
+    {"j Down", "brush down", NULL, "move the brush down", MASKS, KEYS_MASK, ACTION_BRUSH_MOVE, 0, 1},
+    {"k Up", "brush up", NULL, "move the brush up", MASKS, KEYS_MASK, ACTION_BRUSH_MOVE, 0, -1},
+    {"l Right", "brush right", "hjkl brush", "move the brush right", MASKS, KEYS_MASK, ACTION_BRUSH_MOVE, 1, 0},
+    {"Space", "dab", "Space paint",
+     "paint under the brush; with the mouse the left button paints, the right one erases", MASKS, KEYS_MASK,
+     ACTION_BRUSH_DAB, 0, 0},
+    {"d", "brush down", "d draw", "lower the brush, so that moving paints, or lift it", MASKS, KEYS_MASK,
+     ACTION_BRUSH_DOWN, 0, 0},
+    {"x", "eraser", "x eraser", "brush or eraser", MASKS, KEYS_MASK, ACTION_BRUSH_ERASE, 0, 0},
+    {")", "larger brush", NULL, "a larger brush", MASKS, KEYS_MASK, ACTION_BRUSH_SIZE, 1, 0},
+    {"(", "smaller brush", NULL, "a smaller brush", MASKS, KEYS_MASK, ACTION_BRUSH_SIZE, -1, 0},
+    {"a", "rectangle", NULL, "begin a rectangle; the second press paints or erases it", MASKS, KEYS_MASK,
+     ACTION_BRUSH_RECTANGLE, 0, 0},
+    {"F", "flood fill", "F fill", "fill the area around the brush", MASKS, KEYS_MASK, ACTION_BRUSH_FILL, 0, 0},
+    {"I", "invert", NULL, "invert the region's mask", MASKS, KEYS_MASK, ACTION_MASK_INVERT, 0, 0},
+    {"X", "clear", NULL, "clear it", MASKS, KEYS_MASK, ACTION_MASK_CLEAR, 0, 0},
+    {"y", "duplicate", NULL, "insert a copy of the selected region", MASKS, KEYS_MASK, ACTION_DUPLICATE, 0, 0},
+    {"Enter e", "edit", "Enter edit", "type the region's prompt", MASKS, KEYS_MASK, ACTION_EDIT_PROMPT, 0, 0},
 
     {"h Left", "cell left", NULL, "go to the cell on the left", TABLE, KEYS_TABLE, ACTION_CELL, -1, 0},
     {"j Down", "row down", NULL, "go to the next row", TABLE, KEYS_TABLE, ACTION_SELECT, 1, 0},
@@ -177,7 +199,7 @@ const key_binding *keys_table(int *count) {
 }
 
 const char *keys_context_name(key_context context) {
-    static const char *const name[KEYS_CONTEXTS] = {"everywhere", "canvas",   "table",   "settings",
+    static const char *const name[KEYS_CONTEXTS] = {"everywhere", "canvas",   "mask",    "table", "settings",
                                                     "typing",     "question", "recover", "help"};
     return context < KEYS_CONTEXTS ? name[context] : "";
 }

@@ -9,6 +9,7 @@
 typedef enum key_context {
     KEYS_ALL, /* every pane */
     KEYS_CANVAS,
+    KEYS_MASK, /* the canvas in mask mode */
     KEYS_TABLE,
     KEYS_SETTINGS,
     KEYS_TYPING,   /* a cell, a setting, the command line or a file name is being typed */
@@ -27,6 +28,15 @@ typedef enum key_action {
     ACTION_EDIT_PROMPT,
     ACTION_EDIT_OUTSIDE,
     ACTION_SPLIT,
+    ACTION_BRUSH_MOVE,
+    ACTION_BRUSH_DAB,
+    ACTION_BRUSH_DOWN,
+    ACTION_BRUSH_ERASE,
+    ACTION_BRUSH_SIZE,
+    ACTION_BRUSH_RECTANGLE,
+    ACTION_BRUSH_FILL,
+    ACTION_MASK_INVERT,
+    ACTION_MASK_CLEAR,
     /* rows */
     ACTION_SELECT,
     ACTION_SELECT_NUMBER,

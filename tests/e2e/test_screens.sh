@@ -257,7 +257,7 @@ key Tab
 expect filled 25 %
 key u u
 expect covered 100 %
-key m
+key m m
 expect basic columns
 key v
 expect basic rows

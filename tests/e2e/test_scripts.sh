@@ -32,6 +32,7 @@ jobs=()
 for name in "${names[@]}"; do
     for size in $(header "$screens/$name.keys" sizes); do jobs+=("$name $size"); done
 done
+# shellcheck disable=SC2016
 printf '%s\n' "${jobs[@]}" | xargs -P "$(($(nproc) + 1))" -L 1 bash -c 'run_one "$0" "$1"'
 
 equal_screens() { # equal_screens NAME SIZE

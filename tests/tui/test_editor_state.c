@@ -182,7 +182,10 @@ static void modes(void **state) {
     assert_true(s.layout->regions[1].y1 == 1 / 3.0 && s.layout->regions[1].y2 == 2 / 3.0);
     assert_false(state_direction(&s, &error));
     assert_false(state_background(&s, &error));
-    /* No masks: mask mode is left out. */
+    /* Mask mode begins with the rectangles. */
+    assert_true(state_mode(&s, &error));
+    assert_int_equal(s.layout->mode, CPL_MODE_MASK);
+    assert_non_null(s.layout->regions[2].mask);
     assert_true(state_mode(&s, &error));
     assert_int_equal(s.layout->mode, CPL_MODE_BASIC);
     state_clear(&s);

@@ -1,0 +1,281 @@
+/* editor_masks.c: painting in mask mode: the cursor in half cells, the tools, the mouse, import and export. What a stroke
+ * does to pixels stands in mask_paint.c. */
+#include "editor_ui.h"
+
+#include "folders.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- A region's mask in the layout ---- */
+
+static bool can_paint(const editor_state *s, cpl_error *error) {
+    if (s->layout->mode != CPL_MODE_MASK) return state_refuse(error, "masks are painted in mask mode: m changes to it");
+    if (s->selected < 0 || s->selected >= s->layout->region_count)
+        return state_refuse(error, "there is no region to paint: n makes one");
+    if (s->selected == cpl_layout_background_row(s->layout))
+        return state_refuse(error, "the background line covers the whole canvas");
+    return true;
+}
+
+/* A stroke changes pixels only; its end makes them the text that the file keeps, and an undo step. */
+static bool put_mask(editor_state *s, int row, cpl_mask *mask, bool record, cpl_error *error) {
+    cpl_layout *next = mask ? state_change(s, error) : NULL;
+    char *data = next && record ? cpl_mask_data(mask, error) : NULL;
+    bool done = next && (!record || (data && cpl_text_set(&next->regions[row].mask_source, data, error)));
+    free(data);
+    if (!done) {
+        cpl_mask_unref(mask);
+        cpl_layout_free(next);
+        return false;
+    }
+    cpl_mask_unref(next->regions[row].mask);
+    next->regions[row].mask = mask;
+    return state_commit(s, next, record, error);
+}
+
+static bool put_pixels(editor *e, const mask_paint *p, bool record, cpl_error *error) {
+    return put_mask(&e->state, e->state.selected, cpl_mask_new(p->width, p->height, p->grey, error), record, error);
+}
+
+typedef bool paint_fn(mask_paint *p, canvas_rect where, unsigned char value);
+
+/* One change of pixels; false: nothing changed, or it was said why. */
+static bool paint(editor *e, paint_fn *with, canvas_rect where, unsigned char value, bool record) {
+    cpl_error error = {0};
+    mask_paint p = {0};
+    const cpl_settings *canvas = &e->state.settings;
+    if (!can_paint(&e->state, &error) || !mask_paint_start(&p, e->state.layout->regions[e->state.selected].mask,
+                                                           canvas->width, canvas->height, &error)) {
+        editor_say_error(e, &error);
+        return false;
+    }
+    bool changed = with(&p, where, value), done = changed && put_pixels(e, &p, record, &error);
+    if (changed && !done) editor_say_error(e, &error);
+    mask_paint_clear(&p);
+    if (done) editor_edited(e);
+    return done;
+}
+
+static void end_stroke(editor *e) {
+    cpl_error error = {0};
+    int row = e->state.selected;
+    if (!e->brush.stroke) return;
+    e->brush.stroke = false;
+    if (row < 0 || row >= e->state.layout->region_count || !e->state.layout->regions[row].mask) return;
+    if (!put_mask(&e->state, row, cpl_mask_ref(e->state.layout->regions[row].mask), true, &error))
+        editor_say_error(e, &error);
+    else
+        editor_edited(e);
+}
+
+void editor_mask_settle(editor *e) { end_stroke(e); }
+
+/* ---- The cursor: two places a cell ---- */
+
+static int clamp(int value, int low, int high) { return value < low ? low : value > high ? high : value; }
+
+static void keep_inside(editor *e) {
+    brush *b = &e->brush;
+    b->x = clamp(b->x, 0, e->canvas_cells.columns - 1);
+    b->y = clamp(b->y, 0, 2 * e->canvas_cells.rows - 1);
+    b->size = clamp(b->size, 1, 16);
+}
+
+/* What the brush touches. Half cells are about square, so that it is round. */
+static canvas_rect touched(const editor *e) {
+    const brush *b = &e->brush;
+    double columns = e->canvas_cells.columns, rows = 2.0 * e->canvas_cells.rows;
+    int before = (b->size - 1) / 2, after = b->size - before;
+    return (canvas_rect){fmax(0, (b->x - before) / columns), fmin(1, (b->x + after) / columns),
+                         fmax(0, (b->y - before) / rows), fmin(1, (b->y + after) / rows)};
+}
+
+static unsigned char value_of(bool erase) { return erase ? 0 : 255; }
+
+static void dab(editor *e, bool erase) {
+    if (paint(e, mask_paint_disc, touched(e), value_of(erase), false)) e->brush.stroke = true;
+}
+
+static bool fill_at(mask_paint *p, canvas_rect where, unsigned char value) {
+    return mask_paint_fill(p, (where.x1 + where.x2) / 2, (where.y1 + where.y2) / 2, value);
+}
+
+static bool invert(mask_paint *p, canvas_rect where, unsigned char value) {
+    (void)where, (void)value;
+    return mask_paint_invert(p);
+}
+
+static canvas_rect cursor_place(const editor *e) {
+    const brush *b = &e->brush;
+    double columns = e->canvas_cells.columns, rows = 2.0 * e->canvas_cells.rows;
+    return (canvas_rect){b->x / columns, (b->x + 1) / columns, b->y / rows, (b->y + 1) / rows};
+}
+
+/* The first press notes a corner, the second paints what lies between. */
+static void rectangle(editor *e) {
+    brush *b = &e->brush;
+    if (!b->anchored) {
+        b->anchored = true;
+        b->anchor_x = b->x;
+        b->anchor_y = b->y;
+        editor_say(e, TONE_INFO, "one corner is here: go to the other and press a again");
+        return;
+    }
+    b->anchored = false;
+    double columns = e->canvas_cells.columns, rows = 2.0 * e->canvas_cells.rows;
+    int x1 = b->x < b->anchor_x ? b->x : b->anchor_x, x2 = b->x + b->anchor_x - x1;
+    int y1 = b->y < b->anchor_y ? b->y : b->anchor_y, y2 = b->y + b->anchor_y - y1;
+    paint(e, mask_paint_rect, (canvas_rect){x1 / columns, (x2 + 1) / columns, y1 / rows, (y2 + 1) / rows},
+          value_of(b->erase), true);
+}
+
+void editor_mask_key(editor *e, key_action action, int x, int y, int count) {
+    static const canvas_rect all = {0, 1, 0, 1};
+    brush *b = &e->brush;
+    if (action != ACTION_BRUSH_MOVE || !b->down) end_stroke(e);
+    switch (action) {
+    case ACTION_BRUSH_MOVE:
+        for (int i = 0; i < count && i < 512; i++) {
+            b->x += x;
+            b->y += y;
+            keep_inside(e);
+            if (b->down) dab(e, b->erase);
+        }
+        break;
+    case ACTION_BRUSH_DAB:
+        dab(e, b->erase);
+        end_stroke(e);
+        break;
+    case ACTION_BRUSH_DOWN:
+        b->down = !b->down;
+        if (b->down) dab(e, b->erase);
+        break;
+    case ACTION_BRUSH_ERASE:
+        b->erase = !b->erase;
+        break;
+    case ACTION_BRUSH_SIZE:
+        b->size += x * count;
+        keep_inside(e);
+        break;
+    case ACTION_BRUSH_RECTANGLE:
+        rectangle(e);
+        break;
+    case ACTION_BRUSH_FILL:
+        paint(e, fill_at, cursor_place(e), value_of(b->erase), true);
+        break;
+    case ACTION_MASK_INVERT:
+        paint(e, invert, all, 0, true);
+        break;
+    case ACTION_MASK_CLEAR:
+        paint(e, mask_paint_rect, all, 0, true);
+        break;
+    default:
+        break;
+    }
+    e->changed = true;
+}
+
+/* Left paints, right erases. True: the event was for the brush. */
+bool editor_mask_mouse(editor *e, const input_event *event) {
+    window w = e->canvas_cells;
+    if (e->state.layout->mode != CPL_MODE_MASK) return false;
+    if (event->action == MOUSE_RELEASE) {
+        bool was = e->brush.stroke;
+        end_stroke(e);
+        e->brush.drawing = false;
+        return was;
+    }
+    bool starts = event->action == MOUSE_PRESS && (event->button == 1 || event->button == 3) &&
+                  windows_contain(w, event->row, event->column);
+    if (!starts && !(event->action == MOUSE_DRAG && e->brush.drawing)) return false;
+    if (starts) {
+        e->focus = PANE_CANVAS;
+        e->brush.drawing = true;
+        e->brush.x = event->column - w.column;
+        e->brush.y = 2 * (event->row - w.row);
+    }
+    /* The mouse tells only cells: both halves are painted, and the way between two reports. */
+    int to_x = event->column - w.column, to_y = 2 * (event->row - w.row);
+    int from_x = e->brush.x, from_y = e->brush.y, steps = abs(to_x - from_x) + abs(to_y - from_y);
+    for (int i = steps ? 1 : 0; i <= steps; i++) {
+        e->brush.x = steps ? from_x + (to_x - from_x) * i / steps : to_x;
+        e->brush.y = steps ? from_y + (to_y - from_y) * i / steps : to_y;
+        keep_inside(e);
+        dab(e, event->button == 3 || e->brush.erase);
+        if (e->brush.size == 1 && e->brush.y + 1 < 2 * w.rows) {
+            e->brush.y++;
+            dab(e, event->button == 3 || e->brush.erase);
+            e->brush.y--;
+        }
+    }
+    return true;
+}
+
+/* ---- Commands ---- */
+
+static void import(editor *e, const char *file) {
+    cpl_error error = {0};
+    char *path = folders_expand(file);
+    cpl_mask *mask = NULL;
+    if (!can_paint(&e->state, &error) || !path || !(mask = cpl_mask_read_png(path, &error)) ||
+        !put_mask(&e->state, e->state.selected, mask, true, &error)) {
+        editor_say_error(e, &error);
+    } else {
+        editor_edited(e);
+        editor_say(e, TONE_INFO, "%s is the mask of region %d now", path, e->state.selected + 1);
+    }
+    free(path);
+}
+
+static void export(editor *e, const char *file) {
+    cpl_error error = {0};
+    const cpl_mask *mask = can_paint(&e->state, &error) ? e->state.layout->regions[e->state.selected].mask : NULL;
+    char *path = folders_expand(file);
+    if (!mask && !error.code) state_refuse(&error, "this region has no mask yet");
+    cpl_image *image = mask ? cpl_image_new(cpl_mask_width(mask), cpl_mask_height(mask), &error) : NULL;
+    size_t count = image ? (size_t)image->width * (size_t)image->height : 0;
+    for (size_t i = 0; i < count; i++) memset(image->rgb + 3 * i, cpl_mask_pixels(mask)[i], 3);
+    if (!image || !path || !cpl_image_write_png(image, path, NULL, 0, &error))
+        editor_say_error(e, &error);
+    else
+        editor_say(e, TONE_INFO, "wrote the mask to %s, %dx%d pixels", path, image->width, image->height);
+    cpl_image_free(image);
+    free(path);
+}
+
+void editor_mask_command(editor *e, const char *argument) {
+    size_t length = strcspn(argument, " ");
+    const char *file = argument + length + strspn(argument + length, " ");
+    if (!strcmp(argument, "invert"))
+        editor_mask_key(e, ACTION_MASK_INVERT, 0, 0, 1);
+    else if (!strcmp(argument, "clear"))
+        editor_mask_key(e, ACTION_MASK_CLEAR, 0, 0, 1);
+    else if (length == 6 && *file && !strncmp(argument, "import", 6))
+        import(e, file);
+    else if (length == 6 && *file && !strncmp(argument, "export", 6))
+        export(e, file);
+    else
+        editor_say(e, TONE_ERROR,
+                   "it is \":mask import FILE\", \":mask export FILE\", \":mask invert\" or \":mask clear\"");
+}
+
+/* ---- On the screen ---- */
+
+void editor_draw_brush(const editor *e) {
+    window w = e->canvas_cells;
+    const brush *b = &e->brush;
+    if (e->state.layout->mode != CPL_MODE_MASK || e->focus != PANE_CANVAS) return;
+    ink with = theme_ink(&e->theme, STYLE_STRONG);
+    if (b->anchored) draw_glyph(&e->theme, w.row + b->anchor_y / 2, w.column + b->anchor_x, with, "+");
+    if (b->y / 2 >= w.rows || b->x >= w.columns) return;
+    const char *mark = !e->theme.utf8 ? (b->erase ? "o" : "+") : b->y % 2 ? "▄" : "▀";
+    draw_glyph(&e->theme, w.row + b->y / 2, w.column + b->x, with, mark);
+}
+
+void editor_brush_text(const editor *e, char *text, size_t size) {
+    const brush *b = &e->brush;
+    snprintf(text, size, "%s %d%s", b->erase ? "eraser" : "brush", b->size, b->down ? " down" : "");
+}
