@@ -20,8 +20,10 @@ run_one() { # run_one NAME SIZE: what it showed is in $work/NAME.SIZE/
     HOME=$folder/home XDG_STATE_HOME=$folder/state XDG_CONFIG_HOME=$folder/config XDG_DATA_HOME=$folder/data \
         "$pty" "$size" $(header "$script" options) "$COUPLET" --threads 1 --keys "$name.keys" "${file:-scene.json}" >said 2>&1
     echo $? >status
-    # times differ from run to run
-    for file in ./*.txt; do [ -f "$file" ] && sed -i -E 's/[0-9]+\.[0-9] s/N.N s/g' "$file"; done
+    # times differ from run to run, and what is left free beside them with their digits
+    for file in ./*.txt; do
+        [ -f "$file" ] && sed -i -E -e 's/[0-9]+\.[0-9] s/N.N s/g' -e '/N\.N s/{s/ {2,}/  /g;s/─{2,}/──/g}' "$file"
+    done
 }
 export -f run_one header
 export work screens pty
