@@ -92,6 +92,25 @@ stats_out() {
         cp "$out" s.json && run 0 "$COUPLET" stats s.json && has "$out" 'step_allocations'
 }
 check '--stats -: steps after the first allocate nothing' stats_out
+tiled() {
+    renders v.png two.json --vae-tile 4096 && run 0 "$pngdiff" --most 1 a.png v.png && renders v.png two.json --vae-tile off &&
+        cmp a.png v.png
+}
+check '--vae-tile changes no picture' tiled
+budgets() { renders v.png two.json --cache-bytes 1M --pool-bytes 1G && cmp a.png v.png; }
+check 'budgets change no picture' budgets
+too_little() {
+    run 1 "$COUPLET" render two.json --size 512x512 --pool-bytes 2M -o none.png && absent none.png &&
+        has "$err" 'out of memory' && has "$err" 'choose a smaller canvas'
+}
+check 'a budget that is too small: words and no picture' too_little
+stats_keys() {
+    for key in live_peak_bytes pool_held_peak_bytes cached_bytes memory_rescues sampling_ms decode_ms device_bytes; do
+        has s.json "\"$key\": " || return 1
+    done
+    has s.json '"active_tensors": 0,'
+}
+check 'statistics: nothing is active after the run' stats_keys
 stats_file() { renders s.png two.json --stats st.json && has st.json '"steps": 4'; }
 check '--stats FILE' stats_file
 dump() { mkdir dump && renders s.png two.json --dump dump && [ -n "$(ls dump)" ]; }
