@@ -1,154 +1,204 @@
-/* attention.c: softmax attention in tiles: keys and values are packed once per head into the order in which the kernel
- * reads them, then tiles of queries run over them on all threads. A tile's result depends on nothing but its inputs.
- * Self-attention is here; who listens to which text is decided in cross_attention.c. */
+/* attention.c: softmax attention in tiles of queries, on all threads. Keys and values are read where they lie unless they
+ * are long or of a type that has to be rearranged; then each head's are copied once. A tile's result depends on nothing
+ * but its inputs. Self-attention is here; who listens to which text is decided in cross_attention.c. */
 #include "attention.h"
 
 #include <math.h>
 #include <omp.h>
 #include <string.h>
 
+/* Longer ones are copied head by head: a tile then reads lines of the cache of which it needs every byte. */
+enum { LONG_SOURCE = 256 };
+
 typedef struct run {
     const cpu_attention_job *job;
     const cpu_kernels *kernels;
-    int depth, padded; /* of a head */
-    cpl_dtype type;    /* of all tensors; what is packed is f32 */
-    float *packed;     /* [sources][heads]: keys in blocks, values in rows */
-    float *scratch;    /* [threads]: queries, scores, result, mix */
+    const cpu_attend_kernels *attend;
+    int depth, words; /* of a head: channels, and words of the kernel's type */
+    bool widen;       /* bf16 tensors, but no kernel that multiplies such heads: they are copied as f32 */
+    cpu_word *packed; /* what is copied of all sources */
+    float *scratch;   /* [threads] */
     size_t scratch_floats;
     double products; /* about how many multiply-adds the run takes */
 } run;
 
+static cpl_dtype type_of(const run *r) { return r->job->q->dtype; }
+static bool copies_keys(const run *r, const cpu_source *source) { return r->widen || source->keys > LONG_SOURCE; }
+static bool copies_values(const run *r, const cpu_source *source) {
+    return copies_keys(r, source) || type_of(r) == CPL_BF16;
+}
+
+/* In words, of one head. */
 static size_t packed_keys(const run *r, const cpu_source *source) {
-    return (size_t)cpu_round_up(source->keys, CPU_TILE_KEYS) * (size_t)r->depth;
+    return copies_keys(r, source) ? (size_t)source->keys * (size_t)r->words : 0;
 }
-static size_t packed_values(const run *r, const cpu_source *source) { return (size_t)source->keys * (size_t)r->padded; }
-
-static const void *place(const run *r, const void *values, size_t index) {
-    return (const char *)values + index * cpl_dtype_bytes(r->type);
+static size_t packed_values(const run *r, const cpu_source *source) {
+    size_t rows = (size_t)(r->attend->bf16 ? (source->keys + 1) / 2 : source->keys);
+    return copies_values(r, source) ? rows * (size_t)r->depth : 0;
 }
 
-/* Keys are transposed in blocks, so that the kernel reads the same channel of neighbouring keys side by side. */
+/* A row of one head in a tensor whose rows are all heads side by side. */
+static void *head_row(const run *r, const void *rows, size_t row, int head) {
+    size_t at = (row * (size_t)r->job->heads + (size_t)head) * (size_t)r->depth;
+    return (char *)rows + at * cpl_dtype_bytes(type_of(r));
+}
+
+static void copy_row(const run *r, cpu_word *to, const void *from) {
+    if (r->widen)
+        r->kernels->convert(to, CPL_F32, from, CPL_BF16, 1.0f, (size_t)r->depth);
+    else
+        memcpy(to, from, (size_t)r->words * sizeof *to);
+}
+
 static void pack(const run *r, const cpu_source *source, int head) {
-    size_t depth = (size_t)r->depth, row = depth * (size_t)r->job->heads, keys = (size_t)source->keys;
-    const char *k = place(r, source->k, (size_t)head * depth), *v = place(r, source->v, (size_t)head * depth);
-    float *to_k = r->packed + source->packed_k + (size_t)head * packed_keys(r, source);
-    float *to_v = r->packed + source->packed_v + (size_t)head * packed_values(r, source);
-    for (size_t first = 0; first < keys; first += CPU_TILE_KEYS) {
-        size_t count = keys - first < CPU_TILE_KEYS ? keys - first : CPU_TILE_KEYS;
-        float *block = to_k + first * depth;
-        if (count < CPU_TILE_KEYS) memset(block, 0, CPU_TILE_KEYS * depth * sizeof *block);
-        for (size_t i = 0; i < count; i++) {
-            /* the row's place among the values serves as a shelf for its key, widened */
-            float *key = to_v + (first + i) * (size_t)r->padded;
-            r->kernels->convert(key, CPL_F32, place(r, k, (first + i) * row), r->type, 1.0f, depth);
-            for (size_t d = 0; d < depth; d++) block[d * CPU_TILE_KEYS + i] = key[d];
-        }
-    }
-    for (size_t i = 0; i < keys; i++) {
-        r->kernels->convert(to_v + i * (size_t)r->padded, CPL_F32, place(r, v, i * row), r->type, 1.0f, depth);
-        memset(to_v + i * (size_t)r->padded + depth, 0, ((size_t)r->padded - depth) * sizeof *to_v);
+    cpu_word *k = r->packed + source->packed_k + (size_t)head * packed_keys(r, source);
+    cpu_word *v = r->packed + source->packed_v + (size_t)head * packed_values(r, source);
+    size_t keys = (size_t)source->keys, depth = (size_t)r->depth;
+    for (size_t i = 0; copies_keys(r, source) && i < keys; i++)
+        copy_row(r, k + i * (size_t)r->words, head_row(r, source->k, i, head));
+    if (!copies_values(r, source)) return;
+    for (size_t i = 0; !r->attend->bf16 && i < keys; i++) copy_row(r, v + i * depth, head_row(r, source->v, i, head));
+    for (size_t i = 0; r->attend->bf16 && i < keys; i += 2) {
+        /* The last of an odd number is paired with itself: it meets a weight of zero. */
+        const void *low = head_row(r, source->v, i, head);
+        const void *high = i + 1 < keys ? head_row(r, source->v, i + 1, head) : low;
+        r->attend->pair_values(v + i / 2 * depth, low, high, r->depth);
     }
 }
 
-static size_t token_row(const cpu_queries *t, const cpl_plan *plan, int i) {
-    if (!plan) return (size_t)t->first + (size_t)i;
-    return (size_t)plan->token[plan->group[t->group].first_token + t->first + i];
+/* One thread's memory for a tile. */
+typedef struct desk {
+    cpu_word *q, *wide;
+    float *sum, *out, *score, *weight;
+} desk;
+
+static size_t desk_floats(const run *r) {
+    return CPU_ATTEND_QUERIES * (3 * (size_t)r->depth + CPU_ATTEND_KEYS + 1 + (r->widen ? (size_t)r->depth : 0));
 }
 
-static void gather(const run *r, const cpu_queries *t, const cpl_plan *plan, int head, float *q) {
-    size_t depth = (size_t)r->depth, row = (size_t)r->job->q->c;
-    const void *from = cpu_at(r->job->q, (size_t)t->element * (size_t)r->job->q->h * (size_t)r->job->q->w * row +
-                                             (size_t)head * depth);
-    float scale = 1.0f / sqrtf((float)r->depth);
+static desk desk_of(const run *r) {
+    float *at = r->scratch + (size_t)omp_get_thread_num() * r->scratch_floats;
+    size_t tile = CPU_ATTEND_QUERIES * (size_t)r->depth;
+    desk d = {.q = (cpu_word *)(void *)at, .sum = at + tile, .out = at + 2 * tile, .score = at + 3 * tile};
+    d.weight = d.score + CPU_ATTEND_QUERIES * CPU_ATTEND_KEYS;
+    d.wide = (cpu_word *)(void *)(d.weight + CPU_ATTEND_QUERIES);
+    return d;
+}
+
+static size_t token_row(const run *r, const cpu_queries *t, int i) {
+    const cpl_plan *plan = r->job->element[t->element].plan;
+    size_t first = (size_t)t->element * (size_t)r->job->q->h * (size_t)r->job->q->w;
+    if (!plan) return first + (size_t)t->first + (size_t)i;
+    return first + (size_t)plan->token[plan->group[t->group].first_token + t->first + i];
+}
+
+/* Rows past the last are the first again. */
+static void gather(const run *r, const cpu_queries *t, int head, const desk *d) {
+    const cpu_word *row[CPU_ATTEND_QUERIES];
+    for (int i = 0; i < CPU_ATTEND_QUERIES; i++)
+        row[i] = head_row(r, r->job->q->data, token_row(r, t, i < t->count ? i : 0), head);
+    for (int i = 0; r->widen && i < CPU_ATTEND_QUERIES; i++) {
+        cpu_word *wide = d->wide + (size_t)i * (size_t)r->depth;
+        copy_row(r, wide, row[i]);
+        row[i] = wide;
+    }
+    cpu_attend_turn(d->q, row, t->count, r->words);
+}
+
+static void scatter(const run *r, const cpu_queries *t, int head, const desk *d) {
+    cpu_word *row[CPU_ATTEND_QUERIES];
     for (int i = 0; i < t->count; i++)
-        r->kernels->convert(q + (size_t)i * depth, CPL_F32, place(r, from, token_row(t, plan, i) * row), r->type, scale,
-                            depth);
-    memset(q + (size_t)t->count * depth, 0, (size_t)(cpu_round_up(t->count, 6) - t->count) * depth * sizeof *q);
+        row[i] =
+            r->widen ? d->wide + (size_t)i * (size_t)r->depth : head_row(r, r->job->y->data, token_row(r, t, i), head);
+    if (r->attend->bf16) r->attend->round_off(d->out, r->depth);
+    cpu_attend_turn_back(row, (const cpu_word *)(const void *)d->out, t->count, r->words);
+    for (int i = 0; r->widen && i < t->count; i++)
+        r->kernels->convert(head_row(r, r->job->y->data, token_row(r, t, i), head), CPL_BF16, row[i], CPL_F32, 1.0f,
+                            (size_t)r->depth);
 }
 
-static void scatter(const run *r, const cpu_queries *t, const cpl_plan *plan, int head, const float *out) {
-    size_t depth = (size_t)r->depth, row = (size_t)r->job->y->c;
-    size_t to = (size_t)t->element * (size_t)r->job->y->h * (size_t)r->job->y->w * row + (size_t)head * depth;
-    for (int i = 0; i < t->count; i++)
-        r->kernels->convert(cpu_at(r->job->y, to + token_row(t, plan, i) * row), r->type,
-                            out + (size_t)i * (size_t)r->padded, CPL_F32, 1.0f, depth);
-}
-
-static void listen_to(const run *r, cpu_tile *tile, int source_index, int head) {
+static void listen_to(const run *r, cpu_attend *tile, int source_index, int head) {
     const cpu_source *source = &r->job->source[source_index];
+    size_t row = (size_t)r->words * (size_t)r->job->heads;
+    bool own_k = copies_keys(r, source), own_v = copies_values(r, source);
     tile->keys = source->keys;
-    tile->k = r->packed + source->packed_k + (size_t)head * packed_keys(r, source);
-    tile->v = r->packed + source->packed_v + (size_t)head * packed_values(r, source);
-    r->kernels->attend(tile);
+    tile->k =
+        own_k ? r->packed + source->packed_k + (size_t)head * packed_keys(r, source) : head_row(r, source->k, 0, head);
+    tile->k_stride = own_k ? (size_t)r->words : row;
+    tile->v = own_v ? r->packed + source->packed_v + (size_t)head * packed_values(r, source)
+                    : head_row(r, source->v, 0, head);
+    tile->v_stride = own_v ? (size_t)r->depth : row;
+    r->attend->attend(tile);
 }
 
-/* mix = sum over the group's lines of weight * attention. All tokens of a group have the same lines, so no line is
- * computed for a token that does not listen to it. */
-static void mix_lines(const run *r, cpu_tile *tile, const cpu_queries *t, int head, float *mix) {
+/* The sum over the group's lines of weight * attention. All tokens of a group have the same lines, so no line is computed
+ * for a token that does not listen to it. */
+static void mix_lines(const run *r, cpu_attend *tile, const cpu_queries *t, int head, const desk *d) {
     const cpu_element *element = &r->job->element[t->element];
     const cpl_plan_group *group = &element->plan->group[t->group];
-    size_t padded = (size_t)r->padded;
-    memset(mix, 0, (size_t)t->count * padded * sizeof *mix);
+    if (!group->lines) memset(d->out, 0, CPU_ATTEND_QUERIES * (size_t)r->depth * sizeof *d->out);
     for (int line = 0; line < group->lines; line++) {
-        listen_to(r, tile, element->source[element->plan->line[group->first_line + line]], head);
         const float *weight =
             element->plan->weight + group->first_weight + (size_t)line * (size_t)group->tokens + (size_t)t->first;
-        for (int i = 0; i < t->count; i++) {
-            float *row = mix + (size_t)i * padded;
-            r->kernels->scale_add(row, CPL_F32, 1.0f, row, CPL_F32, weight[i], tile->out + (size_t)i * padded, CPL_F32,
-                                  padded);
-        }
+        memcpy(d->weight, weight, (size_t)t->count * sizeof *weight);
+        tile->add = line > 0;
+        listen_to(r, tile, element->source[element->plan->line[group->first_line + line]], head);
     }
 }
 
 static void run_tile(const run *r, const cpu_queries *t, int head) {
     const cpu_element *element = &r->job->element[t->element];
-    float *q = r->scratch + (size_t)omp_get_thread_num() * r->scratch_floats;
-    float *score = q + CPU_TILE_ROWS * (size_t)r->depth, *out = score + CPU_TILE_ROWS * CPU_TILE_KEYS;
-    float *mix = out + CPU_TILE_ROWS * (size_t)r->padded;
-    cpu_tile tile = {.rows = t->count,
-                     .depth = r->depth,
-                     .first_query = r->job->causal ? t->first : -1,
-                     .q = q,
-                     .score = score,
-                     .out = out};
-    gather(r, t, element->plan, head, q);
-    if (element->plan) {
-        mix_lines(r, &tile, t, head, mix);
-        scatter(r, t, element->plan, head, mix);
-    } else {
+    desk d = desk_of(r);
+    cpu_attend tile = {.queries = t->count,
+                       .depth = r->depth,
+                       .first_query = r->job->causal ? t->first : -1,
+                       .scale = 1.0f / sqrtf((float)r->depth),
+                       .q = d.q,
+                       .weight = d.weight,
+                       .out = d.out,
+                       .sum = d.sum,
+                       .score = d.score};
+    for (int i = 0; i < CPU_ATTEND_QUERIES; i++) d.weight[i] = 1;
+    gather(r, t, head, &d);
+    if (element->plan)
+        mix_lines(r, &tile, t, head, &d);
+    else
         listen_to(r, &tile, element->source[0], head);
-        scatter(r, t, NULL, head, out);
-    }
+    scatter(r, t, head, &d);
 }
 
 int cpu_cut_tiles(cpu_queries *tile, int tiles, int element, int group, int queries) {
-    for (int first = 0; first < queries; first += CPU_TILE_ROWS) {
-        int count = queries - first < CPU_TILE_ROWS ? queries - first : CPU_TILE_ROWS;
+    for (int first = 0; first < queries; first += CPU_ATTEND_QUERIES) {
+        int count = queries - first < CPU_ATTEND_QUERIES ? queries - first : CPU_ATTEND_QUERIES;
         tile[tiles++] = (cpu_queries){.element = element, .group = group, .first = first, .count = count};
     }
     return tiles;
 }
 
+/* Head by head, so that the keys and values of few heads are in the cache at once. */
 static void run_all(const run *r) {
-    int heads = r->job->heads, packs = r->job->sources * heads, tiles = r->job->tiles * heads;
+    int heads = r->job->heads, packs = r->packed ? r->job->sources * heads : 0, tiles = r->job->tiles;
 #pragma omp parallel if (r->products > CPU_SMALL_PRODUCTS)
     {
 #pragma omp for schedule(dynamic)
         for (int i = 0; i < packs; i++) pack(r, &r->job->source[i / heads], i % heads);
 #pragma omp for schedule(dynamic)
-        for (int i = 0; i < tiles; i++) run_tile(r, &r->job->tile[i / heads], i % heads);
+        for (int i = 0; i < tiles * heads; i++) run_tile(r, &r->job->tile[i % tiles], i / tiles);
     }
 }
 
+static void choose_kernel(run *r) {
+    bool bf16 = type_of(r) == CPL_BF16;
+    r->attend = bf16 && r->depth % 2 == 0 ? cpu_attend_pick(true) : NULL;
+    r->widen = bf16 && !r->attend;
+    if (!r->attend) r->attend = cpu_attend_pick(false);
+    r->words = r->attend->bf16 ? r->depth / 2 : r->depth;
+}
+
 void cpu_attention_run(cpl_stream *s, cpu_attention_job *job) {
-    int depth = job->q->c / job->heads;
-    run r = {.job = job,
-             .kernels = cpu_of(s)->kernels,
-             .depth = depth,
-             .padded = cpu_round_up(depth, CPU_DEPTH_STEP),
-             .type = job->q->dtype};
+    run r = {.job = job, .kernels = cpu_of(s)->kernels, .depth = job->q->c / job->heads};
     size_t packed = 0;
+    choose_kernel(&r);
     for (int i = 0; i < job->sources; i++) {
         cpu_source *source = &job->source[i];
         r.products += 2.0 * source->keys * job->q->c * job->q->h * job->q->w;
@@ -156,14 +206,12 @@ void cpu_attention_run(cpl_stream *s, cpu_attention_job *job) {
         source->packed_v = packed += (size_t)job->heads * packed_keys(&r, source);
         packed += (size_t)job->heads * packed_values(&r, source);
     }
-    /* Each thread's part begins on a line of the cache of its own. */
-    r.scratch_floats =
-        CPU_TILE_ROWS * ((size_t)cpu_round_up(depth, CPU_DEPTH_STEP) + CPU_TILE_KEYS + 2 * (size_t)r.padded);
-    r.packed = cpu_scratch(s, packed ? packed : 1, sizeof *r.packed);
-    r.scratch = r.packed ? cpu_scratch(s, (size_t)cpu_of(s)->threads * r.scratch_floats, sizeof *r.scratch) : NULL;
-    if (r.scratch) run_all(&r);
-    cpl_pool_give(s->pool, r.scratch);
+    r.scratch_floats = desk_floats(&r);
+    r.scratch = cpu_scratch(s, (size_t)cpu_of(s)->threads * r.scratch_floats, sizeof *r.scratch);
+    r.packed = r.scratch && packed ? cpu_scratch(s, packed, sizeof *r.packed) : NULL;
+    if (r.scratch && (r.packed || !packed)) run_all(&r);
     cpl_pool_give(s->pool, r.packed);
+    cpl_pool_give(s->pool, r.scratch);
 }
 
 void cpu_attention(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *q, const cpl_tensor *k, const cpl_tensor *v,

@@ -1,15 +1,16 @@
-/* attention.h: what self-attention and coupled cross-attention share: texts packed for the tile kernel, and tiles of
- * queries run over them. Private to core/cpu. */
+/* attention.h: what self-attention and coupled cross-attention share: texts, and tiles of queries that are run over
+ * them. Private to core/cpu. */
 #ifndef CPL_CPU_ATTENTION_H
 #define CPL_CPU_ATTENTION_H
 
+#include "attend.h"
 #include "cpu.h"
 
 /* Keys and values of one text, or of one batch element in self-attention: rows of all heads side by side. */
 typedef struct cpu_source {
     const void *k, *v; /* of the queries' type */
     int keys;
-    size_t packed_k, packed_v; /* where packing begins */
+    size_t packed_k, packed_v; /* where the copy of its heads begins, if there is one */
 } cpu_source;
 
 /* What a batch element listens to. */
@@ -33,7 +34,7 @@ typedef struct cpu_attention_job {
     const cpu_queries *tile;    /* [tiles] */
 } cpu_attention_job;
 
-static inline int cpu_tiles_of(int queries) { return (queries + CPU_TILE_ROWS - 1) / CPU_TILE_ROWS; }
+static inline int cpu_tiles_of(int queries) { return (queries + CPU_ATTEND_QUERIES - 1) / CPU_ATTEND_QUERIES; }
 /* Appends the tiles of `queries` tokens and returns how many there are now. */
 int cpu_cut_tiles(cpu_queries *tile, int tiles, int element, int group, int queries);
 void cpu_attention_run(cpl_stream *s, cpu_attention_job *job);

@@ -9,20 +9,6 @@
 
 #include "../memory/tensor.h"
 
-/* A tile of attention: rows queries of one head against all keys of one text. */
-enum { CPU_TILE_ROWS = 48, CPU_TILE_KEYS = 64 };
-
-typedef struct cpu_tile {
-    int rows, depth, keys;
-    int first_query; /* causal: row i may look at keys 0 ... first_query + i; negative: at all */
-    const float *q;  /* [CPU_TILE_ROWS][depth], scaled; rows up to the next multiple of 6 are filled */
-    const float *k;  /* blocks of CPU_TILE_KEYS keys, each [depth][CPU_TILE_KEYS], the last filled with zeros */
-    const float *v;  /* [keys][padded], padded = depth rounded up to 16, filled with zeros */
-    float *score;    /* scratch [CPU_TILE_ROWS][CPU_TILE_KEYS] */
-    float *out;      /* result [CPU_TILE_ROWS][padded] */
-} cpu_tile;
-enum { CPU_DEPTH_STEP = 16 };
-
 typedef struct cpu_kernels {
     const char *name;
     /* y = scale * x; x may also be f16. */
@@ -39,7 +25,6 @@ typedef struct cpu_kernels {
                       const float *offset, bool silu, cpl_dtype type);
     void (*layer_norm)(void *y, const void *x, size_t c, const float *gamma, const float *beta, float eps,
                        cpl_dtype type); /* a row */
-    void (*attend)(const cpu_tile *tile);
 } cpu_kernels;
 
 const cpu_kernels *cpu_kernels_pick(void);

@@ -328,98 +328,6 @@ TARGET static void F(layer_norm)(void *y, const void *x, size_t c, const float *
     EACH_TYPE(type, t, F(layer_norm_with)(y, x, c, gamma, beta, eps, t));
 }
 
-/* ---- Attention ---- */
-
-/* 6 rows by one or two vectors of c (+)= a b: as many sums as sixteen registers hold beside their operands. */
-INLINE void F(product_block)(int depth, const float *a, int a_row, const float *b, int b_row, float *c, int c_row,
-                             int columns, bool accumulate) {
-    F(floats) sum[6][2];
-    UNROLL for (int i = 0; i < 6; i++) {
-        UNROLL for (int j = 0; j < columns; j++) sum[i][j] =
-            accumulate ? F(load)(c + i * c_row + j * WIDTH) : (F(floats)){0};
-    }
-    for (int k = 0; k < depth; k++) {
-        F(floats) b0 = F(load)(b), b1 = columns > 1 ? F(load)(b + WIDTH) : (F(floats)){0};
-        UNROLL for (int i = 0; i < 6; i++) {
-            F(floats) left = F(all)(a[i * a_row + k]);
-            sum[i][0] += left * b0;
-            if (columns > 1) sum[i][1] += left * b1;
-        }
-        b += b_row;
-    }
-    UNROLL for (int i = 0; i < 6; i++) {
-        UNROLL for (int j = 0; j < columns; j++) F(store)(c + i * c_row + j * WIDTH, sum[i][j]);
-    }
-}
-
-/* rows are rounded up to 6 and columns to the vector: the arrays have room for that. */
-TARGET static void F(product)(int rows, int columns, int depth, const float *a, int a_row, const float *b, int b_row,
-                              float *c, int c_row, bool accumulate) {
-    for (int j = 0; j < columns; j += 2 * WIDTH)
-        for (int i = 0; i < rows; i += 6)
-            if (columns - j > WIDTH)
-                F(product_block)(depth, a + i * a_row, a_row, b + j, b_row, c + i * c_row + j, c_row, 2, accumulate);
-            else
-                F(product_block)(depth, a + i * a_row, a_row, b + j, b_row, c + i * c_row + j, c_row, 1, accumulate);
-}
-
-/* Turns the scores of a row into e^(score - top) and returns their sum; `top` rises to the largest score so far. */
-INLINE float F(soften)(float *score, int count, float *top) {
-    int padded = (count + WIDTH - 1) / WIDTH * WIDTH;
-    for (int i = count; i < padded; i++) score[i] = -INFINITY;
-    F(floats) best = F(all)(*top), sums = {0};
-    for (int i = 0; i < padded; i += WIDTH) best = F(larger)(F(load)(score + i), best);
-    for (int i = 0; i < WIDTH; i++)
-        if (best[i] > *top) *top = best[i];
-    for (int i = 0; i < padded; i += WIDTH) {
-        F(floats) weight = F(exponential)(F(load)(score + i) - *top);
-        F(store)(score + i, weight);
-        sums += weight;
-    }
-    float sum = 0;
-    for (int i = 0; i < WIDTH; i++) sum += sums[i];
-    return sum;
-}
-
-INLINE void F(scale_row)(float *row, int count, float factor) {
-    for (int i = 0; i < count; i += WIDTH) F(store)(row + i, F(load)(row + i) * factor);
-}
-
-/* Keys go by in blocks; when a block has a larger score than all before, what has been summed is scaled down. So no
- * row of scores is ever held whole, however long the text or the picture. */
-TARGET static void F(attend)(const cpu_tile *t) {
-    int padded = (t->depth + CPU_DEPTH_STEP - 1) / CPU_DEPTH_STEP * CPU_DEPTH_STEP;
-    float top[CPU_TILE_ROWS], sum[CPU_TILE_ROWS];
-    for (int i = 0; i < t->rows; i++) {
-        top[i] = -1e30f; /* finite, so that a row whose scores are all masked gives e^-inf and not NaN */
-        sum[i] = 0;
-    }
-    int last_key = t->first_query < 0 ? t->keys : t->first_query + t->rows;
-    if (last_key > t->keys) last_key = t->keys;
-    for (int first = 0; first < last_key; first += CPU_TILE_KEYS) {
-        int count = last_key - first < CPU_TILE_KEYS ? last_key - first : CPU_TILE_KEYS;
-        F(product)
-        (t->rows, count, t->depth, t->q, t->depth, t->k + (size_t)first * (size_t)t->depth, CPU_TILE_KEYS, t->score,
-         CPU_TILE_KEYS, false);
-        for (int i = 0; i < t->rows; i++) {
-            float *score = t->score + i * CPU_TILE_KEYS, before = top[i];
-            int visible = t->first_query < 0 ? count : t->first_query + i + 1 - first;
-            for (int j = visible < 0 ? 0 : visible; j < count; j++) score[j] = -INFINITY;
-            float added = F(soften)(score, count, &top[i]);
-            if (first > 0 && top[i] > before) {
-                float factor = expf(before - top[i]);
-                sum[i] *= factor;
-                F(scale_row)(t->out + i * padded, padded, factor);
-            }
-            sum[i] += added;
-        }
-        F(product)
-        (t->rows, padded, count, t->score, CPU_TILE_KEYS, t->v + (size_t)first * (size_t)padded, padded, t->out, padded,
-         first > 0);
-    }
-    for (int i = 0; i < t->rows; i++) F(scale_row)(t->out + i * padded, padded, 1.0f / sum[i]);
-}
-
 static const cpu_kernels F(kernels) = {
     .name = KERNEL_NAME,
     .convert = F(convert),
@@ -429,7 +337,6 @@ static const cpu_kernels F(kernels) = {
     .channel_sums = F(channel_sums),
     .normalize = F(normalize),
     .layer_norm = F(layer_norm),
-    .attend = F(attend),
 };
 
 #undef JOIN2
