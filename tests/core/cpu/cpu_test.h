@@ -54,6 +54,14 @@ static inline cpu_test cpu_test_open_as(int threads, cpl_dtype precision) {
 }
 
 static inline cpu_test cpu_test_open(int threads) { return cpu_test_open_as(threads, TEST_PRECISION); }
+/* The same in bf16; false where the processor has no instructions for it. */
+static inline bool cpu_test_open_bf16(cpu_test *t, int threads) {
+    if (ONE_THREAD_ONLY) threads = 1;
+    *t = (cpu_test){.ops = &cpl_cpu_backend, .random = 88172645463325252u};
+    t->b = t->ops->open(&(cpl_backend_config){.threads = threads, .precision = CPL_BF16}, NULL);
+    t->s = t->b ? t->ops->stream_open(t->b, NULL) : NULL;
+    return t->s != NULL;
+}
 
 /* Nothing may be left of what the test took from the pool, and of its weights. */
 static inline void cpu_test_close(cpu_test *t) {
@@ -100,10 +108,22 @@ static inline double test_tolerance(double of_f32) {
     return of_f32 > 1.5 * unit ? of_f32 : 1.5 * unit;
 }
 
+static inline float nearest_bf16(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* In bf16 such that nothing is lost when they become a tensor. */
 static inline float *random_values(cpu_test *t, int count, float scale) {
     float *values = malloc((size_t)count * sizeof *values);
     assert_non_null(values);
-    for (int i = 0; i < count; i++) values[i] = test_round(scale * random_value(t));
+    for (int i = 0; i < count; i++) {
+        values[i] = test_round(scale * random_value(t));
+        if (t->b->precision == CPL_BF16) values[i] = nearest_bf16(values[i]);
+    }
     return values;
 }
 

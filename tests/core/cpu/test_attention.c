@@ -4,6 +4,9 @@
 
 #include <stdio.h>
 
+/* In bf16 weights and results keep 8 bits. */
+static double tolerance_of(const cpu_test *t, double f32) { return t->b->precision == CPL_BF16 ? 1e-2 : f32; }
+
 /* out[d] = softmax(q k^T / sqrt(d)) v of one query over `keys` rows of `row` values. */
 static void reference_query(const float *q, const float *k, const float *v, int keys, int row, int depth, double *out) {
     double *score = reference_new(keys), top = -1e300, sum = 0;
@@ -36,7 +39,7 @@ static void check_self(cpu_test *t, int n, int h, int w, int keys, int heads, in
     char what[120];
     snprintf(what, sizeof what, "attention %d x %d queries, %d keys, %d heads of %d, causal %d", n, queries, keys,
              heads, depth, causal);
-    check_tensor(t, what, &ty, want, 3e-6 * (double)(1 + scale));
+    check_tensor(t, what, &ty, want, tolerance_of(t, 3e-6 * (double)(1 + scale)));
     cpl_tensor_free(&tq), cpl_tensor_free(&tk), cpl_tensor_free(&tv);
     free(q), free(k), free(v);
 }
@@ -163,7 +166,8 @@ static void check_cross(cpu_test *t, int n, int h, int w, int lines, int heads, 
     char what[120];
     snprintf(what, sizeof what, "cross-attention %dx%dx%d, %d lines, %d heads of %d", n, h, w, lines, heads, depth);
     const float *borrowed[4] = {masks[0], masks[1], masks[2], masks[3]};
-    check_tensor(t, what, &ty, reference_cross(q, n, tokens, heads, depth, line, lines, borrowed), 3e-6);
+    check_tensor(t, what, &ty, reference_cross(q, n, tokens, heads, depth, line, lines, borrowed),
+                 tolerance_of(t, 3e-6));
     cpl_tensor_free(&tq);
     for (int i = 0; i < n; i++) cpl_plan_free(plan[i]), free(masks[i]);
     for (int r = 0; r < lines; r++) text_free(&line[r]);
@@ -228,8 +232,26 @@ static void wrong_shapes_fail_the_stream(void **state) {
     cpu_test_close(&t);
 }
 
+/* Odd heads go another way than even ones, and long sources than short ones. */
+static void bf16_is_near(void **state) {
+    (void)state;
+    cpu_test t;
+    static const int depths[] = {1, 2, 15, 40, 64, 80, 95, 160}, lengths[] = {1, 24, 77, 256, 257, 300};
+    if (!cpu_test_open_bf16(&t, 2)) skip();
+    for (int d = 0; d < 8; d++)
+        for (int i = 0; i < 6; i++) {
+            check_self(&t, 1, 1, 70, lengths[i], 2, depths[d], false, 1);
+            check_self(&t, 2, 1, lengths[i], lengths[i], 1, depths[d], true, 1);
+        }
+    for (int i = 0; i < 12; i++)
+        check_cross(&t, random_int(&t, 1, 4), random_int(&t, 1, 20), random_int(&t, 1, 20),
+                    random_int(&t, 1, MOST_LINES), random_int(&t, 1, 4), random_int(&t, 1, 70));
+    cpu_test_close(&t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bf16_is_near),
         cmocka_unit_test(self_attention_matches_softmax),
         cmocka_unit_test(large_and_rising_scores_stay_exact),
         cmocka_unit_test(cross_attention_is_the_weighted_sum_of_lines),
