@@ -135,6 +135,8 @@ typedef struct cpl_lora {
 
 typedef struct cpl_sampling {               /* "unset" resolves to the model's defaults */
     char *model, *sampler, *schedule, *rng; /* NULL = unset */
+    char *vae;                              /* NULL = the model's own */
+    char *prediction;                       /* "epsilon", "v", "v_zsnr"; NULL = the model's */
     int steps;                              /* 1..1000, 0 = unset */
     double cfg;                             /* NaN = unset */
     int64_t seed;                           /* 0..2^53-1, CPL_SEED_RANDOM, CPL_SEED_UNSET (means 0) */
@@ -201,6 +203,7 @@ typedef struct cpl_settings { /* every setting of a run, resolved */
     int64_t seed; /* may be CPL_SEED_RANDOM; of the first picture, each later one has the next */
     int clip_skip, batch;
     char sampler[24], schedule[24], rng[8];
+    char prediction[8]; /* "": what the model was made for */
 } cpl_settings;
 
 bool cpl_layout_resolve(const cpl_layout *layout, const cpl_defaults *defaults, cpl_settings *settings,
@@ -247,20 +250,44 @@ const cpl_layout *cpl_history_redo(cpl_history *history);
 
 /* ---- Models ---------------------------------------------------------------------------------------------- */
 
+/* What makes a model, as a user names it; all may be NULL. */
+typedef struct cpl_model_source {
+    const char *model;     /* NULL, "" or "builtin"; a .safetensors file; a folder as diffusers keeps models */
+    const char *directory; /* where relative names are looked for first */
+    const char *vae;       /* a file or folder whose VAE takes the place of the model's own; NULL or "": none */
+    const char *tokenizer; /* a folder; NULL or "": beside the model, or CLIP's own in the user's data folder */
+} cpl_model_source;
+
+typedef struct cpl_model_part {
+    char name[8]; /* "text", "text 2", "unet", "vae" */
+    int64_t parameters;
+    char weights[16]; /* types in the file, the most used first: "F16", "F16 F32" */
+    int files;        /* shards that it lies in */
+    char file[256];   /* the first of them; "builtin" inside the program */
+} cpl_model_part;
+
+#define CPL_MODEL_PARTS 4
+
 typedef struct cpl_model_info {
     char name[64], family[16];
-    char path[512]; /* "" for builtin */
+    char path[512]; /* file or folder, "" for builtin */
     int64_t parameters;
-    char weights[16];       /* type in the file, such as "F16" */
-    int context_length;     /* tokens of one text chunk, the two markers included */
-    bool closed_vocabulary; /* words outside of it mean nothing to the model */
-    int64_t text_parameters, unet_parameters, vae_parameters;
-    char prediction[8];  /* what the UNet gives: "epsilon" or "v" */
-    char tokenizer[256]; /* folder where its tokenizer was found, "" for none and for builtin */
+    char weights[16]; /* type in the file, such as "F16" */
+    cpl_model_part part[CPL_MODEL_PARTS];
+    int parts;
+    int64_t packed_f32, packed_bf16; /* bytes that its weights take in memory, about */
+    bool averaged;                   /* the file has only the averaged weights (EMA), and those are run */
+    bool zero_terminal_snr;          /* its noise levels end without any signal */
+    int context_length;              /* tokens of one text chunk, the two markers included */
+    bool closed_vocabulary;          /* words outside of it mean nothing to the model */
+    char prediction[8];              /* what the UNet gives: "epsilon" or "v" */
+    char tokenizer[256];             /* folder where its tokenizer was found, "" for none and for builtin */
     cpl_defaults defaults;
 } cpl_model_info;
-/* Reads a header only. `model` is NULL, "builtin" or a file; `directory` (may be NULL) is where a relative file is looked for. */
-bool cpl_model_peek(const char *model, const char *directory, cpl_model_info *info, cpl_error *error);
+/* What a layout names; borrowed from it. */
+cpl_model_source cpl_layout_source(const cpl_layout *layout);
+/* Reads headers only. True: all weights that the model needs are there; the tokenizer may be missing. */
+bool cpl_model_peek(const cpl_model_source *source, cpl_model_info *info, cpl_error *error);
 
 typedef struct cpl_lora_info {
     char name[64]; /* as a prompt calls it: the file's name without its ending */
@@ -297,6 +324,7 @@ bool cpl_layout_tokens(const cpl_layout *layout, const char *tokenizer, cpl_line
 const char *const *cpl_sampler_names(void);
 const char *const *cpl_schedule_names(void);
 const char *const *cpl_rng_names(void);
+const char *const *cpl_prediction_names(void);
 
 /* ---- Sessions -------------------------------------------------------------------------------------------- */
 

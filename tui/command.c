@@ -76,9 +76,9 @@ bool output_capabilities(const arguments *a, term_caps *caps) {
 }
 
 /* On the command line a model is a file seen from here, in a layout one seen from the layout's folder. */
-static bool override_model(cpl_layout *layout, const char *model, cpl_error *error) {
-    char *whole = strcmp(model, "builtin") == 0 ? NULL : realpath(model, NULL);
-    bool done = cpl_text_set(&layout->sampling.model, whole ? whole : model, error);
+static bool override_file(char **text, const char *file, cpl_error *error) {
+    char *whole = strcmp(file, "builtin") == 0 ? NULL : realpath(file, NULL);
+    bool done = cpl_text_set(text, whole ? whole : file, error);
     free(whole);
     return done;
 }
@@ -103,7 +103,10 @@ static bool add_lora(cpl_layout *layout, const char *typed, cpl_error *error) {
 }
 
 bool override_layout(cpl_layout *layout, const arguments *a, cpl_error *error) {
-    if (a->model && !override_model(layout, a->model, error)) return false;
+    cpl_sampling *sampling = &layout->sampling;
+    if (a->model && !override_file(&sampling->model, a->model, error)) return false;
+    if (a->vae && !override_file(&sampling->vae, a->vae, error)) return false;
+    if (a->prediction && !cpl_text_set(&sampling->prediction, a->prediction, error)) return false;
     if (a->sampler && !cpl_text_set(&layout->sampling.sampler, a->sampler, error)) return false;
     if (a->schedule && !cpl_text_set(&layout->sampling.schedule, a->schedule, error)) return false;
     for (int i = 0; a->lora[i]; i++)
@@ -132,8 +135,9 @@ cpl_layout *open_layout(const arguments *a) {
 
 bool open_defaults(const arguments *a, const cpl_layout *layout, cpl_model_info *info) {
     cpl_error error = {0};
-    if (cpl_model_peek(layout->sampling.model, layout->directory, info, &error)) return true;
-    if (a->model) return say("--model: %s", error.message), false;
+    const cpl_model_source source = cpl_layout_source(layout);
+    if (cpl_model_peek(&source, info, &error)) return true;
+    if (a->model || a->vae) return say("--%s: %s", a->model ? "model" : "vae", error.message), false;
     if (!*error.path) snprintf(error.path, sizeof error.path, "sampling.model");
     return say_problem(a->operand[0], &error, false), false;
 }

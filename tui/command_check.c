@@ -41,10 +41,11 @@ static void ask_model(const arguments *a, const cpl_layout *layout, cpl_problems
 static bool find_problems(const arguments *a, cpl_problems *problems) {
     cpl_error error = {0};
     cpl_model_info info;
+    cpl_model_source source;
     cpl_layout *layout = cpl_layout_load(a->operand[0], &error);
     if (!layout || !override_layout(layout, a, &error)) {
         add_error(problems, &error);
-    } else if (!cpl_model_peek(layout->sampling.model, layout->directory, &info, &error)) {
+    } else if (source = cpl_layout_source(layout), !cpl_model_peek(&source, &info, &error)) {
         if (!*error.path) snprintf(error.path, sizeof error.path, "sampling.model");
         add_error(problems, &error);
     } else if (cpl_layout_check(layout, &info.defaults, problems)) {

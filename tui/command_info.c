@@ -25,17 +25,35 @@ static void member(const char *name, const char *text, bool last) {
     if (!last) printf(", ");
 }
 
+static void parts_json(const cpl_model_info *m) {
+    printf("\"parts\": [");
+    for (int i = 0; i < m->parts; i++) {
+        const cpl_model_part *p = &m->part[i];
+        printf("%s\n    {", i ? "," : "");
+        member("name", p->name, false);
+        printf("\"parameters\": %lld, ", (long long)p->parameters);
+        member("weights", p->weights, false);
+        member("file", p->file, false);
+        printf("\"files\": %d}", p->files);
+    }
+    printf("],\n    ");
+}
+
 static void model_json(const cpl_model_info *m) {
     printf("  \"model\": {");
     member("name", m->name, false);
     member("family", m->family, false);
     member("path", m->path, false);
     member("weights", m->weights, false);
-    printf("\"prediction\": \"%s\", \"parts\": {\"text\": %lld, \"unet\": %lld, \"vae\": %lld},\n    ", m->prediction,
-           (long long)m->text_parameters, (long long)m->unet_parameters, (long long)m->vae_parameters);
+    member("prediction", m->prediction, false);
+    printf("\"zero_terminal_snr\": %s, \"averaged\": %s,\n    ", json_bool(m->zero_terminal_snr),
+           json_bool(m->averaged));
+    parts_json(m);
     member("tokenizer", *m->tokenizer ? m->tokenizer : NULL, false);
-    printf("\"parameters\": %lld, \"context_length\": %d, \"closed_vocabulary\": %s,\n    \"defaults\": {",
-           (long long)m->parameters, m->context_length, json_bool(m->closed_vocabulary));
+    printf("\"parameters\": %lld, \"packed_bytes\": {\"f32\": %lld, \"bf16\": %lld},\n    ", (long long)m->parameters,
+           (long long)m->packed_f32, (long long)m->packed_bf16);
+    printf("\"context_length\": %d, \"closed_vocabulary\": %s,\n    \"defaults\": {", m->context_length,
+           json_bool(m->closed_vocabulary));
     printf("\"width\": %d, \"height\": %d, \"steps\": %d, \"cfg\": ", m->defaults.width, m->defaults.height,
            m->defaults.steps);
     json_double(stdout, m->defaults.cfg);
@@ -106,14 +124,29 @@ static void row(const char *label, const char *text) {
     putchar('\n');
 }
 
+static void part_text(const cpl_model_info *m, const cpl_model_part *p) {
+    char line[400], shards[32] = "";
+    const char *file = p->file;
+    size_t inside = strlen(m->path);
+    /* Within a folder the rest of the path says enough; a single file has been named above. */
+    if (*file && !strncmp(file, m->path, inside)) file += inside + (file[inside] == '/');
+    if (p->files > 1) snprintf(shards, sizeof shards, " and %d more", p->files - 1);
+    snprintf(line, sizeof line, "%-6s %9.2f million, %s%s%s%s", p->name, (double)p->parameters / 1e6, p->weights,
+             *file ? ", " : "", file, shards);
+    row("", line);
+}
+
 static void model_text(const cpl_model_info *m) {
     char line[600];
     snprintf(line, sizeof line, "%s (%s)%s%s", m->name, m->family, *m->path ? ", " : "", m->path);
     row("model", line);
-    snprintf(line, sizeof line, "%.2f million parameters, %s", (double)m->parameters / 1e6, m->weights);
+    snprintf(line, sizeof line, "%.2f million parameters, %s; in memory about %.2f GB (f32) or %.2f GB (bf16)",
+             (double)m->parameters / 1e6, m->weights, (double)m->packed_f32 / 1e9, (double)m->packed_bf16 / 1e9);
     row("", line);
-    snprintf(line, sizeof line, "text %.2f, UNet %.2f, VAE %.2f; predicts %s", (double)m->text_parameters / 1e6,
-             (double)m->unet_parameters / 1e6, (double)m->vae_parameters / 1e6, m->prediction);
+    for (int i = 0; i < m->parts; i++) part_text(m, &m->part[i]);
+    if (m->averaged) row("", "only averaged UNet weights (EMA) are in the file: those are used");
+    snprintf(line, sizeof line, "predicts %s%s", m->prediction,
+             m->zero_terminal_snr ? ", with noise levels that end without signal" : "");
     row("", line);
     snprintf(line, sizeof line, "tokenizer: %s",
              *m->tokenizer ? m->tokenizer
@@ -209,7 +242,8 @@ static bool find_loras(const arguments *a, facts *f) {
 
 static bool find_model(const arguments *a, facts *f) {
     cpl_error error = {0};
-    return cpl_model_peek(a->model, NULL, &f->model, &error) || (say("%s", error.message), false);
+    const cpl_model_source source = {.model = a->model, .vae = a->vae, .tokenizer = a->tokenizer};
+    return cpl_model_peek(&source, &f->model, &error) || (say("%s", error.message), false);
 }
 
 int command_info(const arguments *a) {

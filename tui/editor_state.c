@@ -26,7 +26,8 @@ bool state_refuse(cpl_error *error, const char *format, ...) {
 
 static void derive_defaults(editor_state *s) {
     cpl_model_info info = {0};
-    if (cpl_model_peek(s->layout->sampling.model, s->layout->directory, &info, NULL)) {
+    const cpl_model_source source = cpl_layout_source(s->layout);
+    if (cpl_model_peek(&source, &info, NULL)) {
         s->defaults = info.defaults;
         s->closed_vocabulary = info.closed_vocabulary;
         return;

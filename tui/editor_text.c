@@ -245,7 +245,9 @@ static bool write_negative(cpl_layout *l, const char *text, cpl_error *error) {
 
 static bool write_model(cpl_layout *l, const char *text, cpl_error *error) {
     cpl_model_info info;
-    if (*text && !cpl_model_peek(text, l->directory, &info, error)) return false;
+    cpl_model_source source = cpl_layout_source(l);
+    source.model = text;
+    if (*text && !cpl_model_peek(&source, &info, error)) return false;
     return cpl_text_set(&l->sampling.model, *text ? text : NULL, error);
 }
 

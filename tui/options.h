@@ -72,7 +72,7 @@ typedef struct arguments {
     bool help, version, quiet, json, generate, quick, tokens;
     int color; /* a color_choice */
     const char *model, *device, *precision, *tokenizer, *dump, *stats, *output, *png, *sampler, *schedule, *rng, *keys,
-        *part;
+        *part, *vae, *prediction;
     const char *preset, *lora_dir, *lora[OPTION_MOST + 1];
     int steps, threads, clip_skip, batch;
     int size[2], grid[2];

@@ -47,9 +47,10 @@ const char *const cpl_layout_schedules[] = {"automatic",
                                             "turbo",
                                             NULL};
 const char *const cpl_layout_rngs[] = {"cpu", "nv", NULL};
+const char *const cpl_layout_predictions[] = {"epsilon", "v", "v_zsnr", NULL};
 
 /* Reserved for what the format will say later, and what people write for themselves. */
-static const char *const kept_layout[] = {"vae", "prediction", "img2img", "hires", "name", "note", NULL};
+static const char *const kept_layout[] = {"img2img", "hires", "name", "note", NULL};
 static const char *const kept_region[] = {"name", "note", NULL};
 
 enum {
@@ -175,6 +176,8 @@ static const cpl_field sampling_fields[] = {
     {.key = "rng", .kind = CPL_FIELD_CHOICE, AT(cpl_sampling, rng), .names = cpl_layout_rngs},
     {.key = "clip_skip", .kind = CPL_FIELD_INT, AT(cpl_sampling, clip_skip), .low = 1, .high = CPL_MAX_CLIP_SKIP},
     {.key = "batch", .kind = CPL_FIELD_INT, AT(cpl_sampling, batch), .low = 1, .high = CPL_MAX_BATCH},
+    {.key = "vae", .kind = CPL_FIELD_TEXT, AT(cpl_sampling, vae)},
+    {.key = "prediction", .kind = CPL_FIELD_CHOICE, AT(cpl_sampling, prediction), .names = cpl_layout_predictions},
     {0}};
 const cpl_object cpl_sampling_object = {sampling_fields, offsetof(cpl_sampling, extra), SIZE_MAX, kept_layout};
 

@@ -50,12 +50,13 @@ extern const cpl_object cpl_layout_object, cpl_sampling_object, cpl_region_objec
 #define CPL_MAX_LORA_WEIGHT 1000.0
 #define CPL_MAX_SEED 9007199254740991.0
 
-extern const char *const cpl_mode_names[], *const cpl_direction_names[], *const cpl_background_names[],
-                                                                             *const cpl_uncovered_names[],
-                                                                                 *const cpl_bracket_names[],
-                                                                                     *const cpl_layout_samplers[],
-                                                                                         *const cpl_layout_schedules[],
-                                                                                             *const cpl_layout_rngs[];
+extern const char *const cpl_mode_names[],
+    *const cpl_direction_names[], *const cpl_background_names[], *const cpl_uncovered_names[],
+                                                                     *const cpl_bracket_names[],
+                                                                         *const cpl_layout_samplers[],
+                                                                             *const cpl_layout_schedules[],
+                                                                                 *const cpl_layout_rngs[],
+                                                                                     *const cpl_layout_predictions[];
 
 bool cpl_name_find(const char *const *names, const char *name, int *index);
 #define CPL_NAMES_SIZE 320 /* holds the longest list of names here */

@@ -23,7 +23,8 @@ static uint64_t hash_settings(uint64_t hash, const cpl_settings *s) {
     const int numbers[] = {s->width, s->height, s->steps, s->clip_skip, s->batch};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) hash = cpl_hash_u64(hash, (uint64_t)numbers[i]);
     hash = cpl_hash_u64(cpl_hash_double(hash, s->cfg), (uint64_t)s->seed);
-    return cpl_hash_text(cpl_hash_text(cpl_hash_text(hash, s->sampler), s->schedule), s->rng);
+    hash = cpl_hash_text(cpl_hash_text(cpl_hash_text(hash, s->sampler), s->schedule), s->rng);
+    return cpl_hash_text(hash, s->prediction);
 }
 
 /* The line of what nothing covers matters only where there is such a place. */

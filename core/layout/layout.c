@@ -62,10 +62,11 @@ cpl_layout *cpl_layout_new(cpl_error *error) {
 
 static bool copy_sampling(cpl_sampling *to, const cpl_sampling *from, cpl_error *error) {
     *to = *from;
-    to->model = to->sampler = to->schedule = to->rng = NULL;
+    to->model = to->sampler = to->schedule = to->rng = to->vae = to->prediction = NULL;
     to->extra = NULL;
     return copy_text(&to->model, from->model, error) && copy_text(&to->sampler, from->sampler, error) &&
            copy_text(&to->schedule, from->schedule, error) && copy_text(&to->rng, from->rng, error) &&
+           copy_text(&to->vae, from->vae, error) && copy_text(&to->prediction, from->prediction, error) &&
            copy_extra(&to->extra, from->extra, error);
 }
 
@@ -108,9 +109,10 @@ void cpl_layout_free(cpl_layout *layout) {
     if (!layout) return;
     for (int i = 0; layout->regions && i < layout->region_count; i++) region_clear(&layout->regions[i]);
     for (int i = 0; i < layout->lora_count; i++) lora_clear(&layout->loras[i]);
-    char *texts[] = {layout->background_prompt, layout->separator,         layout->prompt,
-                     layout->negative,          layout->directory,         layout->sampling.model,
-                     layout->sampling.sampler,  layout->sampling.schedule, layout->sampling.rng};
+    char *texts[] = {layout->background_prompt, layout->separator,          layout->prompt,
+                     layout->negative,          layout->directory,          layout->sampling.model,
+                     layout->sampling.sampler,  layout->sampling.schedule,  layout->sampling.rng,
+                     layout->sampling.vae,      layout->sampling.prediction};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) free(texts[i]);
     cJSON_Delete(layout->extra);
     cJSON_Delete(layout->extra_canvas);
@@ -202,4 +204,9 @@ void cpl_layout_move(cpl_layout *layout, int from, int to) {
 int cpl_layout_background_row(const cpl_layout *layout) {
     if (layout->mode == CPL_MODE_ADVANCED || layout->background == CPL_BACKGROUND_NONE) return -1;
     return layout->background == CPL_BACKGROUND_FIRST ? 0 : layout->region_count - 1;
+}
+
+cpl_model_source cpl_layout_source(const cpl_layout *layout) {
+    return (cpl_model_source){
+        .model = layout->sampling.model, .directory = layout->directory, .vae = layout->sampling.vae};
 }

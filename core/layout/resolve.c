@@ -45,5 +45,6 @@ bool cpl_layout_resolve(const cpl_layout *layout, const cpl_defaults *defaults, 
     put_name(settings->sampler, sizeof settings->sampler, own->sampler, defaults->sampler);
     put_name(settings->schedule, sizeof settings->schedule, own->schedule, defaults->schedule);
     put_name(settings->rng, sizeof settings->rng, own->rng, "cpu");
+    put_name(settings->prediction, sizeof settings->prediction, own->prediction, "");
     return true;
 }

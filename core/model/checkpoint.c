@@ -1,5 +1,5 @@
-/* checkpoint.c: one list of names over several files. Which files belong to a model, and which rule renames them, is
- * decided by who opens it (model_file.c). */
+/* checkpoint.c: several files under one set of names. Which files belong to a model, and how they name things, is found
+ * out by who opens it (model_file.c, model_folder.c). */
 #include "checkpoint.h"
 
 #include <stdlib.h>
@@ -10,14 +10,29 @@
 
 #define NAME_SIZE 256
 
+typedef struct ck_part {
+    const char *prefix;
+    cpl_naming naming;
+    int files_of; /* itself, or the part whose files it looks into */
+    bool lent;    /* from another model: its metadata says nothing of this one */
+} ck_part;
+
+typedef struct member {
+    cpl_safetensors *file; /* owned */
+    int part, first;       /* its first tensor in the checkpoint's list */
+} member;
+
+typedef struct note {
+    char *key, *text; /* owned */
+} note;
+
 struct cpl_checkpoint {
-    char *path;             /* owned */
-    cpl_safetensors **file; /* owned, as are they */
-    int files, file_room;
-    cpl_ck_tensor *tensor; /* owned; sorted once sealed */
-    int count, room;
-    char **renamed; /* owned: names that no file holds */
-    int renames, rename_room;
+    char *path;     /* owned */
+    ck_part *parts; /* owned, as all arrays here */
+    member *members;
+    cpl_ck_tensor *tensors; /* of one file after the other, each in file order */
+    note *notes;
+    int part_count, part_room, member_count, member_room, tensor_count, tensor_room, note_count, note_room;
 };
 
 cpl_checkpoint *cpl_checkpoint_new(const char *path, cpl_error *error) {
@@ -31,11 +46,15 @@ cpl_checkpoint *cpl_checkpoint_new(const char *path, cpl_error *error) {
 
 void cpl_checkpoint_close(cpl_checkpoint *c) {
     if (!c) return;
-    for (int i = 0; i < c->files; i++) cpl_safetensors_close(c->file[i]);
-    for (int i = 0; i < c->renames; i++) free(c->renamed[i]);
-    free(c->file);
-    free(c->renamed);
-    free(c->tensor);
+    for (int i = 0; i < c->member_count; i++) cpl_safetensors_close(c->members[i].file);
+    for (int i = 0; i < c->note_count; i++) {
+        free(c->notes[i].key);
+        free(c->notes[i].text);
+    }
+    free(c->notes);
+    free(c->tensors);
+    free(c->members);
+    free(c->parts);
     free(c->path);
     free(c);
 }
@@ -43,90 +62,120 @@ void cpl_checkpoint_close(cpl_checkpoint *c) {
 cpl_checkpoint *cpl_checkpoint_of(cpl_safetensors *file, cpl_error *error) {
     if (!file) return NULL;
     cpl_checkpoint *c = cpl_checkpoint_new(cpl_safetensors_path(file), error);
-    if (!c) {
+    int all = c ? cpl_checkpoint_add_part(c, "", false, error) : -1;
+    if (all < 0)
         cpl_safetensors_close(file);
-        return NULL;
-    }
-    if (cpl_checkpoint_add(c, file, NULL, NULL, error) && cpl_checkpoint_seal(c, error)) return c;
+    else if (cpl_checkpoint_add_file(c, all, file, error))
+        return c;
     cpl_checkpoint_close(c);
     return NULL;
 }
 
-/* Keeps a copy of a name; NULL: out of memory. */
-static const char *keep(cpl_checkpoint *c, const char *name, cpl_error *error) {
-    if (!cpl_grow((void **)&c->renamed, &c->rename_room, c->renames + 1, sizeof *c->renamed, error)) return NULL;
-    char *copy = cpl_strdup(name, error);
-    if (copy) c->renamed[c->renames++] = copy;
-    return copy;
+int cpl_checkpoint_add_part(cpl_checkpoint *c, const char *prefix, bool lent, cpl_error *error) {
+    if (!cpl_grow((void **)&c->parts, &c->part_room, c->part_count + 1, sizeof *c->parts, error)) return -1;
+    c->parts[c->part_count] = (ck_part){.prefix = prefix, .files_of = c->part_count, .lent = lent};
+    return c->part_count++;
 }
 
-bool cpl_checkpoint_add(cpl_checkpoint *c, cpl_safetensors *file, cpl_rename *rename, const void *user,
-                        cpl_error *error) {
+bool cpl_checkpoint_add_file(cpl_checkpoint *c, int part, cpl_safetensors *file, cpl_error *error) {
     if (!file) return false;
-    if (!cpl_grow((void **)&c->file, &c->file_room, c->files + 1, sizeof(cpl_safetensors *), error)) {
+    int count = cpl_safetensors_count(file);
+    if (!cpl_grow((void **)&c->members, &c->member_room, c->member_count + 1, sizeof *c->members, error) ||
+        !cpl_grow((void **)&c->tensors, &c->tensor_room, c->tensor_count + count, sizeof *c->tensors, error)) {
         cpl_safetensors_close(file);
         return false;
     }
-    c->file[c->files++] = file;
-    for (int i = 0; i < cpl_safetensors_count(file); i++) {
+    c->members[c->member_count++] = (member){file, part, c->tensor_count};
+    for (int i = 0; i < count; i++) {
         const cpl_st_entry *e = cpl_safetensors_at(file, i);
-        char name[NAME_SIZE];
-        const char *known = e->name;
-        if (rename && !rename(user, e->name, name, sizeof name)) continue;
-        if (rename && strcmp(name, e->name) != 0) known = keep(c, name, error);
-        if (!known || !cpl_grow((void **)&c->tensor, &c->room, c->count + 1, sizeof *c->tensor, error)) return false;
-        c->tensor[c->count++] = (cpl_ck_tensor){known, file, e};
+        c->tensors[c->tensor_count++] = (cpl_ck_tensor){e->name, c->parts[part].prefix, file, e};
     }
     return true;
 }
 
-void cpl_checkpoint_drop(cpl_checkpoint *c, const char *prefix) {
-    size_t length = strlen(prefix);
-    int kept = 0;
-    for (int i = 0; i < c->count; i++)
-        if (strncmp(c->tensor[i].name, prefix, length) != 0) c->tensor[kept++] = c->tensor[i];
-    c->count = kept;
+void cpl_checkpoint_set_naming(cpl_checkpoint *c, int part, cpl_naming naming) { c->parts[part].naming = naming; }
+
+bool cpl_checkpoint_keep(cpl_checkpoint *c, const char *key, const char *text, cpl_error *error) {
+    if (!cpl_grow((void **)&c->notes, &c->note_room, c->note_count + 1, sizeof *c->notes, error)) return false;
+    note *n = &c->notes[c->note_count];
+    *n = (note){cpl_strdup(key, error), cpl_strdup(text, error)};
+    c->note_count++;
+    return n->key && n->text;
 }
 
-static int name_order(const void *a, const void *b) {
-    return strcmp(((const cpl_ck_tensor *)a)->name, ((const cpl_ck_tensor *)b)->name);
-}
+void cpl_checkpoint_share(cpl_checkpoint *c, int part, int files_of) { c->parts[part].files_of = files_of; }
 
-bool cpl_checkpoint_seal(cpl_checkpoint *c, cpl_error *error) {
-    if (c->count) qsort(c->tensor, (size_t)c->count, sizeof *c->tensor, name_order);
-    for (int i = 1; i < c->count; i++) {
-        const cpl_ck_tensor *a = &c->tensor[i - 1], *b = &c->tensor[i];
-        if (!strcmp(a->name, b->name))
-            return cpl_fail(error, CPL_E_FILE, "%s: tensor %s is there twice, also as %s in %s; remove one of them",
-                            cpl_safetensors_path(a->file), a->entry->name, b->entry->name,
-                            cpl_safetensors_path(b->file));
+static const cpl_ck_tensor *in_files(const cpl_checkpoint *c, int part, const char *name) {
+    for (int i = 0; i < c->member_count; i++) {
+        const member *m = &c->members[i];
+        const cpl_st_entry *e = m->part == c->parts[part].files_of ? cpl_safetensors_find(m->file, name) : NULL;
+        if (e) return &c->tensors[m->first + (e - cpl_safetensors_at(m->file, 0))];
     }
-    return true;
+    return NULL;
+}
+
+const cpl_st_entry *cpl_checkpoint_in_files(const cpl_checkpoint *c, int part, const char *name) {
+    const cpl_ck_tensor *found = in_files(c, part, name);
+    return found ? found->entry : NULL;
+}
+
+/* The part that answers to a name, -1: none. */
+static int part_of(const cpl_checkpoint *c, const char *name) {
+    size_t longest = 0;
+    int best = -1;
+    for (int i = 0; i < c->part_count; i++) {
+        size_t length = strlen(c->parts[i].prefix);
+        if (strncmp(name, c->parts[i].prefix, length) != 0 || (best >= 0 && length <= longest)) continue;
+        best = i, longest = length;
+    }
+    return best;
+}
+
+bool cpl_checkpoint_is_lent(const cpl_checkpoint *c, const char *name) {
+    int part = part_of(c, name);
+    return part >= 0 && c->parts[part].lent;
+}
+
+bool cpl_checkpoint_has_ldm_names(const cpl_checkpoint *c, const char *name) {
+    int part = part_of(c, name);
+    return part >= 0 && c->parts[part].naming.kind == CPL_NAMED_LDM;
+}
+
+const cpl_ck_tensor *cpl_checkpoint_find(const cpl_checkpoint *c, const char *name) {
+    char there[NAME_SIZE];
+    int part = part_of(c, name);
+    if (part < 0) return NULL;
+    /* A tensor that this part lacks is not taken from another one: half of two models is none. */
+    const cpl_naming *naming = &c->parts[part].naming;
+    size_t prefix = strlen(c->parts[part].prefix);
+    return cpl_naming_apply(naming, name, prefix, there, sizeof there) ? in_files(c, part, there) : NULL;
 }
 
 const char *cpl_checkpoint_path(const cpl_checkpoint *c) { return c->path; }
 
-int cpl_checkpoint_count(const cpl_checkpoint *c) { return c->count; }
+int cpl_checkpoint_count(const cpl_checkpoint *c) { return c->tensor_count; }
 
 const cpl_ck_tensor *cpl_checkpoint_at(const cpl_checkpoint *c, int index) {
-    return index >= 0 && index < c->count ? &c->tensor[index] : NULL;
-}
-
-const cpl_ck_tensor *cpl_checkpoint_find(const cpl_checkpoint *c, const char *name) {
-    const cpl_ck_tensor key = {.name = name};
-    return c->count ? bsearch(&key, c->tensor, (size_t)c->count, sizeof *c->tensor, name_order) : NULL;
+    return index >= 0 && index < c->tensor_count ? &c->tensors[index] : NULL;
 }
 
 const char *cpl_checkpoint_metadata(const cpl_checkpoint *c, const char *key) {
+    for (int i = 0; i < c->note_count; i++)
+        if (!strcmp(c->notes[i].key, key)) return c->notes[i].text;
     const char *value = NULL;
-    for (int i = 0; !value && i < c->files; i++) value = cpl_safetensors_metadata(c->file[i], key);
+    for (int i = 0; !value && i < c->member_count; i++)
+        if (!c->parts[c->members[i].part].lent) value = cpl_safetensors_metadata(c->members[i].file, key);
     return value;
 }
 
 uint64_t cpl_checkpoint_identity(const cpl_checkpoint *c) {
-    /* One file is just itself, so that its identity is known without its names. */
-    if (c->files == 1) return cpl_safetensors_identity(c->file[0]);
     uint64_t hash = CPL_HASH_START;
-    for (int i = 0; i < c->files; i++) hash = cpl_hash_u64(hash, cpl_safetensors_identity(c->file[i]));
+    for (int i = 0; i < c->member_count; i++) {
+        const member *m = &c->members[i];
+        hash = cpl_hash_text(hash, c->parts[m->part].prefix);
+        hash = cpl_hash_u64(hash, cpl_safetensors_identity(m->file));
+    }
+    for (int i = 0; i < c->note_count; i++)
+        hash = cpl_hash_text(cpl_hash_text(hash, c->notes[i].key), c->notes[i].text);
     return hash;
 }

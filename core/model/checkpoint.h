@@ -1,41 +1,53 @@
 /* checkpoint.h: the tensors of a model under the names of a single-file checkpoint (LDM/SGM), wherever they lie: in one
- * file, in the files and shards of a diffusers folder, with a VAE from a file of its own. Who reads a model asks here and
- * knows nothing of files. */
+ * file, in the files and shards of a diffusers folder, with a VAE from a file of its own. Who reads a model asks for LDM
+ * names and knows nothing of files; nothing is renamed but what is asked for. */
 #ifndef CPL_MODEL_CHECKPOINT_H
 #define CPL_MODEL_CHECKPOINT_H
 
+#include "naming.h"
 #include "safetensors.h"
 
 typedef struct cpl_checkpoint cpl_checkpoint;
 
 typedef struct cpl_ck_tensor {
-    const char *name;            /* borrowed from the checkpoint: what is asked for */
+    const char *name;            /* in its file */
+    const char *part;            /* prefix of the LDM names that its part answers to, "" for all */
     const cpl_safetensors *file; /* where it lies */
-    const cpl_st_entry *entry;   /* type, shape, and its name there */
+    const cpl_st_entry *entry;   /* type and shape */
 } cpl_ck_tensor;
 
-cpl_checkpoint *cpl_checkpoint_new(const char *path, cpl_error *error); /* empty; `path` names it in messages */
+/* Empty; `path` names it in messages. */
+cpl_checkpoint *cpl_checkpoint_new(const char *path, cpl_error *error);
 void cpl_checkpoint_close(cpl_checkpoint *checkpoint);
-/* A file of LDM names as the whole. Takes the file over, also on failure; NULL in, NULL out. */
+/* One file that has LDM names, as the whole. Takes the file over, also on failure; NULL in, NULL out. */
 cpl_checkpoint *cpl_checkpoint_of(cpl_safetensors *file, cpl_error *error);
 
-/* Writes the LDM name of a file's tensor to `name`; false: the tensor is none of the model's. */
-typedef bool cpl_rename(const void *user, const char *in_file, char *name, size_t size);
-/* Adds a file (taken over, also on failure) under new names; `rename` NULL: as they are. */
-bool cpl_checkpoint_add(cpl_checkpoint *checkpoint, cpl_safetensors *file, cpl_rename *rename, const void *user,
-                        cpl_error *error);
-/* Forgets the tensors whose names begin so. */
-void cpl_checkpoint_drop(cpl_checkpoint *checkpoint, const char *prefix);
-/* To be called once all files are in; false: two tensors have one name. */
-bool cpl_checkpoint_seal(cpl_checkpoint *checkpoint, cpl_error *error);
+/* A part answers to all LDM names that begin with `prefix` (a constant; "" is all): where two do, the one with the longer
+ * prefix. `lent`: it comes from another model, so that its metadata says nothing of this one. -1: out of memory. */
+int cpl_checkpoint_add_part(cpl_checkpoint *checkpoint, const char *prefix, bool lent, cpl_error *error);
+/* Adds a file (taken over, also on failure) to a part; NULL fails. */
+bool cpl_checkpoint_add_file(cpl_checkpoint *checkpoint, int part, cpl_safetensors *file, cpl_error *error);
+/* The files of another part are this part's as well. */
+void cpl_checkpoint_share(cpl_checkpoint *checkpoint, int part, int files_of);
+/* Is what is called so taken from another model? */
+bool cpl_checkpoint_is_lent(const cpl_checkpoint *checkpoint, const char *name);
+/* Does the file that it lies in call it so, too? */
+bool cpl_checkpoint_has_ldm_names(const cpl_checkpoint *checkpoint, const char *name);
+/* How the part's files name things, once they are all there. */
+void cpl_checkpoint_set_naming(cpl_checkpoint *checkpoint, int part, cpl_naming naming);
+/* Looks into the files of a part by their own names, for finding out what these are. NULL: not there. */
+const cpl_st_entry *cpl_checkpoint_in_files(const cpl_checkpoint *checkpoint, int part, const char *name);
+/* Keeps a copy of a text that came with the model, such as "unet/config.json"; it counts as metadata, and as identity. */
+bool cpl_checkpoint_keep(cpl_checkpoint *checkpoint, const char *key, const char *text, cpl_error *error);
 
 const char *cpl_checkpoint_path(const cpl_checkpoint *checkpoint);
+/* All tensors of all files, whether the model asks for them or not. */
 int cpl_checkpoint_count(const cpl_checkpoint *checkpoint);
-const cpl_ck_tensor *cpl_checkpoint_at(const cpl_checkpoint *checkpoint, int index);          /* in order of name */
+const cpl_ck_tensor *cpl_checkpoint_at(const cpl_checkpoint *checkpoint, int index);
 const cpl_ck_tensor *cpl_checkpoint_find(const cpl_checkpoint *checkpoint, const char *name); /* NULL: not there */
-/* The metadata of its files, the first that has the key; NULL: none. */
+/* Of the kept texts or, if it is not there, of the files' metadata. NULL: none. */
 const char *cpl_checkpoint_metadata(const cpl_checkpoint *checkpoint, const char *key);
-/* Hash of what its files are. */
+/* Hash of what its files and texts are. */
 uint64_t cpl_checkpoint_identity(const cpl_checkpoint *checkpoint);
 
 #endif

@@ -46,6 +46,21 @@ static void tell(cpl_loader *l, uint64_t bytes) {
     l->watch->progress(l->watch->user, l->done < l->total ? l->done : l->total, l->total);
 }
 
+static void miss(cpl_loader *l, const char *name) {
+    cpl_load_survey *survey = l->survey;
+    if (!survey)
+        fail(l, "tensor %s is missing; this checkpoint is not complete or of another kind", name);
+    else if (survey->missing++ == 0)
+        snprintf(survey->first_missing, sizeof survey->first_missing, "%s", name);
+}
+
+/* A weight with more than one side is a matrix, but a table, whose name is whole, is not. */
+static void count(cpl_load_survey *survey, const cpl_st_entry *e, const char *suffix, int share) {
+    survey->bytes += e->bytes / (uint64_t)share;
+    *(e->rank > 1 && (*suffix || share > 1) ? &survey->matrices : &survey->vectors) +=
+        (uint64_t)e->count / (uint64_t)share;
+}
+
 /* `other_rank` (0: none): the same values may also have that rank, where the sides in which they differ are all 1.
  * `share`: how often the tensor is read in all, each time for another part of it. */
 static float *read_values(cpl_loader *l, const char *prefix, const char *name, const char *suffix, int rank,
@@ -59,7 +74,7 @@ static float *read_values(cpl_loader *l, const char *prefix, const char *name, c
     }
     const cpl_ck_tensor *found = cpl_checkpoint_find(l->weights, full);
     if (!found) {
-        fail(l, "tensor %s is missing; this checkpoint is not complete or of another kind", full);
+        miss(l, full);
         return NULL;
     }
     const cpl_st_entry *e = found->entry;
@@ -68,6 +83,10 @@ static float *read_values(cpl_loader *l, const char *prefix, const char *name, c
         print_shape(has, sizeof has, e->rank, e->shape);
         print_shape(wants, sizeof wants, rank, wide);
         fail(l, "tensor %s has the shape %s, but the model's other sizes ask for %s", full, has, wants);
+        return NULL;
+    }
+    if (l->survey) {
+        count(l->survey, e, suffix, share);
         return NULL;
     }
     float *list = go_on(l) ? cpl_safetensors_f32(found->file, e, l->error) : NULL;
@@ -81,11 +100,14 @@ static float *values(cpl_loader *l, const char *prefix, const char *name, const 
     return read_values(l, prefix, name, suffix, rank, shape, other_rank, 1);
 }
 
+/* Is there anything to be packed? */
+static bool packs(const cpl_loader *l) { return !l->failed && !l->survey; }
+
 /* Every packing ends here: the host copies go, a NULL weight is the loader's failure. */
 static cpl_weight *finish(cpl_loader *l, cpl_weight *packed, float *a, float *b) {
     free(a);
     free(b);
-    if (!packed) l->failed = true;
+    if (!packed && !l->survey) l->failed = true;
     return packed;
 }
 
@@ -98,7 +120,7 @@ cpl_weight *cpl_load_linear(cpl_loader *l, const char *prefix, const char *name,
     float *w = values(l, prefix, name, ".weight", 2, shape, flags & CPL_LOAD_1X1 ? 4 : 0);
     float *bias = flags & CPL_LOAD_BIAS ? values(l, prefix, name, ".bias", 1, shape, 0) : NULL;
     cpl_weight *packed = NULL;
-    if (!l->failed)
+    if (packs(l))
         packed = l->backend->ops->linear_weight(l->backend, l->type, (cpl_values){w, CPL_F32}, bias, out, in, l->error);
     cpl_load_list(l, prefix, name, &(cpl_named_layer){.weight = packed, .type = l->type, .out = out, .in = in, .k = 1});
     return finish(l, packed, w, bias);
@@ -109,7 +131,7 @@ cpl_weight *cpl_load_conv(cpl_loader *l, const char *prefix, const char *name, i
     float *w = values(l, prefix, name, ".weight", 4, shape, k == 1 ? 2 : 0);
     float *bias = values(l, prefix, name, ".bias", 1, shape, 0);
     cpl_weight *packed = NULL;
-    if (!l->failed)
+    if (packs(l))
         packed =
             l->backend->ops->conv_weight(l->backend, l->type, (cpl_values){w, CPL_F32}, bias, out, in, k, k, l->error);
     cpl_load_list(l, prefix, name,
@@ -121,7 +143,7 @@ cpl_weight *cpl_load_norm(cpl_loader *l, const char *prefix, const char *name, i
     float *gamma = values(l, prefix, name, ".weight", 1, &c, 0);
     float *beta = values(l, prefix, name, ".bias", 1, &c, 0);
     cpl_weight *packed = NULL;
-    if (!l->failed) packed = l->backend->ops->norm_weight(l->backend, gamma, beta, c, l->error);
+    if (packs(l)) packed = l->backend->ops->norm_weight(l->backend, gamma, beta, c, l->error);
     return finish(l, packed, gamma, beta);
 }
 
@@ -129,7 +151,7 @@ cpl_weight *cpl_load_table(cpl_loader *l, const char *prefix, const char *name, 
     const int shape[2] = {count, c};
     float *rows = values(l, prefix, name, "", 2, shape, 0);
     cpl_weight *packed = NULL;
-    if (!l->failed) packed = l->backend->ops->table_weight(l->backend, rows, count, c, l->error);
+    if (packs(l)) packed = l->backend->ops->table_weight(l->backend, rows, count, c, l->error);
     return finish(l, packed, rows, NULL);
 }
 
@@ -139,7 +161,7 @@ cpl_weight *cpl_load_rows(cpl_loader *l, const char *prefix, const char *weight,
     float *w = read_values(l, prefix, weight, "", 2, shape, 0, rows / out);
     float *b = bias ? read_values(l, prefix, bias, "", 1, shape, 0, rows / out) : NULL;
     cpl_weight *packed = NULL;
-    if (!l->failed)
+    if (packs(l))
         packed =
             l->backend->ops->linear_weight(l->backend, l->type, (cpl_values){w + (size_t)first * (size_t)in, CPL_F32},
                                            b ? b + first : NULL, out, in, l->error);
@@ -159,6 +181,6 @@ float *cpl_load_values(cpl_loader *l, const char *prefix, const char *name, int 
 void *cpl_load_begin(cpl_loader *l, size_t size, bool sound) {
     void *network = sound && !l->failed ? cpl_alloc(1, size, l->error) : NULL;
     l->failed = !network;
-    l->type = l->backend->precision;
+    l->type = l->backend ? l->backend->precision : CPL_F32; /* a survey has no backend */
     return network;
 }

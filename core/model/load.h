@@ -24,11 +24,20 @@ typedef struct cpl_load_watch {
     void *user;
 } cpl_load_watch;
 
+/* What a model would take, found out by names and shapes alone. */
+typedef struct cpl_load_survey {
+    int missing;                /* tensors that are not there ... */
+    char first_missing[256];    /* ... and the first of them */
+    uint64_t bytes;             /* of the tensors in their files */
+    uint64_t matrices, vectors; /* values: of linear layers and convolutions; of norms, biases and tables */
+} cpl_load_survey;
+
 typedef struct cpl_loader {
     cpl_backend *backend; /* borrowed, as all here */
     const cpl_checkpoint *weights;
     cpl_error *error;            /* may be NULL */
     const cpl_load_watch *watch; /* may be NULL */
+    cpl_load_survey *survey;     /* NULL, or nothing is read: every weight is NULL, and what is missing is no failure */
     uint64_t done, total;        /* bytes; total 0: not known, and no progress is told */
     cpl_named_layers *layers;    /* gets every linear layer and convolution; NULL: nobody wants them */
     bool failed;

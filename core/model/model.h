@@ -20,13 +20,6 @@ typedef struct cpl_model {
     cpl_vae *vae;
 } cpl_model;
 
-/* What makes a model: all are names as a user gives them, and may be NULL. */
-typedef struct cpl_model_source {
-    const char *model;     /* NULL, "" or "builtin", or a file */
-    const char *directory; /* where a relative file is looked for first */
-    const char *tokenizer; /* a folder; NULL: beside the model, or CLIP's own in the user's data folder */
-} cpl_model_source;
-
 /* watch: may be NULL. A cancelled loading fails with CPL_E_CANCELLED. */
 cpl_model *cpl_model_open(const cpl_model_source *source, cpl_backend *backend, const cpl_load_watch *watch,
                           cpl_error *error);
@@ -34,8 +27,10 @@ cpl_model *cpl_model_open(const cpl_model_source *source, cpl_backend *backend, 
 cpl_model *cpl_model_from(const cpl_checkpoint *checkpoint, cpl_tokenizer *tokenizer, cpl_backend *backend,
                           const cpl_load_watch *watch, cpl_error *error);
 void cpl_model_close(cpl_model *model);
-/* The identity without loading, for hashes of layouts. */
-bool cpl_model_identity(const char *model, const char *directory, uint64_t *identity, cpl_error *error);
+/* cpl_model_peek, and the identity that the model will have, for hashes of layouts. */
+bool cpl_model_look(const cpl_model_source *source, cpl_model_info *info, uint64_t *identity, cpl_error *error);
+/* A number that changes when one of its files does, found out without opening them. 0: a file is not there. */
+uint64_t cpl_model_stamp(const cpl_model_source *source);
 
 /* One prompt line, encoded: emphasis, chunks, the finished context of all chunks [1, 1, chunks * length, width]. clip_skip: from
  * which layer, counted from the last, which is 1; SDXL takes at least the last but one. */

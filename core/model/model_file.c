@@ -1,126 +1,180 @@
-/* model_file.c: from the name of a model to its file, and what a look at the header tells. Loads no weights. */
+/* model_file.c: from the name of a model to its files, and whether they are all that it needs. Loads no weights. */
 #include "model_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../memory/alloc.h"
-#include "../memory/unicode.h"
+#include "../memory/file.h"
+#include "../memory/hash.h"
 #include "builtin.h"
 #include "model.h"
+#include "model_folder.h"
 #include "tokenizer_find.h"
 
-/* CLIP's own vocabulary has 49408 entries. One that is so much smaller was made for the few words that its model was
- * trained on, and everything else falls into pieces that mean nothing to it. */
-#define CLOSED_BELOW 10000
+#define UNET "model.diffusion_model."
+#define FIRST "input_blocks.0.0.weight"
+#define FIRST_AVERAGED "model_ema.diffusion_modelinput_blocks00weight"
 
 bool cpl_model_is_builtin(const char *model) { return !model || !*model || !strcmp(model, CPL_BUILTIN_NAME); }
 
-char *cpl_model_path(const char *model, const char *directory, cpl_error *error) {
-    if (directory && *directory && *model != '/') {
-        char *beside = cpl_format(error, "%s/%s", directory, model);
+/* A name as it was given: beside the layout if it is there, else as seen from the working folder. */
+static char *find_path(const char *name, const char *directory, cpl_error *error) {
+    if (directory && *directory && *name != '/') {
+        char *beside = cpl_path_join(directory, name, error);
         if (!beside || access(beside, F_OK) == 0) return beside;
         free(beside);
     }
-    return cpl_strdup(model, error);
+    return cpl_strdup(name, error);
 }
 
-cpl_checkpoint *cpl_model_file_open(const char *model, const char *directory, cpl_error *error) {
-    if (cpl_model_is_builtin(model)) return cpl_checkpoint_of(cpl_builtin_open(error), error);
-    char *path = cpl_model_path(model, directory, error);
-    cpl_safetensors *st = path ? cpl_safetensors_open(path, error) : NULL;
-    free(path);
-    return cpl_checkpoint_of(st, error);
+static bool names_vae(const cpl_model_source *source) { return source->vae && *source->vae; }
+
+/* Checkpoints of training runs may hold only the averages of the UNet's weights. */
+static bool use_averages(cpl_checkpoint *c, cpl_error *error) {
+    if (cpl_checkpoint_find(c, UNET FIRST) || !cpl_checkpoint_find(c, FIRST_AVERAGED)) return true;
+    int part = cpl_checkpoint_add_part(c, UNET, false, error);
+    if (part < 0) return false;
+    cpl_checkpoint_share(c, part, 0);
+    cpl_checkpoint_set_naming(c, part, (cpl_naming){.kind = CPL_NAMED_EMA});
+    return true;
 }
 
-/* A file's name for the screen: without folder and ending, cut between characters, free of control characters. */
-static void show_name(const char *path, char *name, size_t size) {
-    const char *slash = strrchr(path, '/'), *at = slash ? slash + 1 : path, *dot = strrchr(at, '.');
-    size_t used = 0;
-    if (!dot || dot == at) dot = at + strlen(at);
-    while (at < dot && used + 5 < size) {
-        uint32_t code = cpl_utf8_next(&at);
-        used += cpl_utf8_put(name + used, code < 0x20 || (code >= 0x7F && code < 0xA0) ? '?' : code);
-    }
-    name[used] = 0;
-}
-
-static bool begins_with(const char *text, const char *start) { return strncmp(text, start, strlen(start)) == 0; }
-
-/* Only the VAE's decoder is loaded: nothing turns a picture into a latent yet. */
-static bool is_encoder_of_pictures(const char *name) {
-    return begins_with(name, "first_stage_model.encoder.") || begins_with(name, "first_stage_model.quant_conv.");
-}
-
-/* Which part a tensor belongs to; NULL: none that is run (a second set of averaged weights, counters of training). */
-static int64_t *part_of(const char *name, const cpl_model_spec *spec, cpl_model_info *info) {
-    if (begins_with(name, "model.diffusion_model.")) return &info->unet_parameters;
-    if (begins_with(name, "first_stage_model.")) return &info->vae_parameters;
-    for (int i = 0; i < spec->texts; i++)
-        if (begins_with(name, spec->text[i].prefix)) return &info->text_parameters;
+static cpl_checkpoint *open_path(const char *path, bool with_vae, cpl_error *error) {
+    char *folder = cpl_model_folder(path);
+    cpl_checkpoint *c = folder ? cpl_model_folder_open(folder, with_vae, error)
+                               : cpl_checkpoint_of(cpl_safetensors_open(path, error), error);
+    bool fine = c && (folder || use_averages(c, error));
+    free(folder);
+    if (fine) return c;
+    cpl_checkpoint_close(c);
     return NULL;
 }
 
-uint64_t cpl_model_bytes(const cpl_checkpoint *checkpoint, const cpl_model_spec *spec) {
-    uint64_t bytes = 0;
-    cpl_model_info info;
-    for (int i = 0; i < cpl_checkpoint_count(checkpoint); i++) {
-        const cpl_ck_tensor *tensor = cpl_checkpoint_at(checkpoint, i);
-        if (part_of(tensor->name, spec, &info) && !is_encoder_of_pictures(tensor->name)) bytes += tensor->entry->bytes;
-    }
-    return bytes;
+static bool add_vae(cpl_checkpoint *c, const cpl_model_source *source, cpl_error *error) {
+    char *path = find_path(source->vae, source->directory, error);
+    bool done = path && cpl_model_add_vae(c, path, error);
+    free(path);
+    return done;
 }
 
-void cpl_model_describe(const cpl_checkpoint *checkpoint, const cpl_model_spec *spec, cpl_model_info *info) {
-    uint64_t most = 0, bytes[8] = {0};
-    const char *types[8] = {0};
-    *info = (cpl_model_info){.context_length = spec->text[0].context_length,
-                             .closed_vocabulary = spec->text[0].vocab_size < CLOSED_BELOW,
-                             .defaults = spec->defaults};
-    show_name(cpl_checkpoint_path(checkpoint), info->name, sizeof info->name);
-    snprintf(info->family, sizeof info->family, "%s", spec->family);
-    snprintf(info->prediction, sizeof info->prediction, "%s", spec->prediction == CPL_PREDICT_V ? "v" : "epsilon");
-    for (int i = 0; i < cpl_checkpoint_count(checkpoint); i++) {
-        const cpl_ck_tensor *tensor = cpl_checkpoint_at(checkpoint, i);
-        const cpl_st_entry *e = tensor->entry;
-        int64_t *part = part_of(tensor->name, spec, info);
-        int k = 0;
-        if (!strchr(e->dtype, 'F') || !e->rank) continue; /* counters and flags are no parameters */
-        info->parameters += e->count;
-        if (part) *part += e->count;
-        while (k < 7 && types[k] && strcmp(types[k], e->dtype) != 0) k++;
-        types[k] = e->dtype;
-        bytes[k] += e->bytes;
-        if (bytes[k] <= most) continue;
-        most = bytes[k];
-        snprintf(info->weights, sizeof info->weights, "%s", e->dtype);
+cpl_checkpoint *cpl_model_open_files(const cpl_model_source *source, cpl_error *error) {
+    cpl_checkpoint *c = NULL;
+    if (cpl_model_is_builtin(source->model)) {
+        c = cpl_checkpoint_of(cpl_builtin_open(error), error);
+    } else {
+        char *path = find_path(source->model, source->directory, error);
+        if (path) c = open_path(path, !names_vae(source), error);
+        free(path);
     }
+    if (!c || !names_vae(source) || add_vae(c, source, error)) return c;
+    cpl_checkpoint_close(c);
+    return NULL;
 }
 
-bool cpl_model_peek(const char *model, const char *directory, cpl_model_info *info, cpl_error *error) {
+char *cpl_model_tokenizer(const cpl_model_source *source, const cpl_checkpoint *c, const cpl_model_spec *spec) {
+    if (source->tokenizer && *source->tokenizer) return cpl_strdup(source->tokenizer, NULL);
+    const char *path = cpl_checkpoint_path(c);
+    char *folder = cpl_model_folder(path), *inside = folder ? cpl_path_join(folder, "model_index.json", NULL) : NULL;
+    char *found = cpl_tokenizer_folder(inside ? inside : path, spec->text[0].vocab_size);
+    free(inside);
+    free(folder);
+    return found;
+}
+
+/* The vector beside the context must be one that can be made: SDXL's. Its refiner has another one. */
+static bool vector_fits(const cpl_model_spec *spec, const char *file, cpl_error *error) {
+    int wanted = cpl_model_pooled_width(spec), has = spec->texts ? spec->text[spec->texts - 1].projection : 0;
+    return !spec->unet.adm_in_channels || (spec->texts == CPL_MAX_TEXTS && wanted > 0 && wanted == has) ||
+           cpl_fail(
+               error, CPL_E_UNSUPPORTED,
+               "%s: the UNet takes a vector of %d values, which is not SDXL's (%d from the text and 1536 of sizes); "
+               "choose an SD 1.x or an SDXL base checkpoint",
+               file, spec->unet.adm_in_channels, has);
+}
+
+bool cpl_model_survey(const cpl_checkpoint *c, const cpl_model_spec *spec, cpl_load_survey *survey, cpl_error *error) {
+    *survey = (cpl_load_survey){0};
+    if (!vector_fits(spec, cpl_checkpoint_path(c), error)) return false;
+    cpl_loader l = {.weights = c, .error = error, .survey = survey};
+    for (int i = 0; i < spec->texts && !l.failed; i++)
+        cpl_text_encoder_free(cpl_text_encoder_new(&l, &spec->text[i]), NULL);
+    if (!l.failed) cpl_unet_free(cpl_unet_new(&l, &spec->unet), NULL);
+    if (!l.failed) cpl_vae_free(cpl_vae_new(&l, &spec->vae), NULL);
+    if (l.failed || !survey->missing) return !l.failed;
+    char others[40] = "";
+    if (survey->missing > 1) snprintf(others, sizeof others, " and %d more are", survey->missing - 1);
+    return cpl_fail(error, CPL_E_FILE, "%s: tensor %s%s missing; this checkpoint is not complete or of another kind",
+                    cpl_checkpoint_path(c), survey->first_missing, *others ? others : " is");
+}
+
+uint64_t cpl_model_identity(const cpl_model_source *source, const cpl_checkpoint *c) {
+    bool plain = cpl_model_is_builtin(source->model) && !names_vae(source);
+    return plain ? cpl_builtin_identity() : cpl_checkpoint_identity(c);
+}
+
+bool cpl_model_look(const cpl_model_source *source, cpl_model_info *info, uint64_t *identity, cpl_error *error) {
     cpl_model_spec spec;
-    cpl_checkpoint *checkpoint = cpl_model_file_open(model, directory, error);
-    bool ok = checkpoint && cpl_model_spec_read(checkpoint, &spec, error);
-    if (ok) cpl_model_describe(checkpoint, &spec, info);
-    if (ok && !cpl_model_is_builtin(model)) {
-        snprintf(info->path, sizeof info->path, "%s", cpl_checkpoint_path(checkpoint));
-        char *folder = cpl_tokenizer_folder(info->path, spec.text[0].vocab_size);
+    cpl_load_survey survey;
+    cpl_checkpoint *c = cpl_model_open_files(source, error);
+    bool done = c && cpl_model_spec_read(c, &spec, error) && cpl_model_survey(c, &spec, &survey, error);
+    if (done) {
+        cpl_model_describe(c, &spec, &survey, info);
+        *identity = cpl_model_identity(source, c);
+    }
+    if (done && !cpl_model_is_builtin(source->model)) {
+        snprintf(info->path, sizeof info->path, "%s", cpl_checkpoint_path(c));
+        char *folder = cpl_model_tokenizer(source, c, &spec);
         if (folder) snprintf(info->tokenizer, sizeof info->tokenizer, "%s", folder);
         free(folder);
     }
-    cpl_checkpoint_close(checkpoint);
-    return ok;
+    cpl_checkpoint_close(c);
+    return done;
 }
 
-bool cpl_model_identity(const char *model, const char *directory, uint64_t *identity, cpl_error *error) {
-    if (cpl_model_is_builtin(model)) {
-        *identity = cpl_builtin_identity();
-        return true;
+bool cpl_model_peek(const cpl_model_source *source, cpl_model_info *info, cpl_error *error) {
+    uint64_t identity;
+    return cpl_model_look(source, info, &identity, error);
+}
+
+/* ---- Has a file changed? ---- */
+
+typedef struct stamp {
+    uint64_t sum; /* of hashes, since folders list their files in any order */
+    bool lacking;
+} stamp;
+
+static void stamp_file(void *user, const char *path) {
+    stamp *s = user;
+    struct stat about;
+    if (stat(path, &about) != 0) {
+        s->lacking = true;
+        return;
     }
-    cpl_checkpoint *checkpoint = cpl_model_file_open(model, directory, error);
-    if (checkpoint) *identity = cpl_checkpoint_identity(checkpoint);
-    cpl_checkpoint_close(checkpoint);
-    return checkpoint != NULL;
+    const uint64_t facts[] = {(uint64_t)about.st_dev, (uint64_t)about.st_ino, (uint64_t)about.st_size,
+                              (uint64_t)about.st_mtim.tv_sec, (uint64_t)about.st_mtim.tv_nsec};
+    uint64_t hash = cpl_hash_text(CPL_HASH_START, path);
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) hash = cpl_hash_u64(hash, facts[i]);
+    s->sum += hash;
+}
+
+static void stamp_path(stamp *s, const char *name, const char *directory) {
+    char *path = find_path(name, directory, NULL), *folder = path ? cpl_model_folder(path) : NULL;
+    if (folder)
+        cpl_model_folder_files(folder, stamp_file, s);
+    else if (path)
+        stamp_file(s, path);
+    s->lacking |= !path;
+    free(folder);
+    free(path);
+}
+
+uint64_t cpl_model_stamp(const cpl_model_source *source) {
+    stamp s = {.sum = 1};
+    if (!cpl_model_is_builtin(source->model)) stamp_path(&s, source->model, source->directory);
+    if (names_vae(source)) stamp_path(&s, source->vae, source->directory);
+    return s.lacking ? 0 : s.sum ? s.sum : 1;
 }

@@ -15,6 +15,7 @@
 #include "../memory/hash.h"
 #include "st_convert.h"
 #include "st_header.h"
+#include "st_kind.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are read as they lie in the file");
 
@@ -27,21 +28,6 @@ struct cpl_safetensors {
     uint64_t size;
     uint64_t identity;
     st_header header;
-};
-
-/* What else is offered as a model, told by its first bytes. */
-static const struct {
-    const char *magic;
-    size_t length;
-    const char *is;
-} strangers[] = {
-    {"PK\3\4", 4,
-     "a PyTorch checkpoint (.ckpt, .pt), which can run code when it is loaded; convert it to .safetensors"},
-    {"\x80\2", 2,
-     "a PyTorch checkpoint (.ckpt, .pt), which can run code when it is loaded; convert it to .safetensors"},
-    {"GGUF", 4, "a GGUF file, which cannot be read here; get the model as .safetensors"},
-    {"version https://git-lfs", 23, "only the Git LFS pointer of a model; fetch the file itself with 'git lfs pull'"},
-    {"\x89PNG", 4, "a PNG picture and no model"},
 };
 
 /* `what` names what is being read, for the message. */
@@ -66,29 +52,23 @@ static bool read_at(const cpl_safetensors *st, uint64_t offset, void *out, size_
     return true;
 }
 
-static bool check_kind(const cpl_safetensors *st, const unsigned char *first, size_t length, cpl_error *error) {
-    /* A header of 640 bytes has a length that begins like a pickle. */
-    if (length > 8 && first[8] == '{') return true;
-    for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++)
-        if (length >= strangers[i].length && !memcmp(first, strangers[i].magic, strangers[i].length))
-            return cpl_fail(error, CPL_E_FILE, "%s is %s", st->path, strangers[i].is);
-    return true;
-}
-
 /* Everything behind open: length, header, checks. */
 static bool read_header(cpl_safetensors *st, cpl_error *error) {
-    unsigned char first[24] = {0};
+    unsigned char first[ST_KIND_BYTES] = {0};
     size_t begin = st->size < sizeof first ? (size_t)st->size : sizeof first;
     uint64_t length;
-    if (!read_at(st, 0, first, begin, "the header", error) || !check_kind(st, first, begin, error)) return false;
+    if (!read_at(st, 0, first, begin, "the header", error)) return false;
+    memcpy(&length, first, sizeof length);
+    /* The eight bytes of a length may be anything, but the header begins with a brace. */
+    const char *is = begin > 8 && first[8] == '{' ? NULL : cpl_st_kind(first, begin);
+    if (is) return cpl_fail(error, CPL_E_FILE, "%s is %s", st->path, is);
     if (st->size < 8)
         return cpl_fail(error, CPL_E_FILE, "%s: too short for a safetensors file (%llu bytes)", st->path,
                         (unsigned long long)st->size);
-    memcpy(&length, first, sizeof length);
     if (length > MAX_HEADER || length > st->size - 8)
         return cpl_fail(error, CPL_E_FILE,
-                        "%s: not a safetensors file, or cut off: its header would be %llu bytes long", st->path,
-                        (unsigned long long)length);
+                        "%s: not a safetensors file, or cut off: its header would be %llu bytes long, and %llu follow",
+                        st->path, (unsigned long long)length, (unsigned long long)(st->size - 8));
     st->header.text = cpl_alloc((size_t)length + 1, 1, error);
     st->header.length = (size_t)length;
     if (!st->header.text || !read_at(st, 8, st->header.text, (size_t)length, "the header", error)) return false;

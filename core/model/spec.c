@@ -77,14 +77,44 @@ bool cpl_spec_check(const cpl_model_spec *spec, const char *file, cpl_error *err
                         spec->unet.context_dim);
     if (spec->unet.in_channels != spec->vae.z_channels)
         return cpl_fail(error, CPL_E_UNSUPPORTED,
-                        "%s: the UNet takes %d channels and the VAE gives %d: inpainting and image-editing models "
-                        "cannot be used yet",
-                        file, spec->unet.in_channels, spec->vae.z_channels);
+                        "%s: the VAE makes latents of %d channels, but the UNet takes %d; choose the VAE that belongs "
+                        "to the model",
+                        file, spec->vae.z_channels, spec->unet.in_channels);
     return true;
+}
+
+bool cpl_prediction_named(const char *name, cpl_prediction *prediction) {
+    static const struct {
+        const char *name;
+        cpl_prediction means;
+    } names[] = {{"epsilon", CPL_PREDICT_EPSILON}, {"eps", CPL_PREDICT_EPSILON},    {"v", CPL_PREDICT_V},
+                 {"v_prediction", CPL_PREDICT_V},  {"v-prediction", CPL_PREDICT_V}, {"v_zsnr", CPL_PREDICT_V}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(names[i].name, name)) {
+            *prediction = names[i].means;
+            return true;
+        }
+    return false;
+}
+
+const char *const *cpl_prediction_names(void) {
+    static const char *const names[] = {"epsilon", "v", "v_zsnr", NULL};
+    return names;
+}
+
+void cpl_prediction_override(const char *name, cpl_prediction *prediction, bool *zero_terminal_snr) {
+    if (name && cpl_prediction_named(name, prediction)) *zero_terminal_snr = !strcmp(name, "v_zsnr");
+}
+
+/* Another model's VAE has the latents that the UNet was trained on, or it would be of no use: scale and preview stay. */
+static bool read_lent_vae(const cpl_checkpoint *checkpoint, cpl_model_spec *spec, cpl_error *error) {
+    if (!cpl_checkpoint_is_lent(checkpoint, "first_stage_model.")) return true;
+    return cpl_spec_infer_vae(checkpoint, &spec->vae, error);
 }
 
 bool cpl_model_spec_read(const cpl_checkpoint *checkpoint, cpl_model_spec *spec, cpl_error *error) {
     const char *json = cpl_checkpoint_metadata(checkpoint, "couplet.spec"), *file = cpl_checkpoint_path(checkpoint);
-    bool read = json ? cpl_spec_parse(json, file, spec, error) : cpl_spec_infer(checkpoint, spec, error);
-    return read && cpl_spec_check(spec, file, error);
+    bool read = json ? cpl_spec_parse(json, file, spec, error)
+                     : cpl_spec_infer(checkpoint, spec, error) && cpl_spec_configure(checkpoint, spec, error);
+    return read && read_lent_vae(checkpoint, spec, error) && cpl_spec_check(spec, file, error);
 }

@@ -46,6 +46,10 @@ typedef struct cpl_model_spec {
     cpl_defaults defaults;
 } cpl_model_spec;
 
+/* "epsilon", "v" and the other spellings that files have; false: none of them. */
+bool cpl_prediction_named(const char *name, cpl_prediction *prediction);
+/* What a user says of it (cpl_prediction_names) in place of what the model says; NULL, "" or another name changes nothing. */
+void cpl_prediction_override(const char *name, cpl_prediction *prediction, bool *zero_terminal_snr);
 bool cpl_model_spec_read(const cpl_checkpoint *checkpoint, cpl_model_spec *spec, cpl_error *error);
 
 #endif

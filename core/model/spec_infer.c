@@ -1,6 +1,5 @@
-/* spec_infer.c: the hyper-parameters of a single-file checkpoint in LDM naming, read off its tensors' names and shapes.
- * Only heads cannot be seen in a shape: they follow from the family. A file that is no such checkpoint is told what it
- * seems to be. */
+/* spec_infer.c: the hyper-parameters of a checkpoint, read off its tensors' LDM names and shapes. Only heads and groups of
+ * norms cannot be seen in a shape: they follow from the family. Relatives that cannot be used are named for what they are. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,22 +8,6 @@
 
 #define UNET "model.diffusion_model."
 #define VAE "first_stage_model."
-
-/* Told by a part of a tensor's name, in this order. */
-static const struct {
-    const char *part, *is;
-} strangers[] = {
-    {"lora_",
-     "a LoRA: an addition to a checkpoint, not a model of its own; choose the checkpoint that it was made for"},
-    {"lora.",
-     "a LoRA: an addition to a checkpoint, not a model of its own; choose the checkpoint that it was made for"},
-    {"control_model.", "a ControlNet, not a model of its own; choose a checkpoint"},
-    {"double_blocks.", "a model of the Flux family, which cannot be used here; choose an SD 1.x or SDXL checkpoint"},
-    {"joint_blocks.", "a model of the SD 3 family, which cannot be used here; choose an SD 1.x or SDXL checkpoint"},
-    {"down_blocks.", "one part of a diffusers model; choose a checkpoint in a single file"},
-    {"decoder.conv_out", "only a VAE; choose a whole checkpoint"},
-    {"text_model.", "only a text encoder; choose a whole checkpoint"},
-};
 
 typedef struct shapes {
     const cpl_checkpoint *checkpoint;
@@ -53,17 +36,6 @@ static int side(const cpl_st_entry *e, int dimension) {
 static bool lacks(const shapes *s, const char *what) {
     return cpl_fail(s->error, CPL_E_FILE, "%s: no complete checkpoint: its %s cannot be made out; get the file again",
                     cpl_checkpoint_path(s->checkpoint), what);
-}
-
-static bool refuse_stranger(const shapes *s) {
-    for (size_t k = 0; k < sizeof strangers / sizeof *strangers; k++)
-        for (int i = 0; i < cpl_checkpoint_count(s->checkpoint); i++)
-            if (strstr(cpl_checkpoint_at(s->checkpoint, i)->name, strangers[k].part))
-                return cpl_fail(s->error, CPL_E_UNSUPPORTED, "%s is %s", cpl_checkpoint_path(s->checkpoint),
-                                strangers[k].is);
-    return cpl_fail(s->error, CPL_E_UNSUPPORTED,
-                    "%s holds no UNet that is known here; choose an SD 1.x or SDXL checkpoint in a single file",
-                    cpl_checkpoint_path(s->checkpoint));
 }
 
 static int transformer_depth(const shapes *s, const char *module) {
@@ -106,7 +78,8 @@ static bool infer_unet(const shapes *s, cpl_unet_spec *u) {
 
 static bool infer_vae(const shapes *s, cpl_vae_spec *v) {
     v->ch = side(named(s, VAE "decoder.conv_out.weight"), 1);
-    v->z_channels = side(named(s, VAE "post_quant_conv.weight"), 1);
+    v->z_channels = side(named(s, VAE "decoder.conv_in.weight"), 1);
+    v->levels = v->num_res_blocks = 0;
     if (!v->ch || !v->z_channels) return lacks(s, "VAE");
     for (; v->levels < CPL_MAX_LEVELS; v->levels++) {
         int out = side(named(s, VAE "decoder.up.%d.block.0.conv1.weight", v->levels), 0);
@@ -142,30 +115,80 @@ static bool infer_text(const shapes *s, const char *prefix, bool openclip, cpl_t
     return (t->width && t->layers && t->context_length > 2 && t->vocab_size > 2) || lacks(s, "text encoder");
 }
 
-bool cpl_spec_infer(const cpl_checkpoint *checkpoint, cpl_model_spec *spec, cpl_error *error) {
+/* How checkpoints mark what they predict: empty tensors (NoobAI, Forge), or the metadata of the ModelSpec standard. */
+static void infer_prediction(const shapes *s, cpl_model_spec *spec) {
+    const char *told = cpl_checkpoint_metadata(s->checkpoint, "modelspec.prediction_type");
+    if (told) cpl_prediction_named(told, &spec->prediction);
+    if (named(s, "v_pred")) spec->prediction = CPL_PREDICT_V;
+    spec->zero_terminal_snr = named(s, "ztsnr") != NULL;
+}
+
+#define TEXT_1 "conditioner.embedders.0.transformer.text_model."
+#define TEXT_2 "conditioner.embedders.1.model."
+#define TEXT_2_HF "conditioner.embedders.1.transformer.text_model."
+
+/* SDXL's second encoder is OpenCLIP's in single files, and the same in Hugging Face's names in folders. */
+static bool infer_xl(const shapes *s, cpl_model_spec *spec) {
+    bool openclip = named(s, TEXT_2 "token_embedding.weight") != NULL;
+    spec->texts = 2;
+    spec->unet.num_head_channels = 64;
+    if (!infer_text(s, TEXT_1, false, &spec->text[0]) ||
+        !infer_text(s, openclip ? TEXT_2 : TEXT_2_HF, openclip, &spec->text[1]))
+        return false;
+    spec->text[1].quick_gelu = false;
+    if (!openclip)
+        spec->text[1].projection = side(named(s, "conditioner.embedders.1.transformer.text_projection.weight"), 0);
+    return true;
+}
+
+static bool infer_sd1(const shapes *s, cpl_model_spec *spec) {
     /* Old SD 1.x files leave "text_model." out. */
-    static const char *const sd1_prefixes[] = {"cond_stage_model.transformer.text_model.",
-                                               "cond_stage_model.transformer."};
-    const shapes s = {checkpoint, error};
-    if (!named(&s, UNET "input_blocks.0.0.weight")) return refuse_stranger(&s);
-    bool xl = named(&s, "conditioner.embedders.1.model.token_embedding.weight") != NULL;
-    cpl_spec_defaults(xl ? "sdxl" : "sd1", spec);
-    if (!infer_unet(&s, &spec->unet) || !infer_vae(&s, &spec->vae)) return false;
-    if (named(&s, "v_pred")) spec->prediction = CPL_PREDICT_V; /* how SDXL files mark it */
-    if (xl) {
-        spec->texts = 2;
-        spec->unet.num_head_channels = 64;
-        return infer_text(&s, "conditioner.embedders.0.transformer.text_model.", false, &spec->text[0]) &&
-               infer_text(&s, "conditioner.embedders.1.model.", true, &spec->text[1]);
-    }
+    static const char *const prefixes[] = {"cond_stage_model.transformer.text_model.", "cond_stage_model.transformer."};
+    const char *file = cpl_checkpoint_path(s->checkpoint);
+    spec->texts = 1;
+    spec->unet.num_heads = 8;
     for (size_t i = 0; i < 2; i++)
-        if (named(&s, "%sembeddings.token_embedding.weight", sd1_prefixes[i])) {
-            spec->texts = 1;
-            spec->unet.num_heads = 8;
-            return infer_text(&s, sd1_prefixes[i], false, &spec->text[0]);
-        }
-    return cpl_fail(error, CPL_E_UNSUPPORTED,
-                    "%s holds a UNet without a text encoder that is known here (SD 2.x and refiners are not); choose "
-                    "an SD 1.x or SDXL checkpoint",
-                    cpl_checkpoint_path(checkpoint));
+        if (named(s, "%sembeddings.token_embedding.weight", prefixes[i]))
+            return infer_text(s, prefixes[i], false, &spec->text[0]);
+    if (named(s, "cond_stage_model.model.token_embedding.weight"))
+        return cpl_fail(s->error, CPL_E_UNSUPPORTED,
+                        "%s is an SD 2.x checkpoint, which cannot be used here; choose an SD 1.x or SDXL checkpoint",
+                        file);
+    if (named(s, "conditioner.embedders.0.model.token_embedding.weight"))
+        return cpl_fail(s->error, CPL_E_UNSUPPORTED,
+                        "%s is SDXL's refiner, which makes no picture alone; choose an SDXL base checkpoint", file);
+    return cpl_fail(s->error, CPL_E_UNSUPPORTED,
+                    "%s holds a UNet without a text encoder that is known here; choose a whole SD 1.x or SDXL "
+                    "checkpoint",
+                    file);
+}
+
+/* Models that see more than the latent. */
+static bool channels_fit(const shapes *s, const cpl_unet_spec *u) {
+    const char *is = u->in_channels == 9 ? "an inpainting checkpoint (its UNet takes 9 channels)"
+                     : u->in_channels == 8
+                         ? "a checkpoint for editing pictures by instruction (its UNet takes 8 channels)"
+                     : u->in_channels == 4 ? NULL
+                                           : "a checkpoint whose UNet does not take 4 channels";
+    return !is || cpl_fail(s->error, CPL_E_UNSUPPORTED,
+                           "%s is %s, which cannot be used here; choose the ordinary version of the model",
+                           cpl_checkpoint_path(s->checkpoint), is);
+}
+
+bool cpl_spec_infer_vae(const cpl_checkpoint *checkpoint, cpl_vae_spec *vae, cpl_error *error) {
+    const shapes s = {checkpoint, error};
+    if (!named(&s, VAE "decoder.conv_in.weight"))
+        return cpl_fail(error, CPL_E_FILE, "%s holds no VAE, which turns latents into pictures; give one with --vae",
+                        cpl_checkpoint_path(checkpoint));
+    return infer_vae(&s, vae);
+}
+
+bool cpl_spec_infer(const cpl_checkpoint *checkpoint, cpl_model_spec *spec, cpl_error *error) {
+    const shapes s = {checkpoint, error};
+    if (!named(&s, UNET "input_blocks.0.0.weight")) return cpl_spec_refuse_stranger(checkpoint, error);
+    bool xl = named(&s, TEXT_2 "token_embedding.weight") || named(&s, TEXT_2_HF "embeddings.token_embedding.weight");
+    cpl_spec_defaults(xl ? "sdxl" : "sd1", spec);
+    infer_prediction(&s, spec);
+    return infer_unet(&s, &spec->unet) && channels_fit(&s, &spec->unet) &&
+           (xl ? infer_xl(&s, spec) : infer_sd1(&s, spec)) && cpl_spec_infer_vae(checkpoint, &spec->vae, error);
 }

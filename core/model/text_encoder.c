@@ -19,7 +19,7 @@ typedef struct layer {
 
 struct cpl_text_encoder {
     cpl_text_spec spec;
-    cpl_weight *tokens, *positions, *final_norm, *projection; /* projection: OpenCLIP only, else NULL */
+    cpl_weight *tokens, *positions, *final_norm, *projection; /* projection: NULL where the model has none */
     layer *layers;                                            /* owned */
 };
 
@@ -70,10 +70,11 @@ static void load_layer(cpl_loader *l, const cpl_text_spec *spec, int index, laye
 }
 
 /* The file holds [width, projection], to be multiplied from the left by a row; a linear weight is its transpose. */
-static cpl_weight *load_projection(cpl_loader *l, const cpl_text_spec *spec) {
+static cpl_weight *load_openclip_projection(cpl_loader *l, const cpl_text_spec *spec) {
     int width = spec->width, out = spec->projection;
     float *rows = cpl_load_values(l, spec->prefix, "text_projection", 2, (const int[]){width, out});
-    float *turned = rows ? cpl_alloc((size_t)width * (size_t)out, sizeof *turned, l->error) : NULL;
+    if (!rows) return NULL;
+    float *turned = cpl_alloc((size_t)width * (size_t)out, sizeof *turned, l->error);
     cpl_weight *weight = NULL;
     for (int i = 0; turned && i < out; i++)
         for (int k = 0; k < width; k++)
@@ -89,6 +90,17 @@ static cpl_weight *load_projection(cpl_loader *l, const cpl_text_spec *spec) {
     return weight;
 }
 
+static cpl_weight *load_projection(cpl_loader *l, const cpl_text_spec *spec) {
+    static const char inner[] = "text_model.";
+    if (spec->openclip) return load_openclip_projection(l, spec);
+    /* Hugging Face's stands beside the transformer, not in it. */
+    size_t length = strlen(spec->prefix), tail = sizeof inner - 1;
+    if (length >= tail && !strcmp(spec->prefix + length - tail, inner)) length -= tail;
+    char prefix[sizeof spec->prefix];
+    snprintf(prefix, sizeof prefix, "%.*s", (int)length, spec->prefix);
+    return cpl_load_linear(l, prefix, "text_projection", spec->projection, spec->width, 0);
+}
+
 cpl_text_encoder *cpl_text_encoder_new(cpl_loader *l, const cpl_text_spec *spec) {
     const names *n = spec->openclip ? &openclip : &hf;
     cpl_text_encoder *e = cpl_load_begin(l, sizeof *e, true);
@@ -100,7 +112,7 @@ cpl_text_encoder *cpl_text_encoder_new(cpl_loader *l, const cpl_text_spec *spec)
     e->positions = cpl_load_table(l, spec->prefix, n->positions, spec->context_length, spec->width);
     for (int i = 0; i < spec->layers && !l->failed; i++) load_layer(l, spec, i, &e->layers[i]);
     e->final_norm = cpl_load_norm(l, spec->prefix, n->final_norm, spec->width);
-    if (spec->openclip && spec->projection && !l->failed) e->projection = load_projection(l, spec);
+    if (spec->projection && !l->failed) e->projection = load_projection(l, spec);
     if (!l->failed) return e;
     cpl_text_encoder_free(e, l->backend);
     return NULL;

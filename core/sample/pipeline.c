@@ -25,6 +25,7 @@ typedef struct pipeline {
     cpl_run_part sole;    /* the positive where the run has no parts */
     cpl_unet_text *texts; /* owned, [batch] */
     float *timesteps;     /* owned, [batch] */
+    cpl_prediction prediction;
     cpl_noise_levels levels;
     cpl_rng rng;
     float *sigmas, *draw; /* owned, as all below: [steps + 1], [count] in the order of the generator */
@@ -49,8 +50,11 @@ static bool check_run(const cpl_run *run, cpl_error *error) {
 static bool make_sigmas(pipeline *p, cpl_error *error) {
     const cpl_run *run = p->run;
     const cpl_model_spec *spec = &run->model->spec;
-    if (!cpl_noise_levels_init(&p->levels, spec->beta_start, spec->beta_end, spec->train_timesteps,
-                               spec->zero_terminal_snr, error))
+    bool zero_terminal_snr = spec->zero_terminal_snr;
+    p->prediction = spec->prediction;
+    cpl_prediction_override(run->prediction, &p->prediction, &zero_terminal_snr);
+    if (!cpl_noise_levels_init(&p->levels, spec->beta_start, spec->beta_end, spec->train_timesteps, zero_terminal_snr,
+                               error))
         return false;
     p->levels.of_sdxl = strcmp(spec->family, "sdxl") == 0;
     p->steps = run->steps;
@@ -200,7 +204,7 @@ static void denoise(void *user, cpl_stream *s, const cpl_tensor *denoised, const
     cpl_unet_run(run->model->unet, s, &p->output, &p->input, p->timesteps, p->y.data ? &p->y : NULL, p->texts, NULL,
                  NULL);
     guide(p);
-    cpl_mix mix = cpl_denoised_mix(run->model->spec.prediction, sigma);
+    cpl_mix mix = cpl_denoised_mix(p->prediction, sigma);
     cpl_tensor guided = cpl_tensor_slice(&p->output, 0, 1);
     s->ops->scale_add(s, denoised, (float)mix.first, x, (float)mix.second, &guided);
 }

@@ -20,6 +20,7 @@ typedef struct cpl_run {
     int width, height, steps;             /* pixels */
     double cfg;                           /* at 1 the negative half is not evaluated (times the weights of all parts) */
     const char *sampler, *schedule, *rng; /* rng NULL: "cpu" */
+    const char *prediction;               /* instead of the model's; NULL or "": that */
     uint64_t seed;
     const float *noise;           /* [4, h, w] start noise instead of the seed's, or NULL */
     const float *sigmas;          /* [steps + 1] instead of the schedule's, or NULL */

@@ -174,6 +174,7 @@ static bool make_run(generation *g, cpl_error *error) {
                        .sampler = settings->sampler,
                        .schedule = settings->schedule,
                        .rng = settings->rng,
+                       .prediction = settings->prediction,
                        .seed = (uint64_t)g->seed,
                        .adapters = prepared->loras ? &prepared->loras->adapters : NULL,
                        .parts = g->parts,

@@ -16,6 +16,7 @@
 static void forget_model(cpl_lookup *lookup) {
     free(lookup->model);
     free(lookup->directory);
+    free(lookup->vae);
     *lookup = (cpl_lookup){.loras = lookup->loras};
 }
 
@@ -27,31 +28,22 @@ void cpl_lookup_clear(cpl_lookup *lookup) {
 
 static bool same_text(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }
 
-static bool same_file(const struct stat *a, const struct stat *b) {
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
-static bool still_holds(const cpl_lookup *lookup, const char *model, const char *directory) {
-    struct stat now;
-    if (!lookup->valid || !same_text(lookup->model, model) || !same_text(lookup->directory, directory)) return false;
-    return !*lookup->info.path || (stat(lookup->info.path, &now) == 0 && same_file(&now, &lookup->file));
+static bool still_holds(const cpl_lookup *lookup, const cpl_model_source *source) {
+    return lookup->valid && same_text(lookup->model, source->model) &&
+           same_text(lookup->directory, source->directory) && same_text(lookup->vae, source->vae) &&
+           lookup->stamp == cpl_model_stamp(source);
 }
 
 /* A failure is not remembered: the file may come. */
-static bool look_up(cpl_lookup *lookup, const char *model, const char *directory, cpl_error *fault) {
-    if (still_holds(lookup, model, directory)) return true;
+static bool look_up(cpl_lookup *lookup, const cpl_model_source *source, cpl_error *fault) {
+    if (still_holds(lookup, source)) return true;
     forget_model(lookup);
-    if (!cpl_text_set(&lookup->model, model, fault) || !cpl_text_set(&lookup->directory, directory, fault))
+    if (!cpl_text_set(&lookup->model, source->model, fault) ||
+        !cpl_text_set(&lookup->directory, source->directory, fault) || !cpl_text_set(&lookup->vae, source->vae, fault))
         return false;
-    if (!cpl_model_peek(model, directory, &lookup->info, fault)) return false;
-    if (*lookup->info.path) {
-        /* What is remembered must not be older than the file's time, so the header is read again after that. */
-        if (stat(lookup->info.path, &lookup->file) != 0)
-            return cpl_fail(fault, CPL_E_FILE, "%s: the file went away", lookup->info.path);
-        if (!cpl_model_peek(model, directory, &lookup->info, fault)) return false;
-    }
-    lookup->valid = cpl_model_identity(model, directory, &lookup->identity, fault);
+    /* What is remembered must not be older than the files' time, so the headers are read after that. */
+    lookup->stamp = cpl_model_stamp(source);
+    lookup->valid = cpl_model_look(source, &lookup->info, &lookup->identity, fault);
     return lookup->valid;
 }
 
@@ -94,7 +86,8 @@ bool cpl_snapshot_measure(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_
                           const cpl_surroundings *around, cpl_error *error) {
     cpl_error *fault = &snapshot->error;
     *snapshot = (cpl_snapshot){0};
-    if (!look_up(lookup, layout->sampling.model, layout->directory, fault))
+    const cpl_model_source source = cpl_layout_source(layout);
+    if (!look_up(lookup, &source, fault))
         name_the_key(fault);
     else if (!cpl_layout_resolve(layout, &lookup->info.defaults, &snapshot->settings, fault))
         snapshot->settings = (cpl_settings){0};

@@ -2,19 +2,16 @@
 #ifndef CPL_SESSION_SNAPSHOT_H
 #define CPL_SESSION_SNAPSHOT_H
 
-#include <sys/stat.h>
-
 #include "../backend.h"
 #include "../model/lora.h"
 #include "../model/lora_find.h"
 
-/* What a model's header says, remembered until the file changes: handing over a layout must not read a file. */
+/* What a model's headers say, remembered until a file changes: handing over a layout must not read a file. */
 typedef struct cpl_lookup {
-    char *model, *directory; /* owned: what was looked up; NULL as in a layout */
+    char *model, *directory, *vae; /* owned: what was looked up; NULL as in a layout */
     bool valid;
     cpl_model_info info;
-    uint64_t identity;
-    struct stat file;      /* of info.path, if it has one */
+    uint64_t identity, stamp;
     cpl_lora_index *loras; /* owned: NULL before the first LoRA was asked for; outlives a change of the model */
 } cpl_lookup;
 void cpl_lookup_clear(cpl_lookup *lookup);

@@ -60,7 +60,9 @@ static bool add_line(const counter *c, const char *line, cpl_line_info *info) {
 
 static bool open_counter(counter *c, const char *tokenizer) {
     const cpl_layout *layout = c->layout;
-    if (!cpl_model_peek(layout->sampling.model, layout->directory, &c->model, c->error) ||
+    cpl_model_source source = cpl_layout_source(layout);
+    source.tokenizer = tokenizer;
+    if (!cpl_model_peek(&source, &c->model, c->error) ||
         !cpl_layout_resolve(layout, &c->model.defaults, &c->settings, c->error))
         return false;
     if (!*c->model.path)

@@ -151,9 +151,8 @@ static void set_loading(cpl_session *session, bool on) {
 }
 
 static cpl_engine *open_engine(cpl_session *session, cpl_error *error) {
-    const cpl_layout *layout = session->current->layout;
-    const cpl_model_source source = {
-        .model = layout->sampling.model, .directory = layout->directory, .tokenizer = session->tokenizer};
+    cpl_model_source source = cpl_layout_source(session->current->layout);
+    source.tokenizer = session->tokenizer;
     loading l = {.session = session, .percent = -1};
     const cpl_load_watch watch = {.cancelled = &session->load_cancelled, .progress = tell_loading, .user = &l};
     set_loading(session, true);

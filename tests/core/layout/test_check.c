@@ -97,7 +97,8 @@ static void test_errors_stand_before_warnings(void **state) {
 static void test_clean_layouts(void **state) {
     (void)state;
     static const char kept_for_later[] =
-        "{\"vae\": \"x\", \"loras\": [], \"prediction\": \"v\", \"img2img\": {}, \"hires\": {}, " ROWS "}";
+        "{\"loras\": [], \"sampling\": {\"vae\": \"x\", \"prediction\": \"v\"}, \"img2img\": {}, \"hires\": {}, " ROWS
+        "}";
     static const char filled[] = "{\"uncovered\": \"fill\", \"background\": {\"prompt\": \"fog\"}, "
                                  "\"regions\": [{\"prompt\": \"a\", \"rect\": [0, 0.5, 0, 1]}]}";
     static const char *const clean[] = {

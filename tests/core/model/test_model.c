@@ -25,6 +25,14 @@ static cpl_model *open_named(const char *model, const char *directory, const cha
     return cpl_model_open(&source, backend, NULL, error);
 }
 
+/* Only token ids can be given to it. */
+static cpl_model *open_without_words(const char *path, cpl_error *error) {
+    cpl_checkpoint *checkpoint = cpl_checkpoint_of(cpl_safetensors_open(path, error), error);
+    cpl_model *m = checkpoint ? cpl_model_from(checkpoint, NULL, backend, NULL, error) : NULL;
+    cpl_checkpoint_close(checkpoint);
+    return m;
+}
+
 static int set_up(void **state) {
     (void)state;
     cpl_error error = {0};
@@ -74,7 +82,7 @@ static void test_builtin_info(void **state) {
     cpl_error error = {0};
     static const char *const names[] = {NULL, "", "builtin"};
     for (size_t i = 0; i < 3; i++) {
-        assert_true(cpl_model_peek(names[i], "/nowhere", &info, &error));
+        assert_true(cpl_model_peek(&(cpl_model_source){.model = names[i], .directory = "/nowhere"}, &info, &error));
         assert_memory_equal(&info, &builtin->info, sizeof info);
     }
     assert_string_equal(info.name, "builtin");
@@ -83,12 +91,21 @@ static void test_builtin_info(void **state) {
     assert_in_range(info.parameters, 4100000, 4200000);
     assert_int_equal(info.context_length, 24);
     assert_string_equal(info.prediction, "epsilon");
-    assert_true(info.unet_parameters > info.vae_parameters && info.vae_parameters > 0 && info.text_parameters > 0);
-    assert_true(info.text_parameters + info.unet_parameters + info.vae_parameters <= info.parameters);
+    assert_int_equal(info.parts, 3);
+    int64_t sum = 0;
+    for (int i = 0; i < 3; i++) {
+        assert_true(info.part[i].parameters > 0 && info.part[i].files == 1);
+        assert_string_equal(info.part[i].weights, "F16");
+        sum += info.part[i].parameters;
+    }
+    assert_string_equal(info.part[1].name, "unet");
+    assert_true(sum == info.parameters && info.part[1].parameters > info.part[2].parameters);
+    assert_true(info.packed_f32 > 3 * info.parameters && info.packed_f32 < 4 * info.parameters); /* no VAE encoder */
+    assert_true(info.packed_bf16 > info.packed_f32 / 2 && info.packed_bf16 < info.packed_f32);
     assert_true(info.closed_vocabulary);
     assert_int_equal(info.defaults.width, 128);
     uint64_t identity;
-    assert_true(cpl_model_identity(NULL, NULL, &identity, &error));
+    assert_true(cpl_model_look(&(cpl_model_source){.model = NULL, .directory = NULL}, &info, &identity, &error));
     assert_true(identity == builtin->identity && identity);
 }
 
@@ -101,20 +118,21 @@ static void test_files_are_found_and_named(void **state) {
     char path[256];
     snprintf(path, sizeof path, "%s", in_folder(name));
     write_damaged(path, "logit", false);
-    if (!cpl_model_peek(name, folder, &info, &error)) fail_msg("%s", error.message);
+    if (!cpl_model_peek(&(cpl_model_source){.model = name, .directory = folder}, &info, &error))
+        fail_msg("%s", error.message);
     assert_string_equal(info.name, "a?[2Jb.c"); /* goes to the screen */
     assert_string_equal(info.path, path);
     assert_string_equal(info.weights, "F32");
-    assert_true(cpl_model_peek(path, "/elsewhere", &info, &error));
-    assert_false(cpl_model_peek(name, NULL, &info, &error));
+    assert_true(cpl_model_peek(&(cpl_model_source){.model = path, .directory = "/elsewhere"}, &info, &error));
+    assert_false(cpl_model_peek(&(cpl_model_source){.model = name, .directory = NULL}, &info, &error));
     assert_non_null(strstr(error.message, "cannot open"));
     assert_null(strchr(error.message, 0x1b));
-    assert_true(cpl_model_identity(name, folder, &before, &error));
-    assert_true(cpl_model_identity(path, NULL, &after, &error));
+    assert_true(cpl_model_look(&(cpl_model_source){.model = name, .directory = folder}, &info, &before, &error));
+    assert_true(cpl_model_look(&(cpl_model_source){.model = path, .directory = NULL}, &info, &after, &error));
     assert_true(before == after);
     const struct timespec times[2] = {{1000, 0}, {1000, 1}};
     assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
-    assert_true(cpl_model_identity(path, NULL, &after, &error));
+    assert_true(cpl_model_look(&(cpl_model_source){.model = path, .directory = NULL}, &info, &after, &error));
     assert_true(before != after);
     unlink(path);
 }
@@ -136,7 +154,7 @@ static void test_damaged_checkpoints_name_the_tensor(void **state) {
         cpl_error error = {0};
         bool reshape = i % 2;
         write_damaged(path, tensors[i / 2], reshape);
-        cpl_model *m = open_named(path, NULL, NULL, &error);
+        cpl_model *m = open_without_words(path, &error);
         bool is_flat = reshape && !strstr(tensors[i / 2], "weight"); /* has one dimension anyway */
         is_flat = is_flat || (reshape && strstr(tensors[i / 2], "norm"));
         if (is_flat) {
@@ -171,7 +189,7 @@ static void copy_with(const char *from, const char *to, const char *old, const c
 static void test_vector_of_another_kind(void **state) {
     (void)state;
     cpl_error error = {0};
-    cpl_model *m = open_named(TINY_XL, NULL, NULL, &error);
+    cpl_model *m = open_without_words(TINY_XL, &error);
     assert_non_null(m);
     if (m) assert_int_equal(cpl_model_pooled_width(&m->spec), m->spec.text[1].projection);
     assert_int_equal(cpl_model_pooled_width(&builtin->spec), 0);
@@ -179,7 +197,7 @@ static void test_vector_of_another_kind(void **state) {
     char path[256];
     snprintf(path, sizeof path, "%s", in_folder("xl.safetensors"));
     copy_with(TINY_XL, path, "projection_dim\\\": 32", "projection_dim\\\": 31");
-    assert_null(open_named(path, NULL, NULL, &error));
+    assert_null(open_without_words(path, &error));
     assert_int_equal(error.code, CPL_E_UNSUPPORTED);
     assert_non_null(strstr(error.message, "a vector of 1568 values"));
     unlink(path);
@@ -195,8 +213,15 @@ static void test_refusals(void **state) {
     assert_non_null(strstr(error.message, "tokenizer has 772 entries"));
     assert_null(open_named(TINY, NULL, "/nowhere", &error));
     assert_non_null(strstr(error.message, "/nowhere"));
-    /* A model without a tokenizer opens, but has no words. */
-    cpl_model *m = open_named(TINY, NULL, NULL, &error);
+    assert_null(open_named(TINY, NULL, NULL, &error));
+    assert_non_null(strstr(error.message, "--tokenizer"));
+    assert_non_null(strstr(error.message, "make clip-vocab"));
+}
+
+static void test_a_model_without_words(void **state) {
+    (void)state;
+    cpl_error error = {0};
+    cpl_model *m = open_without_words(TINY, &error);
     if (!m) fail_msg("%s", error.message);
     cpl_tensor x;
     cpl_line_info info;
@@ -409,6 +434,7 @@ int main(void) {
         cmocka_unit_test(test_damaged_checkpoints_name_the_tensor),
         cmocka_unit_test(test_vector_of_another_kind),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_a_model_without_words),
         cmocka_unit_test(test_tokenizer_beside_the_model),
         cmocka_unit_test(test_tokenizer_in_the_data_folder),
         cmocka_unit_test(test_encoded_lines),

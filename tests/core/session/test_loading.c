@@ -5,9 +5,8 @@
 #include <pthread.h>
 #include <sys/syscall.h>
 
-#define TINY "tests/golden/engine/sd1_tiny.safetensors"
-#define TINY_XL "tests/golden/engine/sdxl_tiny.safetensors"
-#define DATA_BEGINS 100000 /* behind the header of either file */
+#define MODEL "core/model/builtin/builtin.safetensors" /* a file as any other, with its vocabulary beside it */
+#define DATA_BEGINS 65512 /* behind the header */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
@@ -64,14 +63,14 @@ static void a_cancel_gives_the_loading_up(void **state) {
     (void)state;
     for (int asked = 0; asked < 2; asked++) {
         cpl_session *session = open_session(&(cpl_options){0});
-        cpl_layout *layout = layout_with(TINY), *plain = two_columns(1);
+        cpl_layout *layout = layout_with(MODEL), *plain = two_columns(1);
         cpl_event event = {0};
         shut_gate(300);
         hand_over(session, layout, CPL_SYNC_NOW);
         if (asked) cpl_session_generate(session);
         await_reader();
         await(session, CPL_EVENT_LOADING, &event); /* the newest of many */
-        assert_string_equal(event.model.name, "sd1_tiny");
+        assert_string_equal(event.model.name, "builtin");
         assert_true(event.fraction > 0 && event.fraction < 1);
         cpl_session_cancel(session);
         cpl_session_cancel(session); /* a second time changes nothing */
@@ -93,7 +92,7 @@ static void a_cancel_gives_the_loading_up(void **state) {
 static void another_model_takes_the_place_of_the_one_on_the_way(void **state) {
     (void)state;
     cpl_session *session = open_session(&(cpl_options){0});
-    cpl_layout *first = layout_with(TINY), *second = layout_with("builtin");
+    cpl_layout *first = layout_with(MODEL), *second = layout_with("builtin");
     cpl_event event = {0};
     shut_gate(50);
     hand_over(session, first, CPL_SYNC_NOW);
@@ -113,7 +112,7 @@ static void another_model_takes_the_place_of_the_one_on_the_way(void **state) {
 static void edits_do_not_disturb_the_loading(void **state) {
     (void)state;
     cpl_session *session = open_session(&(cpl_options){0});
-    cpl_layout *layout = layout_with(TINY);
+    cpl_layout *layout = layout_with(MODEL);
     cpl_event event = {0};
     shut_gate(400);
     cpl_session_live(session, true);
@@ -131,7 +130,7 @@ static void edits_do_not_disturb_the_loading(void **state) {
             loaded = event.fraction;
         }
     } while (event.type != CPL_EVENT_READY);
-    assert_string_equal(event.model.name, "sd1_tiny");
+    assert_string_equal(event.model.name, "builtin");
     cpl_event_clear(&event);
     cpl_layout_free(layout);
     cpl_session_free(session);
@@ -140,7 +139,7 @@ static void edits_do_not_disturb_the_loading(void **state) {
 static void freeing_a_session_gives_the_loading_up(void **state) {
     (void)state;
     cpl_session *session = open_session(&(cpl_options){0});
-    cpl_layout *layout = layout_with(TINY_XL);
+    cpl_layout *layout = layout_with(MODEL);
     shut_gate(100);
     hand_over(session, layout, CPL_SYNC_NOW);
     await_reader();

@@ -168,7 +168,7 @@ static void hand_over_state(play *p, cpl_sync when) {
     cpl_ticket ticket = hand_over(p->session, p->layout, when);
     cpl_model_info info;
     cpl_problems problems = {0};
-    assert_true(cpl_model_peek(NULL, NULL, &info, NULL));
+    assert_true(cpl_model_peek(&(cpl_model_source){0}, &info, NULL));
     bool valid = cpl_layout_check(p->layout, &info.defaults, &problems);
     cpl_problems_clear(&problems);
     assert_true(ticket.revision == p->newest || ticket.revision == p->newest + 1);

@@ -105,7 +105,7 @@ static void defaults_and_spelt_out_values_share_a_hash(void **state) {
     cpl_layout *layout = layout_of("{\"regions\": [{\"prompt\": \"a cat\"}]}");
     uint64_t hash = hand_over(session, layout, CPL_SYNC_NOW).hash;
     cpl_model_info info;
-    assert_true(cpl_model_peek(NULL, NULL, &info, NULL));
+    assert_true(cpl_model_peek(&(cpl_model_source){0}, &info, NULL));
     layout->width = info.defaults.width;
     layout->sampling.steps = info.defaults.steps;
     layout->sampling.cfg = info.defaults.cfg;
