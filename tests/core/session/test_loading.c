@@ -6,7 +6,7 @@
 #include <sys/syscall.h>
 
 #define MODEL "core/model/builtin/builtin.safetensors" /* a file as any other, with its vocabulary beside it */
-#define DATA_BEGINS 65512 /* behind the header */
+#define DATA_BEGINS 65512                              /* behind the header */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;

@@ -223,7 +223,7 @@ static void what_does_not_fit(void **state) {
     bag_clear(&b);
     expect_invalid(with("<lora:big:1>"), 0, "regions[0].prompt", "does not fit this model");
     FILE *file = fopen(path, "wb");
-    fputs("PK\3\4 a pickle", file);
+    fputs("PK\3\4 archive/data.pkl", file);
     fclose(file);
     expect_invalid(with("<lora:big:1>"), 0, "regions[0].prompt", "can run code");
     unlink(path);
