@@ -121,7 +121,9 @@ INLINE void F(soften)(const cpu_attend *t, int lane, int count, bool first, F(fl
         bool any = false;
         for (int i = 0; i < WIDTH; i++) any |= rises[i] != 0;
         if (any) {
-            F(floats) factor = F(power)(*top * unit - floor);
+            /* Exactly 1 for a query whose top stays: what its neighbours do must not show. */
+            F(words) scaled = (F(words))F(power)(*top * unit - floor);
+            F(floats) factor = (F(floats))((scaled & (F(words))rises) | ((F(words))F(all)(1.0f) & ~(F(words))rises));
             *total *= factor;
             for (int d = 0; d < t->depth; d++) {
                 float *at = t->sum + d * CPU_ATTEND_QUERIES + lane;

@@ -92,7 +92,7 @@ static size_t token_row(const run *r, const cpu_queries *t, int i) {
     return first + (size_t)plan->token[plan->group[t->group].first_token + t->first + i];
 }
 
-/* Rows past the last are the first again. */
+/* Rows past the last are the first again, as many as the widest vector looks at. */
 static void gather(const run *r, const cpu_queries *t, int head, const desk *d) {
     const cpu_word *row[CPU_ATTEND_QUERIES];
     for (int i = 0; i < CPU_ATTEND_QUERIES; i++)
@@ -102,7 +102,7 @@ static void gather(const run *r, const cpu_queries *t, int head, const desk *d) 
         copy_row(r, wide, row[i]);
         row[i] = wide;
     }
-    cpu_attend_turn(d->q, row, t->count, r->words);
+    cpu_attend_turn(d->q, row, cpu_round_up(t->count, 16), r->words);
 }
 
 static void scatter(const run *r, const cpu_queries *t, int head, const desk *d) {

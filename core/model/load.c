@@ -178,9 +178,12 @@ float *cpl_load_values(cpl_loader *l, const char *prefix, const char *name, int 
     return values(l, prefix, name, "", rank, shape, 0);
 }
 
+/* A survey has no backend. */
+cpl_dtype cpl_load_precision(const cpl_loader *l) { return l->backend ? l->backend->precision : CPL_F32; }
+
 void *cpl_load_begin(cpl_loader *l, size_t size, bool sound) {
     void *network = sound && !l->failed ? cpl_alloc(1, size, l->error) : NULL;
     l->failed = !network;
-    l->type = l->backend ? l->backend->precision : CPL_F32; /* a survey has no backend */
+    l->type = cpl_load_precision(l);
     return network;
 }

@@ -59,6 +59,8 @@ cpl_weight *cpl_load_table(cpl_loader *l, const char *prefix, const char *name, 
  * projection: "attn.in_proj_weight", "attn.in_proj_bias"). bias may be NULL. */
 cpl_weight *cpl_load_rows(cpl_loader *l, const char *prefix, const char *weight, const char *bias, int rows, int first,
                           int out, int in);
+/* What layers multiply in unless they ask for f32. */
+cpl_dtype cpl_load_precision(const cpl_loader *l);
 /* A zeroed struct for a network whose spec is sound; NULL: the loader has failed, now or before. Its layers multiply in
  * the backend's precision until `type` is set. */
 void *cpl_load_begin(cpl_loader *l, size_t size, bool sound);

@@ -76,9 +76,9 @@ static int load_inputs(cpl_unet *u, cpl_loader *l, int channels[CPL_UNET_MAX_SKI
         snprintf(name, sizeof name, "%s.0%s", b->name, level > 0 ? ".op" : "");
         b->level = level;
         b->conv_kind = level > 0 ? CPL_UNET_CONV_DOWN : CPL_UNET_CONV_STEM;
-        l->type = level > 0 ? l->backend->precision : CPL_F32;
+        l->type = level > 0 ? cpl_load_precision(l) : CPL_F32;
         b->conv = cpl_load_conv(l, prefix, name, c, level > 0 ? c : spec->in_channels, 3);
-        l->type = l->backend->precision;
+        l->type = cpl_load_precision(l);
         channels[i++] = c;
         for (int k = 0; k < spec->num_res_blocks; k++, i++) {
             int out = spec->model_channels * spec->channel_mult[level];
@@ -134,7 +134,7 @@ static void load_unet(cpl_unet *u, cpl_loader *l) {
         u->label_in = cpl_load_linear(l, prefix, "label_emb.0.0", wide, spec->adm_in_channels, CPL_LOAD_BIAS);
         u->label_out = cpl_load_linear(l, prefix, "label_emb.0.2", wide, wide, CPL_LOAD_BIAS);
     }
-    l->type = l->backend->precision;
+    l->type = cpl_load_precision(l);
     int deepest = load_inputs(u, l, channels);
     load_middle(u, l, deepest);
     load_outputs(u, l, deepest, channels);

@@ -52,7 +52,7 @@ cpl_vae *cpl_vae_new(cpl_loader *l, const cpl_vae_spec *spec) {
     l->type = CPL_F32;
     vae->post_quant = cpl_load_linear(l, CPL_VAE_PREFIX, "post_quant_conv", z, z, CPL_LOAD_BIAS | CPL_LOAD_1X1);
     vae->conv_in = cpl_load_conv(l, CPL_VAE_PREFIX, "decoder.conv_in", deepest, z, 3);
-    l->type = l->backend->precision;
+    l->type = cpl_load_precision(l);
     cpl_vae_mid_load(&vae->mid, l, CPL_VAE_PREFIX "decoder.", deepest, spec->norm_groups);
     for (int i = spec->levels - 1, in = deepest; i >= 0; in = channels(spec, i), i--) load_level(vae, l, i, in);
     l->type = CPL_F32;

@@ -51,7 +51,7 @@ cpl_vae_encoder *cpl_vae_encoder_new(cpl_loader *l, const cpl_vae_spec *spec) {
     int z = 2 * spec->z_channels, deepest = spec->ch * spec->ch_mult[spec->levels - 1];
     l->type = CPL_F32;
     e->conv_in = cpl_load_conv(l, CPL_VAE_PREFIX, "encoder.conv_in", spec->ch, 3, 3);
-    l->type = l->backend->precision;
+    l->type = cpl_load_precision(l);
     for (int i = 0; i < spec->levels; i++) load_level(e, l, i);
     cpl_vae_mid_load(&e->mid, l, CPL_VAE_PREFIX "encoder.", deepest, spec->norm_groups);
     l->type = CPL_F32;
