@@ -14,7 +14,7 @@ static const char THREE[] = "{\"couplet\":1,\"canvas\":{\"width\":128,\"height\"
 
 static editor_state start(void) {
     cpl_error error = {0};
-    editor_state s;
+    editor_state s = {0};
     cpl_layout *layout = cpl_layout_parse(THREE, NULL, "test", &error);
     if (!layout || !state_start(&s, layout, &error)) fail_msg("%s", error.message);
     return s;
