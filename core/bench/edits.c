@@ -19,9 +19,10 @@ static cpl_layout *make_layout(cpl_error *error) {
         snprintf(prompt, sizeof prompt, "a %s, night sky %d", words[i % 8], i);
         done = region && cpl_text_set(&region->prompt, prompt, error);
         if (!done) break;
-        region->x1 = (i % 4) / 4.0;
+        int column = i % 4, row = i / 4;
+        region->x1 = column / 4.0;
         region->x2 = region->x1 + 0.25;
-        region->y1 = (i / 4) / 4.0;
+        region->y1 = row / 4.0;
         region->y2 = region->y1 + 0.25;
     }
     if (done) layout->width = layout->height = SIDE;

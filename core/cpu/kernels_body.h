@@ -93,7 +93,7 @@ INLINE F(shorts) F(to_bf16)(F(floats) v) {
 #ifdef NARROW
     return (F(shorts))NARROW(v);
 #else
-    F(words) bits = (F(words))v, nan = (F(words))(v != v);
+    F(words) bits = (F(words))v, nan = (F(words))(v != v); /* NOLINT(misc-redundant-expression): only a NaN is */
     F(words) rounded = (bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16;
     return __builtin_convertvector((rounded & ~nan) | (nan & 0x7FC0u), F(shorts));
 #endif
