@@ -18,6 +18,7 @@ PACKAGES_BUILD := gcc libc6-dev make pkgconf libncurses-dev libcjson-dev libsixe
 PACKAGES_TEST := g++ libcmocka-dev tmux xterm xvfb xfonts-base x11-xkb-utils xkb-data imagemagick python3 locales
 PACKAGES_FULL := npm python3-numpy
 PACKAGES_LINT := clang clang-format clang-tidy cppcheck mandoc shellcheck
+PACKAGES_FUZZ := clang libclang-rt-dev
 
 PKG_CORE := libcjson libpng
 PKG_TUI := ncursesw libsixel
@@ -43,7 +44,7 @@ tui_src := $(wildcard tui/*.c)
 core_obj := $(core_src:%.c=$(build)/%.o) $(core_asm:%.S=$(build)/%.o)
 tui_obj := $(tui_src:%.c=$(build)/%.o)
 tui_parts := $(filter-out $(build)/tui/main.o,$(tui_obj))
-test_src := $(wildcard tests/core/*/test_*.c tests/tui/test_*.c)
+test_src := $(wildcard tests/core/*/test_*.c tests/tui/test_*.c tests/fuzz/test_*.c)
 test_bin := $(test_src:%.c=$(build)/%)
 golden_src := $(wildcard tests/golden/*.c)
 golden_obj := $(golden_src:%.c=$(build)/%.o)
@@ -171,6 +172,10 @@ run: deps ## install what is missing, build, open the editor and generate (no te
 $(build)/tests/tui/%: tests/tui/%.c $(tui_parts) $(lib)
 	$(call say,TEST,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(TUI_CFLAGS) $(DEPENDENCIES) $(ALL_LDFLAGS) -o $@ $< $(tui_parts) $(lib) -lcmocka -lutil $(TUI_LIBS) $(CORE_LIBS)
+fuzz_eaters := $(wildcard tests/fuzz/fuzz_*.c)
+$(build)/tests/fuzz/test_%: tests/fuzz/test_%.c $(fuzz_eaters) tests/fuzz/fuzz.h $(lib)
+	$(call say,TEST,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(fuzz_eaters) $(lib) -lcmocka $(CORE_LIBS)
 $(build)/tests/core/%: tests/core/%.c $(lib)
 	$(call say,TEST,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) $(DEPENDENCIES) $(ALL_LDFLAGS) -o $@ $< $(lib) -lcmocka $(CORE_LIBS)
@@ -228,6 +233,33 @@ fuzz-editor: ## random keys, mouse events, replies and resizes for the editor, u
 	@$(MAKE) --no-print-directory SANITIZE=address,undefined build/address-undefined/tests/tui/test_fuzz
 	@ASAN_OPTIONS=allocator_may_return_null=1 LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
 	    build/address-undefined/tests/tui/test_fuzz $(FUZZ_SECONDS)
+# libFuzzer finds its own way: a build of its own with clang, without the CPU backend, which no target has use for. What it
+# collects stays in build/fuzz/corpus, what it breaks is written to build/fuzz and belongs among the seeds once it is mended.
+fuzz_targets := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+fuzz_parts := $(patsubst %.c,build/fuzz/%.o,$(filter-out core/cpu/% core/bench/%,$(core_src)) tests/fuzz/no_backend.c) $(core_asm:%.S=build/fuzz/%.o)
+FUZZ_SECONDS ?= 60
+FUZZ_FLAGS := -DLIBFUZZER -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+build/fuzz/%.o: %.c
+	$(call say,FUZZ,$<)
+	$(Q)mkdir -p $(@D) && clang $(BASE_CFLAGS) -O1 -g -fPIC $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link $(CORE_CFLAGS) $(DEPENDENCIES) -c -o $@ $<
+build/fuzz/%.o: %.S $(builtin_data)
+	$(Q)mkdir -p $(@D) && clang -c -o $@ $<
+build/fuzz/libparts.a: $(fuzz_parts)
+	$(Q)rm -f $@ && $(AR) rcs $@ $(fuzz_parts)
+build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/libparts.a
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -pthread -o $@ $^ $(filter-out -ldnnl -lgomp,$(CORE_LIBS))
+.PRECIOUS: build/fuzz/%.o
+
+.PHONY: fuzz
+fuzz: deps-fuzz ## let libFuzzer (clang) loose on what reads files; FUZZ_SECONDS=60 for each target
+	@$(MAKE) --no-print-directory fuzzed
+.PHONY: fuzzed
+fuzzed: $(fuzz_targets:%=build/fuzz/fuzz_%)
+	@for target in $(fuzz_targets); do \
+	    mkdir -p build/fuzz/corpus/$$target; \
+	    build/fuzz/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=4096 -verbosity=0 -print_final_stats=1 \
+	        -artifact_prefix=build/fuzz/$$target- build/fuzz/corpus/$$target tests/fuzz/seeds/$$target || exit 1; \
+	done
 .PHONY: mutants
 mutants: ## plant known mistakes in a copy, one by one: each must make its golden group fail
 	@tests/mutants
@@ -241,13 +273,15 @@ linted:
 
 # ---- House-keeping -----------------------------------------------------------------------------------------------
 
-.PHONY: deps deps-test deps-full deps-lint
+.PHONY: deps deps-test deps-full deps-lint deps-fuzz
 deps: ## install what a build needs (apt; sudo where needed)
 	@tests/packages $(PACKAGES_BUILD)
 deps-test: ## ... and what the tests need
 	@tests/packages $(PACKAGES_BUILD) $(PACKAGES_TEST)
 deps-full: ## ... and what golden-full needs
 	@tests/packages $(PACKAGES_BUILD) $(PACKAGES_FULL)
+deps-fuzz:
+	@tests/packages $(PACKAGES_BUILD) $(PACKAGES_FUZZ)
 deps-lint: ## ... and what the linters are
 	@tests/packages $(PACKAGES_BUILD) $(PACKAGES_TEST) $(PACKAGES_LINT)
 
