@@ -194,8 +194,8 @@ test: deps-test ## all tests that need no GPU; SANITIZE=address,undefined or SAN
 	@$(MAKE) --no-print-directory tested
 
 .PHONY: tested
-tested: $(program) $(test_bin) $(emulated_bin) $(build)/tests/golden/golden $(helper_bin) $(if $(SANITIZE),,couplet)
-	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run $(test_bin) $(emulated_bin)
+tested: $(program) $(test_bin) $(if $(SANITIZE),,$(emulated_bin)) $(build)/tests/golden/golden $(helper_bin) $(if $(SANITIZE),,couplet)
+	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run $(test_bin) $(if $(SANITIZE),,$(emulated_bin))
 
 .PHONY: unit
 unit: $(test_bin) ## unit tests only

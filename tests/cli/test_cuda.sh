@@ -3,6 +3,8 @@
 # and pictures from it (the module of this build runs on an emulated device) beside those of the processor.
 # shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/lib.sh"
+# sanitizer builds bring no module: see tests/run
+[ -z "${SANITIZE:-}" ] || { echo "0 passed, 0 failed, 1 skipped"; exit 0; }
 pngdiff=$BUILD/tests/e2e/pngdiff
 emulated=$BUILD/tests/gpu
 
