@@ -263,7 +263,7 @@ static void list_near(const cpl_lora_index *index, const char *name, char *text,
     for (int i = 0; i < index->count; i++) {
         char stem[NAME_ROOM];
         stem_of(base_name(index->files[i].relative), stem);
-        int far = how_far(name, stem), k = count;
+        int far = how_far(name, stem), k;
         if (far > limit || (count == NEAR && far >= best[NEAR - 1])) continue;
         if (count < NEAR) count++;
         for (k = count - 1; k > 0 && best[k - 1] > far; k--) best[k] = best[k - 1], at[k] = at[k - 1];

@@ -67,8 +67,9 @@ static int part_of(const cpl_checkpoint *c, const cpl_ck_tensor *t, const cpl_mo
 }
 
 static void name_parts(const cpl_model_spec *spec, cpl_model_info *info) {
-    static const char *const texts[] = {"text", "text 2"};
-    for (int i = 0; i < spec->texts; i++) snprintf(info->part[i].name, sizeof info->part[i].name, "%s", texts[i]);
+    static const char *const texts[CPL_MAX_TEXTS] = {"text", "text 2"};
+    for (int i = 0; i < spec->texts && i < CPL_MAX_TEXTS; i++)
+        snprintf(info->part[i].name, sizeof info->part[i].name, "%s", texts[i]);
     snprintf(info->part[spec->texts].name, sizeof info->part[0].name, "unet");
     snprintf(info->part[spec->texts + 1].name, sizeof info->part[0].name, "vae");
     info->parts = spec->texts + 2;

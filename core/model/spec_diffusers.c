@@ -110,6 +110,7 @@ bool cpl_spec_configure(const cpl_checkpoint *c, cpl_model_spec *spec, cpl_error
     static const char *const texts[CPL_MAX_TEXTS] = {"text_encoder/config.json", "text_encoder_2/config.json"};
     spec_reader r = {.file = cpl_checkpoint_path(c), .error = error};
     bool done = read_unet(c, &r, &spec->unet) && read_vae(c, &r, &spec->vae);
-    for (int i = 0; done && i < spec->texts; i++) done = read_text(c, &r, texts[i], &spec->text[i]);
+    for (int i = 0; done && i < spec->texts && i < CPL_MAX_TEXTS; i++)
+        done = read_text(c, &r, texts[i], &spec->text[i]);
     return done && read_scheduler(c, &r, spec);
 }

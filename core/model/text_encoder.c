@@ -110,7 +110,7 @@ cpl_text_encoder *cpl_text_encoder_new(cpl_loader *l, const cpl_text_spec *spec)
     l->failed = !e->layers;
     e->tokens = cpl_load_table(l, spec->prefix, n->tokens, spec->vocab_size, spec->width);
     e->positions = cpl_load_table(l, spec->prefix, n->positions, spec->context_length, spec->width);
-    for (int i = 0; i < spec->layers && !l->failed; i++) load_layer(l, spec, i, &e->layers[i]);
+    for (int i = 0; e->layers && i < spec->layers && !l->failed; i++) load_layer(l, spec, i, &e->layers[i]);
     e->final_norm = cpl_load_norm(l, spec->prefix, n->final_norm, spec->width);
     if (spec->projection && !l->failed) e->projection = load_projection(l, spec);
     if (!l->failed) return e;
