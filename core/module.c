@@ -69,6 +69,7 @@ static const cpl_module *load(const char *path, cpl_error *error) {
     cpl_module_entry *entry;
     *(void **)&entry = dlsym(library, CPL_MODULE_ENTRY);
     const cpl_module *module = entry ? entry(&host, CPL_BACKEND_ABI) : NULL;
+    /* cppcheck-suppress resourceLeak; a module stays for as long as the process */
     if (module && module->ops->abi == CPL_BACKEND_ABI) return module;
     cpl_fail(error, CPL_E_UNSUPPORTED, "%s is of another version of couplet", path);
     dlclose(library);

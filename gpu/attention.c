@@ -96,7 +96,7 @@ static device_plan *copy_plan(gpu_stream *s, const cpl_plan *plan, int tile_rows
     const char *memory = p->memory;
     p->plan = (gpu_plan){.token = (const int *)(memory + b.token_at),
                          .line = (const int *)(memory + b.line_at),
-                         .weight = (const float *)(memory + b.weight_at),
+                         .weight = (const float *)(const void *)(memory + b.weight_at),
                          .tile = (const gpu_tile *)memory,
                          .tiles = b.tiles};
     if (copied) return p;

@@ -82,9 +82,10 @@ static void print_machine(FILE *out, const cJSON *machine) {
     fprintf(out, "ceiling, best of the shapes below: f32 %.0f GFLOP/s, bf16 %.0f GFLOP/s\n",
             number(machine, "gflops_f32"), number(machine, "gflops_bf16"));
     const cJSON *shape;
-    cJSON_ArrayForEach(shape, part(machine, "shapes"))
+    cJSON_ArrayForEach(shape, part(machine, "shapes")) {
         fprintf(out, "  %-7s %-26s f32 %7.0f   bf16 %7.0f\n", text(shape, "op"), text(shape, "shape"),
                 number(shape, "gflops_f32"), number(shape, "gflops_bf16"));
+    }
 }
 
 /* A step's cross-attentions: each grid counts as often as the network has layers there. */

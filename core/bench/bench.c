@@ -83,6 +83,7 @@ bool cpl_bench_type(int number, cpl_dtype *type, const char **name) {
 
 cpl_backend *cpl_bench_backend(const cpl_bench_run *run, cpl_dtype type, cpl_error *error) {
     cpl_backend_config config = {.threads = run->options->threads, .precision = type};
+    /* cppcheck-suppress returnDanglingLifetime; it is copied */
     return cpl_cpu_backend.open(&config, error);
 }
 

@@ -98,7 +98,7 @@ INLINE F(floats) F(power)(F(floats) x) {
 
 /* Masks what a causal query may not see, for `count` keys from `first` on. */
 INLINE void F(hide)(const cpu_attend *t, int lane, int first, int count, float *score) {
-    F(ints) query;
+    F(ints) query = {0};
     for (int i = 0; i < WIDTH; i++) query[i] = t->first_query + lane + i;
     for (int key = 0; key < count; key++, score += CPU_ATTEND_QUERIES) {
         F(ints) hidden = (F(ints)){0} + (first + key) > query;

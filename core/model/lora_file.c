@@ -225,7 +225,7 @@ void cpl_lora_file_close(cpl_lora_file *f) {
 }
 
 cpl_lora_module *cpl_lora_file_find(const cpl_lora_file *f, const char *key) {
-    cpl_lora_module wanted;
+    cpl_lora_module wanted = {0};
     snprintf(wanted.key, sizeof wanted.key, "%s", key);
     return f->count ? bsearch(&wanted, f->modules, (size_t)f->count, sizeof wanted, compare_modules) : NULL;
 }

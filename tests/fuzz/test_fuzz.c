@@ -64,7 +64,7 @@ static size_t renumber(uint8_t *data, size_t size, uint32_t *seed) {
     while (end < size && data[end] >= '0' && data[end] <= '9') end++;
     if (at == size || size - (end - at) + length > LONGEST) return size;
     memmove(data + at + length, data + end, size - end);
-    memcpy(data + at, number, length);
+    memcpy(data + at, number, length); /* NOLINT(bugprone-not-null-terminated-result): no string */
     return size - (end - at) + length;
 }
 

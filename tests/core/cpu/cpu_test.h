@@ -96,7 +96,8 @@ static inline int random_int(cpu_test *t, int low, int high) {
 /* -1 ... 1, and as every number that a test makes for a tensor one that the precision can hold: references are then made
  * of what the backend really sees. */
 static inline float test_round(float x) {
-    int bits = TEST_PRECISION == CPL_F32 ? 24 : TEST_PRECISION == CPL_F16 ? 11 : 8, exponent;
+    const cpl_dtype precision = TEST_PRECISION;
+    int bits = precision == CPL_F32 ? 24 : precision == CPL_F16 ? 11 : 8, exponent;
     double fraction = frexp((double)x, &exponent);
     return (float)ldexp(rint(ldexp(fraction, bits)), exponent - bits);
 }
@@ -105,7 +106,8 @@ static inline float random_value(cpu_test *t) {
 }
 /* What results may be off by: in 16 bits their own rounding, and that of what is multiplied on the way. */
 static inline double test_tolerance(double of_f32) {
-    double unit = TEST_PRECISION == CPL_F16 ? 1.0 / 2048 : TEST_PRECISION == CPL_BF16 ? 1.0 / 256 : 0;
+    const cpl_dtype precision = TEST_PRECISION;
+    double unit = precision == CPL_F16 ? 1.0 / 2048 : precision == CPL_BF16 ? 1.0 / 256 : 0;
     return of_f32 > 1.5 * unit ? of_f32 : 1.5 * unit;
 }
 
