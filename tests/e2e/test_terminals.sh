@@ -161,7 +161,7 @@ expect tree
 key Return
 settle
 raw \e[200~g\rq\r\e[201~
-expect paste into a field
+expect pasted lines are regions from 4 on
 key s
 expect saved
 key q
