@@ -93,7 +93,7 @@ INLINE F(floats) F(power)(F(floats) x) {
     p = p * r + 0.240221202f;
     p = p * r + 0.693146944f;
     p = p * r + 1.00000012f;
-    return (F(floats))((F(ints))p + ((F(ints))shifted << 23));
+    return (F(floats))((F(words))p + ((F(words))shifted << 23)); /* may wrap in lanes that nobody looks at */
 }
 
 /* Masks what a causal query may not see, for `count` keys from `first` on. */
