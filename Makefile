@@ -198,8 +198,9 @@ tested: $(program) $(test_bin) $(if $(SANITIZE),,$(emulated_bin)) $(build)/tests
 	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run $(test_bin) $(if $(SANITIZE),,$(emulated_bin))
 
 .PHONY: unit
-unit: $(test_bin) ## unit tests only
-	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run --unit $(test_bin)
+unit_bin := $(if $(UNIT),$(UNIT:%=$(build)/tests/%),$(test_bin))
+unit: $(unit_bin) ## unit tests only; UNIT='core/cpu/test_conv ...' for some of them
+	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run --unit $(unit_bin)
 .PHONY: gpu
 gpu: $(program) $(emulated_bin) $(build)/tests/golden/golden $(helper_bin) ## the CUDA backend's own sources, on an emulated device
 	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run --unit $(emulated_bin)
