@@ -44,8 +44,9 @@ void editor_past_read(editor *e) {
         bool cut = size > FILE_BYTES;
         fseek(file, cut ? size - FILE_BYTES : 0, SEEK_SET);
         text[fread(text, 1, FILE_BYTES, file)] = '\0';
-        char *rest = text, *line = cut ? strsep(&rest, "\n") : NULL;
-        while ((line = strsep(&rest, "\n")))
+        char *rest = text;
+        if (cut) strsep(&rest, "\n");
+        for (char *line; (line = strsep(&rest, "\n"));)
             if (*line && rest && !is_last(e, line)) keep(e, strdup(line));
         fclose(file);
         if (size > 4 * FILE_BYTES) trim(e, path);

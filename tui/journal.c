@@ -133,7 +133,7 @@ static cpl_layout *parse(const char *text, const char *wanted) {
     const char *path = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(root, "path"));
     const char *directory = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(root, "directory"));
     cpl_layout *layout = NULL;
-    if (path && directory && !strcmp(path, wanted)) {
+    if (json && path && directory && !strcmp(path, wanted)) {
         json += sizeof mark - 1;
         const char *end = strrchr(json, '}');
         char *own = end ? strndup(json, (size_t)(end - json)) : NULL;
@@ -146,17 +146,20 @@ static cpl_layout *parse(const char *text, const char *wanted) {
 
 /* Looks into one journal whose editor is gone. */
 static void consider(const char *lock, const char *wanted, journal_left *best) {
-    journal_left one = {.file = strndup(lock, strlen(lock) - strlen(LOCK)), .lock = strdup(lock)};
-    char *text = one.file && one.lock ? read_all(one.file, &one.when) : NULL;
-    if (!text && one.file && access(one.file, F_OK) != 0) unlink(lock); /* it had nothing unsaved */
-    if (text) one.layout = parse(text, wanted);
+    char *file = strndup(lock, strlen(lock) - strlen(LOCK)), *own = strdup(lock);
+    time_t when = 0;
+    char *text = file && own ? read_all(file, &when) : NULL;
+    if (!text && file && access(file, F_OK) != 0) unlink(lock); /* it had nothing unsaved */
+    cpl_layout *layout = text ? parse(text, wanted) : NULL;
     free(text);
-    if (one.layout && (!best->layout || one.when > best->when)) {
+    if (layout && (!best->layout || when > best->when)) {
         journal_left_clear(best);
-        *best = one;
-    } else {
-        journal_left_clear(&one);
+        *best = (journal_left){.file = file, .lock = own, .layout = layout, .when = when};
+        return;
     }
+    cpl_layout_free(layout);
+    free(file);
+    free(own);
 }
 
 bool journal_find(const char *path, journal_left *left) {
@@ -191,7 +194,7 @@ void journal_left_remove(journal_left *left) {
 
 void journal_left_clear(journal_left *left) {
     free(left->file);
-    free(left->lock);
+    free(left->lock); /* NOLINT(clang-analyzer-unix.Malloc): the last line forgets what is freed here */
     cpl_layout_free(left->layout);
     *left = (journal_left){0};
 }

@@ -122,7 +122,10 @@ bool presets_read(const char *path, presets *p, cpl_error *error) {
     int room = done ? cJSON_GetArraySize(root) : 0;
     p->name = calloc((size_t)room + 1, sizeof *p->name);
     p->layout = calloc((size_t)room + 1, sizeof(cpl_layout *));
-    if (done && (!p->name || !p->layout)) done = refuse(error, CPL_E_MEMORY, "out of memory");
+    if (done && (!p->name || !p->layout)) {
+        refuse(error, CPL_E_MEMORY, "out of memory");
+        done = false;
+    }
     for (const cJSON *item = done ? root->child : NULL; done && item; item = item->next) {
         p->layout[p->count] = read_mapping(path, item, error);
         p->name[p->count] = strdup(item->string);

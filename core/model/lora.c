@@ -282,7 +282,7 @@ cpl_lora_set *cpl_lora_set_new(const cpl_model *model, const cpl_lora_want *want
 
 void cpl_lora_set_free(cpl_lora_set *set) {
     if (!set) return;
-    for (int i = 0; i < set->adapters.count; i++) {
+    for (int i = 0; set->adapters.list && i < set->adapters.count; i++) {
         cpl_adapter *a = &set->adapters.list[i];
         cpl_weight *const weights[] = {a->down, a->up, a->whole};
         for (size_t k = 0; k < sizeof weights / sizeof *weights; k++)

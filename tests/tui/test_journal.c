@@ -39,8 +39,10 @@ static int leave_folder(void **state) { return chdir("/") || nftw(*state, remove
 static cpl_layout *work(double x2) {
     cpl_error error = {0};
     cpl_layout *layout = cpl_layout_parse(WORK, NULL, "work", &error);
-    if (!layout) fail_msg("%s", error.message);
-    layout->regions[0].x2 = x2;
+    if (layout)
+        layout->regions[0].x2 = x2;
+    else
+        fail_msg("%s", error.message);
     return layout;
 }
 
@@ -131,6 +133,7 @@ static void run_editor(void) {
 
 /* What the keys of these tests can make: the right edge on a grid line, everything else untouched. */
 static bool is_a_state(const cpl_layout *layout) {
+    if (!layout) return false;
     double x2 = layout->regions[0].x2 * STEPS;
     cpl_layout *same = work(layout->regions[0].x2);
     bool equal = layout->region_count == 2 && x2 >= 1 && x2 <= STEPS && x2 == (int)x2 &&

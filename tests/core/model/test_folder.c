@@ -232,12 +232,12 @@ static void write_folder(const style *s) {
 static void write_configs(const char *from, const char *prediction, bool zero_snr) {
     char text[256];
     cpl_error error = {0};
-    cpl_model_spec spec;
+    cpl_model_spec spec = {0};
     cpl_checkpoint *c = cpl_checkpoint_of(cpl_safetensors_open(from, &error), &error);
     assert_true(c && cpl_model_spec_read(c, &spec, &error));
     cpl_checkpoint_close(c);
     const cpl_unet_spec *u = &spec.unet;
-    if (u->num_heads > 0)
+    if (u->num_heads > 0 || u->num_head_channels < 1)
         snprintf(text, sizeof text, "{\"attention_head_dim\": %d, \"norm_num_groups\": %d}", u->num_heads,
                  u->norm_groups);
     else

@@ -63,8 +63,10 @@ static cpl_lora_index *open_index(const char *folder) {
 static void expect(cpl_lora_index *index, const char *name, const char *model, const char *file) {
     cpl_error error = {0};
     const char *path = cpl_lora_index_find(index, name, model, &error);
-    if (!path) fail_msg("%s: %s", name, error.message);
-    if (strcmp(path, under(file)) != 0) fail_msg("%s is %s, not %s", name, path, file);
+    if (!path)
+        fail_msg("%s: %s", name, error.message);
+    else if (strcmp(path, under(file)) != 0)
+        fail_msg("%s is %s, not %s", name, path, file);
 }
 
 static void expect_unknown(cpl_lora_index *index, const char *name, const char *words) {

@@ -297,8 +297,8 @@ static void recorded(void **state) {
     const char *json = NULL, *parameters = NULL;
     for (int i = 0; i < event.text_count; i++)
         *(strcmp(event.texts[i].key, "couplet") == 0 ? &json : &parameters) = event.texts[i].value;
-    assert_non_null(strstr(parameters, "a cat, night sky <lora:style:0.5>"));
-    assert_non_null(strstr(parameters, "<lora:shapes:0.75>"));
+    assert_true(parameters && strstr(parameters, "a cat, night sky <lora:style:0.5>"));
+    assert_true(parameters && strstr(parameters, "<lora:shapes:0.75>"));
     cpl_layout *again = layout_of(json);
     cpl_image *image = picture_of(session, again);
     assert_true(same_picture(image, event.image));
