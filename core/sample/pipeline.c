@@ -9,6 +9,7 @@
 
 #include "../memory/alloc.h"
 #include "clock.h"
+#include "img2img.h"
 #include "planes.h"
 #include "predict.h"
 #include "rng.h"
@@ -20,6 +21,7 @@ typedef struct pipeline {
     int w, h, c;       /* of the latent */
     int batch, guided; /* batch elements: the negative one, if `guided`, then the positive ones */
     int calls;         /* of the model so far */
+    cpl_span span;     /* the part of the schedule that is walked */
     int steps;         /* that will be made: some samplers make other than asked for */
     size_t cells, count;
     cpl_run_part sole;    /* the positive where the run has no parts */
@@ -28,7 +30,9 @@ typedef struct pipeline {
     cpl_prediction prediction;
     cpl_noise_levels levels;
     cpl_rng rng;
-    float *sigmas, *draw; /* owned, as all below: [steps + 1], [count] in the order of the generator */
+    float *levels_all;    /* owned: of the whole schedule */
+    const float *sigmas;  /* those that are walked: [steps + 1] */
+    float *draw;          /* owned, as all below: [count] in the order of the generator */
     float *host, *x_planes, *denoised_planes;
     double *step_ms, start_ms, last_ms;
     cpl_tensor y;                /* [batch], the vectors beside the contexts; empty for a model without */
@@ -58,13 +62,16 @@ static bool make_sigmas(pipeline *p, cpl_error *error) {
         return false;
     p->levels.of_sdxl = strcmp(spec->family, "sdxl") == 0;
     p->steps = run->steps;
-    if (!run->sigmas) {
-        p->sigmas = cpl_sampler_sigmas(run->sampler, run->schedule, &p->levels, run->steps, &p->steps, error);
-        return p->sigmas != NULL;
+    if (run->sigmas) {
+        p->sigmas = run->sigmas;
+        return true;
     }
-    p->sigmas = cpl_alloc((size_t)run->steps + 1, sizeof *p->sigmas, error);
-    if (!p->sigmas) return false;
-    memcpy(p->sigmas, run->sigmas, ((size_t)run->steps + 1) * sizeof *p->sigmas);
+    p->span = cpl_span_of(run->sampler, run->schedule, spec->train_timesteps, run->steps,
+                          run->origin ? run->denoise : 0, run->fix_steps);
+    p->levels_all = cpl_sampler_sigmas(run->sampler, run->schedule, &p->levels, p->span.asked, &p->steps, error);
+    if (!p->levels_all) return false;
+    p->sigmas = p->levels_all + p->span.skip;
+    p->steps = p->span.steps;
     return true;
 }
 
@@ -136,7 +143,7 @@ static void close_pipeline(pipeline *p) {
     free(p->host);
     free(p->draw);
     free(p->step_ms);
-    free(p->sigmas);
+    free(p->levels_all);
     free_batch(p);
     free(p);
 }
@@ -167,6 +174,23 @@ static void make_vectors(pipeline *p) {
     fill_vectors(p);
 }
 
+/* Noise alone, or on top of a picture's latent. */
+static void mix_start(pipeline *p, const float *noise) {
+    const cpl_run *run = p->run;
+    float *mixed = p->x_planes;
+    double of_noise = cpl_sampler_start(run->sampler, p->sigmas[0]), of_origin = 1;
+    if (run->origin) {
+        double sigma = p->levels_all[p->span.noise];
+        if (cpl_sampler_has_own_levels(run->sampler)) of_origin = cpl_input_scale(sigma);
+        of_noise = sigma * of_origin;
+    }
+    for (size_t i = 0; i < p->count; i++) {
+        mixed[i] = (float)of_noise * noise[i];
+        if (run->origin) mixed[i] += (float)of_origin * run->origin[i];
+    }
+    upload_planes(p, &p->x, mixed);
+}
+
 static void make_start(pipeline *p) {
     /* The seed's first draw is used up even if the noise is given: the draws of ancestral steps come after it. */
     cpl_rng_normal(&p->rng, p->draw, p->count);
@@ -174,8 +198,7 @@ static void make_start(pipeline *p) {
     p->input = cpl_make_as(p->s, CPL_F32, p->batch, p->h, p->w, p->c);
     p->output = cpl_make_as(p->s, CPL_F32, p->batch, p->h, p->w, p->c);
     if (!cpl_stream_ok(p->s)) return;
-    upload_planes(p, &p->x, p->run->noise ? p->run->noise : p->draw);
-    p->s->ops->scale_add(p->s, &p->x, (float)cpl_sampler_start(p->run->sampler, p->sigmas[0]), &p->x, 0, NULL);
+    mix_start(p, p->run->noise ? p->run->noise : p->draw);
 }
 
 /* Guidance is on denoised values; these are linear in the output and share x, so guiding the outputs is the same. The sum is

@@ -94,6 +94,11 @@ int cpl_sampler_steps(const char *sampler, const char *schedule, int train_times
            solver->skips_a_level;
 }
 
+bool cpl_sampler_has_own_levels(const char *sampler) {
+    const solver_kind *solver = find_solver(sampler);
+    return solver && solver->of_unit_variance;
+}
+
 int cpl_sampler_calls(const char *sampler, int steps) {
     const solver_kind *solver = find_solver(sampler);
     return solver && solver->looks_ahead && !solver->of_unit_variance ? 2 * steps : steps;

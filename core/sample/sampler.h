@@ -26,6 +26,8 @@ float *cpl_sampler_sigmas(const char *sampler, const char *schedule, const cpl_n
                           int *taken, cpl_error *error);
 /* What cpl_sampler_sigmas puts into *taken. */
 int cpl_sampler_steps(const char *sampler, const char *schedule, int train_timesteps, int steps);
+/* True for ddim, ddpm and plms. */
+bool cpl_sampler_has_own_levels(const char *sampler);
 /* How many calls of the model the original counts in a run with `steps` asked for: prompts that change do so by this count. */
 int cpl_sampler_calls(const char *sampler, int steps);
 /* x starts as unit normal noise times this. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../../core/model/safetensors.h"
+#include "../../core/sample/img2img.h"
 #include "../../core/sample/planes.h"
 #include "../../core/sample/predict.h"
 #include "../../core/sample/rng.h"
@@ -425,6 +426,25 @@ static void run_rng(golden *g) {
     cpl_safetensors_close(st);
 }
 
+static void run_img2img_steps(golden *g) {
+    cJSON *json = golden_json(g, "samplers.json");
+    const cJSON *one;
+    int index = 0;
+    cJSON_ArrayForEach(one, section(json, "img2img_steps")) {
+        char name[64];
+        int steps = section(one, "steps")->valueint, total, taken;
+        double denoise = section(one, "denoising_strength")->valuedouble;
+        bool fix_steps = cJSON_IsTrue(section(one, "fix_steps"));
+        snprintf(name, sizeof name, "%d: %d steps at %g%s", index++, steps, denoise, fix_steps ? ", fixed" : "");
+        cpl_img2img_steps(steps, denoise, fix_steps, &total, &taken);
+        if (total == section(one, "total_steps")->valueint && taken == section(one, "t_enc")->valueint + 1)
+            golden_pass(g, name);
+        else
+            golden_fail(g, name, "%d of %d steps", taken, total);
+    }
+    cJSON_Delete(json);
+}
+
 const golden_group golden_sample_groups[] = {
     {"samplers.json/discrete", run_discrete, NULL},
     {"samplers.json/t_to_sigma", run_t_to_sigma, NULL},
@@ -436,7 +456,7 @@ const golden_group golden_sample_groups[] = {
     {"samplers.json/noise_scaling", run_noise_scaling, NULL},
     {"samplers.json/cfg", run_cfg, NULL},
     {"samplers.json/rng", run_rng, NULL},
-    {"samplers.json/img2img_steps", NULL, "there is no image to image yet"},
+    {"samplers.json/img2img_steps", run_img2img_steps, NULL},
     {"sd1_tiny_e2e_expected.safetensors/e2e", golden_run_sd1_e2e, NULL},
     {"sdxl_tiny_e2e_expected.safetensors/e2e", golden_run_sdxl_e2e, NULL},
     {NULL, NULL, NULL},
