@@ -22,6 +22,12 @@ typedef struct member {
     int part, first;       /* its first tensor in the checkpoint's list */
 } member;
 
+/* One block for whatever is read: fresh memory for each tensor costs more than reading it. */
+typedef struct scratch {
+    void *data; /* owned */
+    size_t room;
+} scratch;
+
 typedef struct note {
     char *key, *text; /* owned */
 } note;
@@ -32,6 +38,7 @@ struct cpl_checkpoint {
     member *members;
     cpl_ck_tensor *tensors; /* of one file after the other, each in file order */
     note *notes;
+    scratch *scratch;
     int part_count, part_room, member_count, member_room, tensor_count, tensor_room, note_count, note_room;
 };
 
@@ -39,7 +46,9 @@ cpl_checkpoint *cpl_checkpoint_new(const char *path, cpl_error *error) {
     cpl_checkpoint *c = cpl_alloc(1, sizeof *c, error);
     if (!c) return NULL;
     c->path = cpl_strdup(path, error);
-    if (c->path) return c;
+    c->scratch = c->path ? cpl_alloc(1, sizeof *c->scratch, error) : NULL;
+    if (c->scratch) return c;
+    free(c->path);
     free(c);
     return NULL;
 }
@@ -51,6 +60,8 @@ void cpl_checkpoint_close(cpl_checkpoint *c) {
         free(c->notes[i].key);
         free(c->notes[i].text);
     }
+    free(c->scratch->data);
+    free(c->scratch);
     free(c->notes);
     free(c->tensors);
     free(c->members);
@@ -149,6 +160,19 @@ const cpl_ck_tensor *cpl_checkpoint_find(const cpl_checkpoint *c, const char *na
     const cpl_naming *naming = &c->parts[part].naming;
     size_t prefix = strlen(c->parts[part].prefix);
     return cpl_naming_apply(naming, name, prefix, there, sizeof there) ? in_files(c, part, there) : NULL;
+}
+
+const void *cpl_checkpoint_bytes(const cpl_checkpoint *c, const cpl_ck_tensor *tensor, uint64_t from, size_t bytes,
+                                 cpl_error *error) {
+    scratch *s = c->scratch;
+    if (bytes > s->room) {
+        free(s->data);
+        s->room = 0;
+        s->data = cpl_alloc(bytes, 1, error);
+        if (!s->data) return NULL;
+        s->room = bytes;
+    }
+    return cpl_safetensors_raw(tensor->file, tensor->entry, from, bytes, s->data, error) ? s->data : NULL;
 }
 
 const char *cpl_checkpoint_path(const cpl_checkpoint *c) { return c->path; }

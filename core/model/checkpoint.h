@@ -40,6 +40,11 @@ const cpl_st_entry *cpl_checkpoint_in_files(const cpl_checkpoint *checkpoint, in
 /* Keeps a copy of a text that came with the model, such as "unet/config.json"; it counts as metadata, and as identity. */
 bool cpl_checkpoint_keep(cpl_checkpoint *checkpoint, const char *key, const char *text, cpl_error *error);
 
+/* Bytes of a tensor as they lie in its file (from + bytes is at most entry->bytes): aligned, and valid until the next call. NULL:
+ * failed. */
+const void *cpl_checkpoint_bytes(const cpl_checkpoint *checkpoint, const cpl_ck_tensor *tensor, uint64_t from,
+                                 size_t bytes, cpl_error *error);
+
 const char *cpl_checkpoint_path(const cpl_checkpoint *checkpoint);
 /* All tensors of all files, whether the model asks for them or not. */
 int cpl_checkpoint_count(const cpl_checkpoint *checkpoint);

@@ -1,5 +1,5 @@
-/* load.c: finds tensors by name, checks their shapes and hands them to a backend for packing. It converts nothing by
- * itself: values pass through as f32, one tensor at a time, so that a checkpoint never lies in memory twice. */
+/* load.c: finds tensors by name, checks their shapes and hands them to a backend for packing, one at a time, so that a
+ * checkpoint never lies in memory twice. Matrices are handed over in the type that they have in their file. */
 #include "load.h"
 
 #include <stdarg.h>
@@ -61,10 +61,11 @@ static void count(cpl_load_survey *survey, const cpl_st_entry *e, const char *su
         (uint64_t)e->count / (uint64_t)share;
 }
 
-/* `other_rank` (0: none): the same values may also have that rank, where the sides in which they differ are all 1.
- * `share`: how often the tensor is read in all, each time for another part of it. */
-static float *read_values(cpl_loader *l, const char *prefix, const char *name, const char *suffix, int rank,
-                          const int *shape, int other_rank, int share) {
+/* A tensor of the shape that is asked for, counted and told of. NULL: it is not to be read. `other_rank` (0: none): the same
+ * values may also have that rank, where the sides in which they differ are all 1. `share`: how many parts of the tensor are
+ * read, each by itself. */
+static const cpl_ck_tensor *find_shaped(cpl_loader *l, const char *prefix, const char *name, const char *suffix,
+                                        int rank, const int *shape, int other_rank, int share) {
     char full[256], has[96], wants[96];
     int64_t wide[8] = {0};
     if (l->failed) return NULL;
@@ -89,15 +90,54 @@ static float *read_values(cpl_loader *l, const char *prefix, const char *name, c
         count(l->survey, e, suffix, share);
         return NULL;
     }
-    float *list = go_on(l) ? cpl_safetensors_f32(found->file, e, l->error) : NULL;
-    if (!list) l->failed = true;
-    tell(l, e->bytes / (uint64_t)share);
-    return list;
+    l->failed = !go_on(l);
+    return l->failed ? NULL : found;
 }
 
 static float *values(cpl_loader *l, const char *prefix, const char *name, const char *suffix, int rank,
                      const int *shape, int other_rank) {
-    return read_values(l, prefix, name, suffix, rank, shape, other_rank, 1);
+    const cpl_ck_tensor *found = find_shaped(l, prefix, name, suffix, rank, shape, other_rank, 1);
+    float *list = found ? cpl_safetensors_f32(found->file, found->entry, l->error) : NULL;
+    if (!found) return NULL;
+    l->failed = !list;
+    tell(l, found->entry->bytes);
+    return list;
+}
+
+/* What a backend packs. */
+typedef struct matrix {
+    cpl_values values; /* valid until the next matrix is read */
+    float *owned;      /* of a type that no backend takes: the same as f32 */
+} matrix;
+
+static bool is_packed_as_it_is(const char *type, cpl_dtype *dtype) {
+    static const struct {
+        const char *type;
+        cpl_dtype dtype;
+    } all[] = {{"F32", CPL_F32}, {"F16", CPL_F16}, {"BF16", CPL_BF16}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (strcmp(all[i].type, type) == 0) {
+            *dtype = all[i].dtype;
+            return true;
+        }
+    return false;
+}
+
+/* Part `part` of `share` equal ones, row by row. */
+static matrix read_matrix(cpl_loader *l, const cpl_ck_tensor *found, int part, int share) {
+    matrix m = {.values.dtype = CPL_F32};
+    if (!found) return m;
+    const cpl_st_entry *e = found->entry;
+    uint64_t bytes = e->bytes / (uint64_t)share, first = bytes * (uint64_t)part;
+    if (is_packed_as_it_is(e->dtype, &m.values.dtype)) {
+        m.values.data = cpl_checkpoint_bytes(l->weights, found, first, (size_t)bytes, l->error);
+    } else {
+        m.owned = cpl_safetensors_f32(found->file, e, l->error);
+        if (m.owned) m.values.data = m.owned + e->count / share * part;
+    }
+    l->failed = !m.values.data;
+    tell(l, bytes);
+    return m;
 }
 
 /* Is there anything to be packed? */
@@ -117,26 +157,24 @@ void cpl_load_list(cpl_loader *l, const char *prefix, const char *name, const cp
 
 cpl_weight *cpl_load_linear(cpl_loader *l, const char *prefix, const char *name, int out, int in, unsigned flags) {
     const int shape[4] = {out, in, 1, 1};
-    float *w = values(l, prefix, name, ".weight", 2, shape, flags & CPL_LOAD_1X1 ? 4 : 0);
+    int other_rank = flags & CPL_LOAD_1X1 ? 4 : 0;
+    matrix w = read_matrix(l, find_shaped(l, prefix, name, ".weight", 2, shape, other_rank, 1), 0, 1);
     float *bias = flags & CPL_LOAD_BIAS ? values(l, prefix, name, ".bias", 1, shape, 0) : NULL;
     cpl_weight *packed = NULL;
-    if (packs(l))
-        packed = l->backend->ops->linear_weight(l->backend, l->type, (cpl_values){w, CPL_F32}, bias, out, in, l->error);
+    if (packs(l)) packed = l->backend->ops->linear_weight(l->backend, l->type, w.values, bias, out, in, l->error);
     cpl_load_list(l, prefix, name, &(cpl_named_layer){.weight = packed, .type = l->type, .out = out, .in = in, .k = 1});
-    return finish(l, packed, w, bias);
+    return finish(l, packed, w.owned, bias);
 }
 
 cpl_weight *cpl_load_conv(cpl_loader *l, const char *prefix, const char *name, int out, int in, int k) {
     const int shape[4] = {out, in, k, k};
-    float *w = values(l, prefix, name, ".weight", 4, shape, k == 1 ? 2 : 0);
+    matrix w = read_matrix(l, find_shaped(l, prefix, name, ".weight", 4, shape, k == 1 ? 2 : 0, 1), 0, 1);
     float *bias = values(l, prefix, name, ".bias", 1, shape, 0);
     cpl_weight *packed = NULL;
-    if (packs(l))
-        packed =
-            l->backend->ops->conv_weight(l->backend, l->type, (cpl_values){w, CPL_F32}, bias, out, in, k, k, l->error);
+    if (packs(l)) packed = l->backend->ops->conv_weight(l->backend, l->type, w.values, bias, out, in, k, k, l->error);
     cpl_load_list(l, prefix, name,
                   &(cpl_named_layer){.weight = packed, .type = l->type, .out = out, .in = in, .k = k, .conv = true});
-    return finish(l, packed, w, bias);
+    return finish(l, packed, w.owned, bias);
 }
 
 cpl_weight *cpl_load_norm(cpl_loader *l, const char *prefix, const char *name, int c) {
@@ -158,20 +196,23 @@ cpl_weight *cpl_load_table(cpl_loader *l, const char *prefix, const char *name, 
 cpl_weight *cpl_load_rows(cpl_loader *l, const char *prefix, const char *weight, const char *bias, int rows, int first,
                           int out, int in) {
     const int shape[2] = {rows, in};
-    float *w = read_values(l, prefix, weight, "", 2, shape, 0, rows / out);
-    float *b = bias ? read_values(l, prefix, bias, "", 1, shape, 0, rows / out) : NULL;
+    int share = rows / out, part = first / out;
+    matrix w = read_matrix(l, find_shaped(l, prefix, weight, "", 2, shape, 0, share), part, share);
+    const cpl_ck_tensor *found = bias ? find_shaped(l, prefix, bias, "", 1, shape, 0, share) : NULL;
+    float *b = found ? cpl_safetensors_f32(found->file, found->entry, l->error) : NULL;
+    if (found) {
+        l->failed = !b;
+        tell(l, found->entry->bytes / (uint64_t)share);
+    }
     cpl_weight *packed = NULL;
     if (packs(l))
-        packed =
-            l->backend->ops->linear_weight(l->backend, l->type, (cpl_values){w + (size_t)first * (size_t)in, CPL_F32},
-                                           b ? b + first : NULL, out, in, l->error);
+        packed = l->backend->ops->linear_weight(l->backend, l->type, w.values, b ? b + first : NULL, out, in, l->error);
     /* Such a name ends in "_weight"; what it is the weight of is the layer. */
     char layer[64];
     snprintf(layer, sizeof layer, "%.*s", (int)strlen(weight) - 7, weight);
-    cpl_load_list(
-        l, prefix, layer,
-        &(cpl_named_layer){.weight = packed, .type = l->type, .out = out, .in = in, .k = 1, .part = first / out});
-    return finish(l, packed, w, b);
+    cpl_load_list(l, prefix, layer,
+                  &(cpl_named_layer){.weight = packed, .type = l->type, .out = out, .in = in, .k = 1, .part = part});
+    return finish(l, packed, w.owned, b);
 }
 
 float *cpl_load_values(cpl_loader *l, const char *prefix, const char *name, int rank, const int *shape) {

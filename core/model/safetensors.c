@@ -165,8 +165,9 @@ static bool read_values(const cpl_safetensors *st, const cpl_st_entry *e, uint64
     return read_at(st, 8 + st->header.length + e->offset + from, out, bytes, what, error);
 }
 
-bool cpl_safetensors_raw(const cpl_safetensors *st, const cpl_st_entry *entry, void *out, cpl_error *error) {
-    return read_values(st, entry, 0, out, (size_t)entry->bytes, error);
+bool cpl_safetensors_raw(const cpl_safetensors *st, const cpl_st_entry *entry, uint64_t from, size_t bytes, void *out,
+                         cpl_error *error) {
+    return read_values(st, entry, from, out, bytes, error);
 }
 
 /* Walks a tensor in pieces that fit a buffer on the stack: no second copy of a large one, and values are aligned. */

@@ -32,8 +32,9 @@ uint64_t cpl_safetensors_identity(const cpl_safetensors *st);
 /* All values as f32 (from F64, F32, F16, BF16, integers), freed by the caller. */
 float *cpl_safetensors_f32(const cpl_safetensors *st, const cpl_st_entry *entry, cpl_error *error);
 int64_t *cpl_safetensors_i64(const cpl_safetensors *st, const cpl_st_entry *entry, cpl_error *error);
-bool cpl_safetensors_raw(const cpl_safetensors *st, const cpl_st_entry *entry, void *out,
-                         cpl_error *error); /* entry->bytes */
+/* Some of its bytes as they are; from + bytes is at most entry->bytes. */
+bool cpl_safetensors_raw(const cpl_safetensors *st, const cpl_st_entry *entry, uint64_t from, size_t bytes, void *out,
+                         cpl_error *error);
 
 /* A new file with F32 tensors; for --dump and tests. */
 typedef struct cpl_st_writer cpl_st_writer;

@@ -10,7 +10,7 @@
 #include "sampler.h"
 
 enum { STRIP_PIXELS = 512 * 512 }; /* pictures up to this are encoded as a whole */
-#define MOST_DENOISE 0.999 /* a whole run by this rule leaves nothing out, and rounds no step away */
+#define MOST_DENOISE 0.999         /* a whole run by this rule leaves nothing out, and rounds no step away */
 
 void cpl_img2img_steps(int steps, double denoise, bool fix_steps, int *total, int *taken) {
     double share = fmin(denoise, MOST_DENOISE);
@@ -65,12 +65,14 @@ static cpl_tensor upload_picture(cpl_stream *s, const cpl_image *picture, cpl_er
 static float *fetch_mean(cpl_stream *s, const cpl_tensor *moments, const cpl_vae_spec *spec, cpl_error *error) {
     int z = spec->z_channels;
     size_t cells = (size_t)moments->h * (size_t)moments->w, count = cells * (size_t)moments->c;
-    float *values = cpl_alloc(count, sizeof *values, error), *latent = cpl_alloc(cells * (size_t)z, sizeof *latent, error);
+    float *values = cpl_alloc(count, sizeof *values, error),
+          *latent = cpl_alloc(cells * (size_t)z, sizeof *latent, error);
     if (values && latent) {
         s->ops->download(s, values, moments);
         for (size_t i = 0; i < cells; i++)
             for (int k = 0; k < z; k++)
-                latent[(size_t)k * cells + i] = values[i * (size_t)moments->c + (size_t)k] * (float)spec->scaling_factor;
+                latent[(size_t)k * cells + i] =
+                    values[i * (size_t)moments->c + (size_t)k] * (float)spec->scaling_factor;
     }
     bool done = values && latent && cpl_stream_settle(s, error);
     free(values);

@@ -30,9 +30,9 @@ typedef struct pipeline {
     cpl_prediction prediction;
     cpl_noise_levels levels;
     cpl_rng rng;
-    float *levels_all;    /* owned: of the whole schedule */
-    const float *sigmas;  /* those that are walked: [steps + 1] */
-    float *draw;          /* owned, as all below: [count] in the order of the generator */
+    float *levels_all;   /* owned: of the whole schedule */
+    const float *sigmas; /* those that are walked: [steps + 1] */
+    float *draw;         /* owned, as all below: [count] in the order of the generator */
     float *host, *x_planes, *denoised_planes;
     double *step_ms, start_ms, last_ms;
     cpl_tensor y;                /* [batch], the vectors beside the contexts; empty for a model without */

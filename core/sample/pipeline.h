@@ -22,11 +22,11 @@ typedef struct cpl_run {
     const char *sampler, *schedule, *rng; /* rng NULL: "cpu" */
     const char *prediction;               /* instead of the model's; NULL or "": that */
     uint64_t seed;
-    const float *noise;           /* [4, h, w] start noise instead of the seed's, or NULL */
-    const float *origin;          /* [4, h, w] latent of a picture to begin with (img2img.h), sampler scale; NULL: only noise */
-    double denoise;               /* 0..1, with an origin */
-    bool fix_steps;               /* with an origin: all steps are made, of a longer schedule */
-    const float *sigmas;          /* [steps + 1] instead of the schedule's, or NULL */
+    const float *noise;  /* [4, h, w] start noise instead of the seed's, or NULL */
+    const float *origin; /* [4, h, w] latent of a picture to begin with (img2img.h), sampler scale; NULL: only noise */
+    double denoise;      /* 0..1, with an origin */
+    bool fix_steps;      /* with an origin: all steps are made, of a longer schedule */
+    const float *sigmas; /* [steps + 1] instead of the schedule's, or NULL */
     const cpl_adapters *adapters; /* what is added to the model's layers; NULL: nothing */
     cpl_unet_text positive, negative;
     const cpl_tensor *positive_pooled, *negative_pooled; /* for models with a vector beside the context; NULL: zeros */
