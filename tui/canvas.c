@@ -5,12 +5,11 @@
 #include <string.h>
 
 #define LABEL_ROWS 3
+#define FINEST_HOLE 64 /* steps a side that holes are looked for with */
 #define MASK_LABEL_COLUMNS 16
 #define LABEL_COLUMNS 10 /* with less than this free beside other labels, a label moves down */
 
-typedef struct span {
-    int c0, c1, r0, r1;
-} span; /* cells, ends excluded */
+typedef canvas_span span;
 
 static int clamp(int value, int low, int high) { return value < low ? low : value > high ? high : value; }
 
@@ -53,15 +52,28 @@ static double weight_of(const canvas_view *view, int row) {
     return row < view->layout->region_count ? view->layout->regions[row].weight : 1;
 }
 
-static span cells_of(const canvas_view *view, canvas_rect rect) {
-    span s = {(int)lround(rect.x1 * view->columns), (int)lround(rect.x2 * view->columns),
-              (int)lround(rect.y1 * view->rows), (int)lround(rect.y2 * view->rows)};
+int canvas_whole_columns(const canvas_view *view) {
+    return view->whole_columns > view->columns ? view->whole_columns : view->columns;
+}
+
+int canvas_whole_rows(const canvas_view *view) { return view->whole_rows > view->rows ? view->whole_rows : view->rows; }
+
+span canvas_cells_of(const canvas_view *view, canvas_rect rect) {
+    int columns = canvas_whole_columns(view), rows = canvas_whole_rows(view);
+    span s = {(int)lround(rect.x1 * columns), (int)lround(rect.x2 * columns), (int)lround(rect.y1 * rows),
+              (int)lround(rect.y2 * rows)};
     /* However thin a region is, one cell of it stays visible and can be grabbed. */
-    s.c0 = clamp(s.c0, 0, view->columns - 1);
-    s.r0 = clamp(s.r0, 0, view->rows - 1);
-    s.c1 = clamp(s.c1, s.c0 + 1, view->columns);
-    s.r1 = clamp(s.r1, s.r0 + 1, view->rows);
-    return s;
+    s.c0 = clamp(s.c0, 0, columns - 1);
+    s.r0 = clamp(s.r0, 0, rows - 1);
+    s.c1 = clamp(s.c1, s.c0 + 1, columns);
+    s.r1 = clamp(s.r1, s.r0 + 1, rows);
+    return (span){s.c0 - view->left, s.c1 - view->left, s.r0 - view->top, s.r1 - view->top};
+}
+
+/* What of it is seen. */
+static span seen(const canvas_view *view, span s) {
+    return (span){clamp(s.c0, 0, view->columns), clamp(s.c1, 0, view->columns), clamp(s.r0, 0, view->rows),
+                  clamp(s.r1, 0, view->rows)};
 }
 
 static bool inside(span s, int column, int row) { return column >= s.c0 && column < s.c1 && row >= s.r0 && row < s.r1; }
@@ -72,7 +84,8 @@ static double presence(const canvas_view *view, int row, span s, int column, int
     if (view->layout->mode != CPL_MODE_MASK) return 1;
     const cpl_mask *mask = view->layout->regions[row].mask;
     int width = cpl_mask_width(mask), height = cpl_mask_height(mask);
-    int x = (int)((column + 0.5) / view->columns * width), y = (int)((line + 0.5) / view->rows * height);
+    int x = (int)((column + view->left + 0.5) / canvas_whole_columns(view) * width);
+    int y = (int)((line + view->top + 0.5) / canvas_whole_rows(view) * height);
     return cpl_mask_pixels(mask)[(size_t)clamp(y, 0, height - 1) * (size_t)width + (size_t)clamp(x, 0, width - 1)] /
            255.0;
 }
@@ -111,7 +124,7 @@ static void cover_cell(const canvas_view *view, const unsigned char palette[16][
     for (int r = 0; r < view->count; r++) {
         canvas_rect rect = {0, 1, 0, 1};
         if (r != background && !canvas_shape(view, r, &rect)) continue;
-        double there = r == background ? 1 : presence(view, r, cells_of(view, rect), column, row);
+        double there = r == background ? 1 : presence(view, r, canvas_cells_of(view, rect), column, row);
         if (there <= 0) continue;
         add_cover(cell, &sum, palette[canvas_color(view->layout, r)], there * weight_of(view, r), r == background,
                   r == view->selected && r != background);
@@ -131,6 +144,7 @@ static bool grid_line(int cell, int cells, int step) {
 }
 
 static void put_line(const canvas_view *view, canvas_cell *cells, int column, int row, unsigned lines, int region) {
+    if (column < 0 || row < 0 || column >= view->columns || row >= view->rows) return;
     canvas_cell *cell = &cells[row * view->columns + column];
     cell->lines = (unsigned char)lines;
     cell->border = (short)region;
@@ -139,7 +153,7 @@ static void put_line(const canvas_view *view, canvas_cell *cells, int column, in
 static void draw_border(const canvas_view *view, canvas_cell *cells, int region) {
     canvas_rect rect;
     if (view->layout->mode == CPL_MODE_MASK || !canvas_shape(view, region, &rect)) return;
-    span s = cells_of(view, rect);
+    span s = canvas_cells_of(view, rect);
     if (s.c1 - s.c0 < 2 || s.r1 - s.r0 < 2) { /* no room for a frame: a stroke */
         unsigned stroke = s.c1 - s.c0 < s.r1 - s.r0 ? CANVAS_UP | CANVAS_DOWN : CANVAS_LEFT | CANVAS_RIGHT;
         for (int r = s.r0; r < s.r1; r++)
@@ -188,12 +202,13 @@ static bool place_label(const canvas_view *view, int region, const canvas_label 
     canvas_rect rect;
     if (!canvas_shape(view, region, &rect)) return false;
     bool painted = view->layout->mode == CPL_MODE_MASK;
-    span s = painted ? painted_span(view, region) : cells_of(view, rect);
-    if (s.c0 == s.c1) return false;
+    span s = painted ? painted_span(view, region) : canvas_cells_of(view, rect);
+    span part = seen(view, s);
+    if (part.c0 >= part.c1 || part.r0 >= part.r1) return false;
     int margin = !painted && s.c1 - s.c0 >= 4, above = !painted && s.r1 - s.r0 >= 3;
-    int column = s.c0 + margin, columns = s.c1 - s.c0 - 2 * margin, last = s.r1 - above;
-    int least = columns < LABEL_COLUMNS ? columns : LABEL_COLUMNS;
-    for (int row = s.r0 + above; row < last; row++) {
+    int column = part.c0 + (margin && part.c0 == s.c0), columns = part.c1 - (margin && part.c1 == s.c1) - column;
+    int last = part.r1 - (above && part.r1 == s.r1), least = columns < LABEL_COLUMNS ? columns : LABEL_COLUMNS;
+    for (int row = part.r0 + (above && part.r0 == s.r0); row < last && columns > 0; row++) {
         int room = free_columns(labels, count, row, column, columns);
         if (room < least) continue;
         int rows = 1;
@@ -209,12 +224,14 @@ static bool place_label(const canvas_view *view, int region, const canvas_label 
 int canvas_raster(const canvas_view *view, const unsigned char palette[16][3], canvas_cell *cells,
                   canvas_label *labels) {
     memset(cells, 0, sizeof *cells * (size_t)view->columns * (size_t)view->rows);
-    int across = shown_step(view->step, view->columns, 3), down = shown_step(view->step, view->rows, 2);
+    int columns = canvas_whole_columns(view), rows = canvas_whole_rows(view);
+    int across = shown_step(view->step, columns, 3);
+    int down = shown_step(view->step_down ? view->step_down : view->step, rows, 2);
     for (int row = 0; row < view->rows; row++)
         for (int column = 0; column < view->columns; column++) {
             canvas_cell *cell = &cells[row * view->columns + column];
             cell->border = -1;
-            cell->grid = grid_line(column, view->columns, across) && grid_line(row, view->rows, down);
+            cell->grid = grid_line(column + view->left, columns, across) && grid_line(row + view->top, rows, down);
             cover_cell(view, palette, cell, column, row);
         }
     for (int r = 0; r < view->count; r++)
@@ -244,7 +261,7 @@ canvas_hit canvas_at(const canvas_view *view, int column, int row) {
     for (int r = 0; r < view->count; r++) {
         canvas_rect rect;
         if (!canvas_shape(view, r, &rect)) continue;
-        span s = cells_of(view, rect);
+        span s = canvas_cells_of(view, rect);
         if (presence(view, r, s, column, row) <= 0) continue;
         unsigned edges = view->layout->mode == CPL_MODE_ADVANCED ? edges_at(s, column, row) : 0;
         double area = (rect.x2 - rect.x1) * (rect.y2 - rect.y1);
@@ -267,27 +284,31 @@ double canvas_tidy(double value) {
     return fabs(value - near) < 1e-9 ? near : value;
 }
 
-canvas_rect canvas_drag(canvas_rect start, unsigned edges, double dx, double dy, int step) {
+canvas_rect canvas_drag_on(canvas_rect start, unsigned edges, double dx, double dy, int step, int step_down) {
     canvas_rect r = start;
     if (!edges) {
         double width = start.x2 - start.x1, height = start.y2 - start.y1;
         double x1 = fmin(fmax(snap(start.x1 + dx, step), 0), canvas_tidy(1 - width));
-        double y1 = fmin(fmax(snap(start.y1 + dy, step), 0), canvas_tidy(1 - height));
+        double y1 = fmin(fmax(snap(start.y1 + dy, step_down), 0), canvas_tidy(1 - height));
         /* Against an edge nothing moves, not even the last digit. */
         if (dx != 0 && fabs(x1 - start.x1) > 1e-9) r.x1 = x1, r.x2 = canvas_tidy(x1 + width);
         if (dy != 0 && fabs(y1 - start.y1) > 1e-9) r.y1 = y1, r.y2 = canvas_tidy(y1 + height);
         return r;
     }
-    double least = 1.0 / step;
+    double least = 1.0 / step, least_down = 1.0 / step_down;
     if (edges & CANVAS_LEFT) r.x1 = fmin(fmax(snap(start.x1 + dx, step), 0), fmax(start.x2 - least, 0));
     if (edges & CANVAS_RIGHT) r.x2 = fmax(fmin(snap(start.x2 + dx, step), 1), fmin(start.x1 + least, 1));
-    if (edges & CANVAS_UP) r.y1 = fmin(fmax(snap(start.y1 + dy, step), 0), fmax(start.y2 - least, 0));
-    if (edges & CANVAS_DOWN) r.y2 = fmax(fmin(snap(start.y2 + dy, step), 1), fmin(start.y1 + least, 1));
+    if (edges & CANVAS_UP) r.y1 = fmin(fmax(snap(start.y1 + dy, step_down), 0), fmax(start.y2 - least_down, 0));
+    if (edges & CANVAS_DOWN) r.y2 = fmax(fmin(snap(start.y2 + dy, step_down), 1), fmin(start.y1 + least_down, 1));
     return r;
 }
 
+canvas_rect canvas_drag(canvas_rect start, unsigned edges, double dx, double dy, int step) {
+    return canvas_drag_on(start, edges, dx, dy, step, step);
+}
+
 bool canvas_hole(const canvas_view *view, canvas_rect *hole) {
-    int step = view->step > 0 ? view->step : 16;
+    int step = view->step > 0 ? view->step < FINEST_HOLE ? view->step : FINEST_HOLE : 16;
     bool found = false;
     for (int row = 0; row < step; row++)
         for (int column = 0; column < step; column++) {

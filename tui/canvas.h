@@ -11,6 +11,9 @@ typedef struct canvas_view {
     int selected;      /* row, or -1 */
     int step;          /* grid steps a side */
     int columns, rows; /* cells of the drawing */
+    int step_down;     /* grid steps from top to bottom; 0: as `step` */
+    /* Of an enlarged drawing only a part is seen: its whole size in cells (0: no more than is seen) and what lies before. */
+    int whole_columns, whole_rows, left, top;
 } canvas_view;
 
 typedef struct canvas_rect {
@@ -19,6 +22,14 @@ typedef struct canvas_rect {
 /* Where row `row` lies in the layout's mode. False: it has no shape of its own (background line, no such row). */
 bool canvas_shape(const canvas_view *view, int row, canvas_rect *rect);
 int canvas_color(const cpl_layout *layout, int row); /* palette entry of a row */
+/* The cells of a row's shape, ends excluded; of an enlarged drawing they may lie outside of what is seen. */
+typedef struct canvas_span {
+    int c0, c1, r0, r1;
+} canvas_span;
+canvas_span canvas_cells_of(const canvas_view *view, canvas_rect rect);
+/* The canvas in cells: what a drawing of `columns` * `rows` cells shows of it, the whole if it is not enlarged. */
+int canvas_whole_columns(const canvas_view *view);
+int canvas_whole_rows(const canvas_view *view);
 
 /* The largest columns * rows that keeps the canvas's proportions in a pane. */
 void canvas_fit(int width_px, int height_px, int cell_width, int cell_height, int pane_columns, int pane_rows,
@@ -53,6 +64,8 @@ canvas_hit canvas_at(const canvas_view *view, int column, int row);
 /* `start` moved (edges 0) or stretched by dx, dy of the canvas; the parts that change snap to 1/step, stay inside 0..1 and
  * never turn over. */
 canvas_rect canvas_drag(canvas_rect start, unsigned edges, double dx, double dy, int step);
+/* The same on a grid whose steps differ: the model's latent grid of a canvas that is no square. */
+canvas_rect canvas_drag_on(canvas_rect start, unsigned edges, double dx, double dy, int step, int step_down);
 
 /* Sums of fractions without the dust in their last digits. */
 double canvas_tidy(double value);

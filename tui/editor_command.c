@@ -213,7 +213,16 @@ static void run_fill(editor *e, call *c) {
     report(e, state_fill(&e->state, &error), &error);
 }
 
-static void run_grid(editor *e, call *c) { e->state.step = atoi(c->argument); }
+static void run_grid(editor *e, call *c) {
+    e->state.latent = !strcmp(c->argument, "latent");
+    if (!e->state.latent) e->state.step = atoi(c->argument);
+}
+
+static void run_backdrop(editor *e, call *c) { editor_backdrop_command(e, c->argument); }
+
+static void run_zoom(editor *e, call *c) {
+    editor_zoom(e, !strcmp(c->argument, "in") ? 1 : !strcmp(c->argument, "out") ? -1 : -100);
+}
 
 static void run_generate(editor *e, call *c) {
     (void)c;
@@ -256,6 +265,7 @@ static run_fn *const run[EX_ACTIONS] = {
     [EX_DUPLICATE] = run_duplicate, [EX_USE_PRESET] = run_preset,
     [EX_MASK] = run_mask,           [EX_FILL] = run_fill,
     [EX_GRID] = run_grid,           [EX_NEGATIVE] = run_negative,
+    [EX_BACKDROP] = run_backdrop,   [EX_ZOOM] = run_zoom,
     [EX_UNDO] = run_history,        [EX_REDO] = run_history,
     [EX_GENERATE] = run_generate,   [EX_CANCEL] = run_cancel,
     [EX_LIVE] = run_live,           [EX_MAP] = run_map,

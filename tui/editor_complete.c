@@ -93,6 +93,10 @@ static void offer_argument(const editor *e, completion *c, const ex_command *com
     case EX_WORDS:
         completion_offer_all(c, argument, command->words);
         break;
+    case EX_IMAGE:
+        completion_offer_all(c, argument, command->words);
+        completion_offer_files(c, argument, NULL, png_endings);
+        break;
     case EX_NOTHING:
     case EX_TEXT:
         break;

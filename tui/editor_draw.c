@@ -8,11 +8,7 @@
 
 void editor_arrange(editor *e) {
     e->windows = windows_arrange(LINES, COLS, e->view, e->state.count);
-    window in = windows_inside(e->windows.canvas);
-    int columns, rows;
-    canvas_fit(e->state.settings.width, e->state.settings.height, e->caps->cell_width, e->caps->cell_height, in.columns,
-               in.rows, &columns, &rows);
-    e->canvas_cells = (window){in.row + (in.rows - rows) / 2, in.column + (in.columns - columns) / 2, rows, columns};
+    if (e->windows.canvas.rows) editor_zoom_arrange(e);
     window picture = windows_inside(e->windows.picture);
     if (editor_strip_shown(e)) picture.rows--;
     preview_place(&e->preview, e->caps, picture);

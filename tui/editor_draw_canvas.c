@@ -70,12 +70,12 @@ static void draw_hole(const editor *e, int row, int column) {
     draw_glyph(&e->theme, row, column, theme_ink(&e->theme, fault ? STYLE_HOLE : STYLE_DIM), mark);
 }
 
-static void draw_border(const editor *e, const canvas_cell *cell, int row, int column) {
+static void draw_border(const editor *e, const canvas_cell *cell, int row, int column, bool over_image) {
     const unsigned char *color = theme_palette[canvas_color(e->state.layout, cell->border)];
     bool selected = cell->border == e->state.selected;
     unsigned char line[3];
     lighten(color, selected ? 0.55 : 0.0, line);
-    bool background = filled(e) && (cell->covers || cell->background);
+    bool background = over_image || (filled(e) && (cell->covers || cell->background));
     ink with = theme_rgb(&e->theme, filled(e) ? line : color, background ? cell->rgb : NULL, selected);
     draw_glyph(&e->theme, row, column, with, theme_line(&e->theme, cell->lines, selected));
 }
@@ -99,7 +99,7 @@ static void draw_cells(const editor *e, const canvas_cell *cells) {
         for (int c = 0; c < w.columns; c++) {
             const canvas_cell *cell = &cells[r * w.columns + c];
             if (cell->border >= 0)
-                draw_border(e, cell, w.row + r, w.column + c);
+                draw_border(e, cell, w.row + r, w.column + c, false);
             else if (cell->covers || cell->background)
                 draw_area(e, cell, w.row + r, w.column + c);
             else
@@ -111,7 +111,7 @@ static void draw_cells(const editor *e, const canvas_cell *cells) {
 static void draw_halves(const editor *e) {
     window w = e->canvas_cells;
     if (e->state.layout->mode != CPL_MODE_MASK || !filled(e) || !e->theme.utf8) return;
-    canvas_view view = state_view(&e->state, w.columns, 2 * w.rows);
+    canvas_view view = editor_canvas_view(e, 2);
     canvas_cell *cells = calloc((size_t)w.columns * 2 * (size_t)w.rows, sizeof *cells);
     canvas_label *labels = calloc((size_t)view.count + 1, sizeof *labels);
     if (cells && labels) {
@@ -126,15 +126,51 @@ static void draw_halves(const editor *e) {
             draw_glyph(&e->theme, w.row + i / w.columns, w.column + i % w.columns, with, above ? "▀" : "▄");
         }
     }
-    if (cells && e->focus == PANE_CANVAS && e->brush.y / 2 < w.rows && e->brush.x < w.columns) {
-        static const unsigned char light[3] = {240, 240, 240};
-        const canvas_cell *other = &cells[(e->brush.y ^ 1) * w.columns + e->brush.x];
-        bool painted = other->covers || other->background;
-        draw_glyph(&e->theme, w.row + e->brush.y / 2, w.column + e->brush.x,
-                   theme_rgb(&e->theme, light, painted ? other->rgb : NULL, false), e->brush.y % 2 ? "▄" : "▀");
-    }
     free(labels);
     free(cells);
+}
+
+/* The colour of an area over the image under it: both are to be seen. With 256 colours mixtures would end in the few dark
+ * ones that there are: rectangles have their borders, and a mask's colour is lighter where the image is. */
+static void tint(const editor *e, const unsigned char area[3], const unsigned char image[3], unsigned char out[3]) {
+    bool few = e->theme.colors == 256, mask = e->state.layout->mode == CPL_MODE_MASK;
+    for (int c = 0; c < 3; c++) {
+        int mixed = (area[c] * 35 + image[c] * 65) / 100;
+        int lit = area[c] * (60 + image[c] * 3 / 4) / 100;
+        out[c] = (unsigned char)(!few ? mixed : !mask ? image[c] : lit > 255 ? 255 : lit);
+    }
+}
+
+/* Two pixels a cell, in the areas and the holes; borders and labels are drawn over it. The cells get the colour that is
+ * under what is drawn next. */
+static void draw_backdrop(editor *e, canvas_cell *cells) {
+    static const unsigned char hatch[3] = {215, 95, 95};
+    window w = e->canvas_cells;
+    if (!e->backdrop.image || !filled(e)) return;
+    for (int i = 0; i < w.rows * w.columns; i++) {
+        canvas_cell *cell = &cells[i];
+        int row = i / w.columns, column = i % w.columns;
+        unsigned char image[2][3], shown[2][3];
+        bool covered = cell->covers || cell->background;
+        if (!editor_backdrop_at(e, column, 2 * row, image[0]) || !editor_backdrop_at(e, column, 2 * row + 1, image[1]))
+            return;
+        for (int h = 0; h < 2; h++) {
+            memcpy(shown[h], image[h], 3);
+            if (covered) tint(e, cell->rgb, image[h], shown[h]);
+        }
+        for (int c = 0; c < 3; c++) cell->rgb[c] = (unsigned char)((shown[0][c] + shown[1][c]) / 2);
+        bool fault = !covered && e->state.layout->uncovered == CPL_UNCOVERED_ERROR && (row + column) % 2;
+        if (cell->border >= 0)
+            draw_border(e, cell, w.row + row, w.column + column, true);
+        else if (fault)
+            draw_glyph(&e->theme, w.row + row, w.column + column, theme_rgb(&e->theme, hatch, cell->rgb, false),
+                       theme_glyph(&e->theme, GLYPH_HOLE));
+        else if (e->theme.utf8)
+            draw_glyph(&e->theme, w.row + row, w.column + column, theme_rgb(&e->theme, shown[0], shown[1], false),
+                       theme_glyph(&e->theme, GLYPH_HALF));
+        else
+            draw_glyph(&e->theme, w.row + row, w.column + column, theme_rgb(&e->theme, NULL, cell->rgb, false), " ");
+    }
 }
 
 /* Text over cells of different colours: each character keeps the area's colour under it. */
@@ -201,17 +237,18 @@ static void draw_rubber(const editor *e) {
     if (!e->drag.drawing || !e->drag.changed) return;
     window w = e->canvas_cells;
     canvas_rect r = e->drag.start;
-    int c0 = (int)(r.x1 * w.columns + 0.5), c1 = (int)(r.x2 * w.columns + 0.5) - 1;
-    int r0 = (int)(r.y1 * w.rows + 0.5), r1 = (int)(r.y2 * w.rows + 0.5) - 1;
+    canvas_view view = editor_canvas_view(e, 1);
+    canvas_span s = canvas_cells_of(&view, r);
+    int c0 = s.c0, c1 = s.c1 - 1, r0 = s.r0, r1 = s.r1 - 1;
     ink with = theme_ink(&e->theme, STYLE_STRONG);
-    for (int row = r0; row <= r1; row++)
-        for (int column = c0; column <= c1; column++) {
+    for (int row = r0 > 0 ? r0 : 0; row <= r1 && row < w.rows; row++)
+        for (int column = c0 > 0 ? c0 : 0; column <= c1 && column < w.columns; column++) {
             unsigned lines =
                 (column == c0 || column == c1 ? (row > r0 ? CANVAS_UP : 0u) | (row < r1 ? CANVAS_DOWN : 0u) : 0u) |
                 (row == r0 || row == r1 ? (column > c0 ? CANVAS_LEFT : 0u) | (column < c1 ? CANVAS_RIGHT : 0u) : 0u);
             if (lines) draw_glyph(&e->theme, w.row + row, w.column + column, with, theme_line(&e->theme, lines, true));
         }
-    if (c1 - c0 > 14 && r1 - r0 > 1)
+    if (c1 - c0 > 14 && r1 - r0 > 1 && c0 >= 0 && r0 >= 0 && c1 < w.columns && r1 < w.rows)
         draw_format(&e->theme, w.row + r0 + 1, w.column + c0 + 1, c1 - c0 - 1, with, " %.3g x %.3g ", r.x2 - r.x1,
                     r.y2 - r.y1);
 }
@@ -221,19 +258,28 @@ static void draw_title(const editor *e) {
     char title[96], hole[48] = "";
     char tool[32];
     editor_brush_text(e, tool, sizeof tool);
-    if (e->state.layout->mode == CPL_MODE_MASK)
-        snprintf(title, sizeof title, " canvas %dx%d  %s ", e->state.settings.width, e->state.settings.height, tool);
-    else
-        snprintf(title, sizeof title, " canvas %dx%d  grid 1/%d ", e->state.settings.width, e->state.settings.height,
-                 e->state.step);
-    bool focused = e->focus == PANE_CANVAS;
-    int used = draw_text(&e->theme, w.row, w.column + 1, w.columns - 2,
-                         theme_ink(&e->theme, focused ? STYLE_TITLE_FOCUS : STYLE_TITLE), title);
+    char enlarged[16] = "", size[24];
+    if (e->zoom.level) snprintf(enlarged, sizeof enlarged, " %.3gx ", editor_zoom_factor(e));
+    snprintf(size, sizeof size, "%dx%d", e->state.settings.width, e->state.settings.height);
     bool fill = e->state.layout->uncovered == CPL_UNCOVERED_FILL;
-    int open = 100 - (int)(100 * e->state.coverage);
-    const char *what = fill ? "filled" : "uncovered";
-    if (open > 0 && e->state.count) snprintf(hole, sizeof hole, " %s %d %% ", what, open);
-    int room = w.columns - 3 - used;
+    int open = 100 - (int)(100 * e->state.coverage), room = w.columns - 2;
+    if (open > 0 && e->state.count) snprintf(hole, sizeof hole, " %s %d %% ", fill ? "filled" : "uncovered", open);
+    for (int tries = 0; tries < 2; tries++) {
+        const char *space = size[0] ? "  " : " ";
+        if (e->state.layout->mode == CPL_MODE_MASK)
+            snprintf(title, sizeof title, " canvas %s%s%s %s", size, space, tool, enlarged);
+        else if (e->state.latent)
+            snprintf(title, sizeof title, " canvas %s%slatent grid %s", size, space, enlarged);
+        else
+            snprintf(title, sizeof title, " canvas %s%sgrid 1/%d %s", size, space, e->state.step, enlarged);
+        /* The settings line tells the size too. */
+        if (text_columns(title) + text_columns(hole) <= room) break;
+        size[0] = '\0';
+    }
+    bool focused = e->focus == PANE_CANVAS;
+    int used = draw_text(&e->theme, w.row, w.column + 1, room,
+                         theme_ink(&e->theme, focused ? STYLE_TITLE_FOCUS : STYLE_TITLE), title);
+    room -= used;
     if (hole[0] && text_columns(hole) <= room)
         draw_text(&e->theme, w.row, w.column + w.columns - 1 - text_columns(hole), room,
                   theme_ink(&e->theme, fill ? STYLE_TITLE : STYLE_WARNING), hole);
@@ -245,17 +291,19 @@ void editor_draw_canvas(editor *e) {
     draw_frame(&e->theme, w.row, w.column, w.rows, w.columns, e->focus == PANE_CANVAS);
     draw_title(e);
     window area = e->canvas_cells;
-    canvas_view view = state_view(&e->state, area.columns, area.rows);
+    canvas_view view = editor_canvas_view(e, 1);
     canvas_cell *cells = calloc((size_t)area.columns * (size_t)area.rows, sizeof *cells);
     canvas_label *labels = calloc((size_t)view.count + 1, sizeof *labels);
     if (cells && labels) {
         int count = canvas_raster(&view, theme_palette, cells, labels);
         color_areas(e, cells, area.rows);
         draw_cells(e, cells);
-        editor_draw_brush(e);
         draw_halves(e);
+        draw_backdrop(e, cells);
         for (int i = count - 1; i >= 0; i--) draw_label(e, cells, &labels[i]);
+        editor_draw_brush(e);
     }
+    editor_draw_rulers(e);
     draw_rubber(e);
     free(cells);
     free(labels);

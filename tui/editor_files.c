@@ -105,6 +105,8 @@ bool editor_open(editor *e, const char *wanted) {
         return false;
     }
     fresh.step = e->state.step;
+    fresh.latent = e->state.latent;
+    e->zoom = (zoom){0};
     state_clear(&e->state);
     e->state = fresh;
     e->table_top = 0;

@@ -208,6 +208,15 @@ static void do_grid(editor *e, const key_binding *b, int count) {
     for (int i = 0; i < count; i++) state_grid(&e->state, b->x);
 }
 
+static void do_zoom(editor *e, const key_binding *b, int count) { editor_zoom(e, b->x * count); }
+
+static void do_pan(editor *e, const key_binding *b, int count) { editor_pan(e, b->x * count, b->y * count); }
+
+static void do_backdrop(editor *e, const key_binding *b, int count) {
+    (void)b, (void)count;
+    editor_backdrop_toggle(e);
+}
+
 static int wrap(int value, int count) { return (value % count + count) % count; }
 
 static void do_pane(editor *e, const key_binding *b, int count) {
@@ -424,6 +433,9 @@ static action_fn *const actions[ACTIONS] = {
     [ACTION_DELETE] = do_delete,
     [ACTION_REORDER] = do_reorder,
     [ACTION_GRID] = do_grid,
+    [ACTION_ZOOM] = do_zoom,
+    [ACTION_PAN] = do_pan,
+    [ACTION_BACKDROP] = do_backdrop,
     [ACTION_MODE] = do_mode,
     [ACTION_DIRECTION] = do_direction,
     [ACTION_BACKGROUND] = do_background,
@@ -473,11 +485,17 @@ static bool take_digit(editor *e, key_press press, key_context context) {
     return true;
 }
 
+/* Actions after which the selected region should be in sight. */
+static bool is_about_selected(key_action action) {
+    return action == ACTION_MOVE || action == ACTION_RESIZE || (action >= ACTION_SELECT && action <= ACTION_DUPLICATE);
+}
+
 static void perform(editor *e, const key_binding *binding) {
     int count = e->count ? e->count : 1;
     e->count = 0;
     if (binding->context != KEYS_MASK) editor_mask_settle(e);
     if (actions[binding->action]) actions[binding->action](e, binding, count);
+    if (e->zoom.level && is_about_selected(binding->action)) editor_follow(e);
 }
 
 /* On the card of a small terminal only leaving and redrawing make sense. */

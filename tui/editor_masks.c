@@ -79,15 +79,15 @@ static int clamp(int value, int low, int high) { return value < low ? low : valu
 
 static void keep_inside(editor *e) {
     brush *b = &e->brush;
-    b->x = clamp(b->x, 0, e->canvas_cells.columns - 1);
-    b->y = clamp(b->y, 0, 2 * e->canvas_cells.rows - 1);
+    b->x = clamp(b->x, 0, e->zoom.columns - 1);
+    b->y = clamp(b->y, 0, 2 * e->zoom.rows - 1);
     b->size = clamp(b->size, 1, 16);
 }
 
 /* What the brush touches. Half cells are about square, so that it is round. */
 static canvas_rect touched(const editor *e) {
     const brush *b = &e->brush;
-    double columns = e->canvas_cells.columns, rows = 2.0 * e->canvas_cells.rows;
+    double columns = e->zoom.columns, rows = 2.0 * e->zoom.rows;
     int before = (b->size - 1) / 2, after = b->size - before;
     return (canvas_rect){fmax(0, (b->x - before) / columns), fmin(1, (b->x + after) / columns),
                          fmax(0, (b->y - before) / rows), fmin(1, (b->y + after) / rows)};
@@ -110,7 +110,7 @@ static bool invert(mask_paint *p, canvas_rect where, unsigned char value) {
 
 static canvas_rect cursor_place(const editor *e) {
     const brush *b = &e->brush;
-    double columns = e->canvas_cells.columns, rows = 2.0 * e->canvas_cells.rows;
+    double columns = e->zoom.columns, rows = 2.0 * e->zoom.rows;
     return (canvas_rect){b->x / columns, (b->x + 1) / columns, b->y / rows, (b->y + 1) / rows};
 }
 
@@ -125,7 +125,7 @@ static void rectangle(editor *e) {
         return;
     }
     b->anchored = false;
-    double columns = e->canvas_cells.columns, rows = 2.0 * e->canvas_cells.rows;
+    double columns = e->zoom.columns, rows = 2.0 * e->zoom.rows;
     int x1 = b->x < b->anchor_x ? b->x : b->anchor_x, x2 = b->x + b->anchor_x - x1;
     int y1 = b->y < b->anchor_y ? b->y : b->anchor_y, y2 = b->y + b->anchor_y - y1;
     paint(e, mask_paint_rect, (canvas_rect){x1 / columns, (x2 + 1) / columns, y1 / rows, (y2 + 1) / rows},
@@ -144,6 +144,7 @@ void editor_mask_key(editor *e, key_action action, int x, int y, int count) {
             keep_inside(e);
             if (b->down) dab(e, b->erase);
         }
+        editor_follow(e);
         break;
     case ACTION_BRUSH_DAB:
         dab(e, b->erase);
@@ -194,18 +195,18 @@ bool editor_mask_mouse(editor *e, const input_event *event) {
     if (starts) {
         e->focus = PANE_CANVAS;
         e->brush.drawing = true;
-        e->brush.x = event->column - w.column;
-        e->brush.y = 2 * (event->row - w.row);
+        e->brush.x = event->column - w.column + e->zoom.left;
+        e->brush.y = 2 * (event->row - w.row + e->zoom.top);
     }
     /* The mouse tells only cells: both halves are painted, and the way between two reports. */
-    int to_x = event->column - w.column, to_y = 2 * (event->row - w.row);
+    int to_x = event->column - w.column + e->zoom.left, to_y = 2 * (event->row - w.row + e->zoom.top);
     int from_x = e->brush.x, from_y = e->brush.y, steps = abs(to_x - from_x) + abs(to_y - from_y);
     for (int i = steps ? 1 : 0; i <= steps; i++) {
         e->brush.x = steps ? from_x + (to_x - from_x) * i / steps : to_x;
         e->brush.y = steps ? from_y + (to_y - from_y) * i / steps : to_y;
         keep_inside(e);
         dab(e, event->button == 3 || e->brush.erase);
-        if (e->brush.size == 1 && e->brush.y + 1 < 2 * w.rows) {
+        if (e->brush.size == 1 && e->brush.y + 1 < 2 * e->zoom.rows) {
             e->brush.y++;
             dab(e, event->button == 3 || e->brush.erase);
             e->brush.y--;
@@ -264,15 +265,18 @@ void editor_mask_command(editor *e, const char *argument) {
 
 /* ---- On the screen ---- */
 
-void editor_draw_brush(const editor *e) {
+static void draw_mark(const editor *e, int x, int half, const char *mark) {
     window w = e->canvas_cells;
+    int column = x - e->zoom.left, row = half / 2 - e->zoom.top;
+    if (column < 0 || row < 0 || column >= w.columns || row >= w.rows) return;
+    draw_glyph(&e->theme, w.row + row, w.column + column, theme_ink(&e->theme, STYLE_CURSOR), mark);
+}
+
+void editor_draw_brush(const editor *e) {
     const brush *b = &e->brush;
     if (e->state.layout->mode != CPL_MODE_MASK || e->focus != PANE_CANVAS) return;
-    ink with = theme_ink(&e->theme, STYLE_STRONG);
-    if (b->anchored) draw_glyph(&e->theme, w.row + b->anchor_y / 2, w.column + b->anchor_x, with, "+");
-    if (b->y / 2 >= w.rows || b->x >= w.columns) return;
-    const char *mark = !e->theme.utf8 ? (b->erase ? "o" : "+") : b->y % 2 ? "▄" : "▀";
-    draw_glyph(&e->theme, w.row + b->y / 2, w.column + b->x, with, mark);
+    if (b->anchored) draw_mark(e, b->anchor_x, b->anchor_y, "+");
+    draw_mark(e, b->x, b->y, !e->theme.utf8 ? (b->erase ? "o" : "+") : b->y % 2 ? "▄" : "▀");
 }
 
 void editor_brush_text(const editor *e, char *text, size_t size) {

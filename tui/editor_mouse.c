@@ -6,9 +6,7 @@
 #define DOUBLE_CLICK_MS 400
 
 static void point_of(const editor *e, const input_event *event, double *x, double *y) {
-    window w = e->canvas_cells;
-    *x = (event->column - w.column + 0.5) / w.columns;
-    *y = (event->row - w.row + 0.5) / w.rows;
+    editor_canvas_point(e, event->row, event->column, x, y);
 }
 
 static bool again(editor *e, const input_event *event) {
@@ -34,9 +32,10 @@ static double up(double value, int step) { return fmin(1, ceil(value * step - 1e
 /* From the grid cell where it began to the one where the mouse is. */
 static void keep_drawing(editor *e, double x, double y) {
     drag_status *d = &e->drag;
-    int step = e->state.step;
-    d->start = (canvas_rect){down(fmin(d->x, x), step), up(fmax(d->x, x), step), down(fmin(d->y, y), step),
-                             up(fmax(d->y, y), step)};
+    int across, deep;
+    state_steps(&e->state, &across, &deep);
+    d->start = (canvas_rect){down(fmin(d->x, x), across), up(fmax(d->x, x), across), down(fmin(d->y, y), deep),
+                             up(fmax(d->y, y), deep)};
     d->changed = d->start.x1 < d->start.x2 && d->start.y1 < d->start.y2;
 }
 
@@ -50,18 +49,36 @@ static void end_drawing(editor *e) {
     editor_say(e, TONE_INFO, "region %d is new: Enter types its prompt", e->state.selected + 1);
 }
 
+/* The middle button, or the left one with Ctrl, Alt or Shift, where the terminal lets it through. */
+static bool adds(const input_event *event) {
+    return event->button == 2 || (event->button == 1 && (event->modifiers & (INPUT_CTRL | INPUT_ALT | INPUT_SHIFT)));
+}
+
+/* Adds the region to those that are marked, or takes it out; the one that was selected before is the first of them. */
+static void mark_also(editor *e, int before) {
+    editor_state *s = &e->state;
+    if (!s->marks && before >= 0 && before != s->selected) state_mark(s, before);
+    state_mark(s, s->selected);
+    editor_say(e, TONE_INFO, "%d marked: edits take them together, Esc lets go", s->marks);
+}
+
 static void press_canvas(editor *e, const input_event *event) {
     e->focus = PANE_CANVAS;
     window w = e->canvas_cells;
     if (!windows_contain(w, event->row, event->column)) return;
+    int before = e->state.selected;
     bool twice = again(e, event);
-    canvas_view view = state_view(&e->state, w.columns, w.rows);
+    canvas_view view = editor_canvas_view(e, 1);
     canvas_hit hit = canvas_at(&view, event->column - w.column, event->row - w.row);
     if (hit.region < 0 || event->button == 3) {
         begin_drawing(e, event);
         return;
     }
     state_select(&e->state, hit.region);
+    if (adds(event)) {
+        mark_also(e, before);
+        return;
+    }
     if (twice) {
         editor_type_cell(e, hit.region, CELL_PROMPT);
         return;
@@ -81,7 +98,13 @@ static void press_table(editor *e, const input_event *event) {
     table_columns columns = editor_table_columns(e);
     int at = table_cell_at(&columns, event->column - in.column);
     bool twice = again(e, event);
+    int before = e->state.selected;
     state_select(&e->state, row);
+    /* The number's cell marks, like Space. */
+    if (adds(event) || event->column - in.column < columns.number.at + columns.number.width) {
+        mark_also(e, adds(event) ? before : -1);
+        return;
+    }
     if (at >= 0) e->state.cell = (table_cell)at;
     if (at >= 0 && twice) editor_type_cell(e, row, (table_cell)at);
 }
@@ -123,7 +146,9 @@ static void on_drag(editor *e, const input_event *event) {
         keep_drawing(e, x, y);
         return;
     }
-    canvas_rect rect = canvas_drag(e->drag.start, e->drag.edges, x - e->drag.x, y - e->drag.y, e->state.step);
+    int across, deep;
+    state_steps(&e->state, &across, &deep);
+    canvas_rect rect = canvas_drag_on(e->drag.start, e->drag.edges, x - e->drag.x, y - e->drag.y, across, deep);
     const cpl_region *r = &e->state.layout->regions[e->drag.region];
     if (rect.x1 == r->x1 && rect.x2 == r->x2 && rect.y1 == r->y1 && rect.y2 == r->y2) return;
     if (!state_drag(&e->state, e->drag.region, rect, &error)) {
@@ -152,9 +177,11 @@ void editor_mouse(editor *e, const input_event *event) {
         editor_scroll_list(e, 3 * turn, false); /* drawing keeps it inside */
         return;
     }
-    if (turn && !e->typing)
+    if (turn && !e->typing && (event->modifiers & INPUT_CTRL))
+        editor_zoom(e, -turn);
+    else if (turn && !e->typing)
         state_select(&e->state, e->state.selected + turn);
-    else if (event->action == MOUSE_PRESS && (event->button == 1 || event->button == 3))
+    else if (event->action == MOUSE_PRESS && event->button >= 1 && event->button <= 3)
         on_press(e, event);
     else if (event->action == MOUSE_DRAG)
         on_drag(e, event);

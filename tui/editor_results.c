@@ -65,7 +65,8 @@ static void frame(cpl_image *image, canvas_rect r, int inset, const unsigned cha
 static void draw_regions(cpl_image *image, const cpl_layout *layout) {
     static const unsigned char black[3] = {0, 0, 0};
     int width = 1 + (image->width < image->height ? image->width : image->height) / 256;
-    canvas_view view = {layout, layout->region_count, -1, 16, 1, 1};
+    canvas_view view = {
+        .layout = layout, .count = layout->region_count, .selected = -1, .step = 16, .columns = 1, .rows = 1};
     for (int i = 0; i < layout->region_count; i++) {
         canvas_rect r;
         if (layout->mode == CPL_MODE_MASK || !canvas_shape(&view, i, &r)) continue;
@@ -120,6 +121,7 @@ void editor_show_result(editor *e) {
     cpl_image *image = picture_of(e, r->shown);
     if (r->compared >= 0 && r->compared != r->shown) image = beside(picture_of(e, r->compared), image);
     if (image) preview_show(&e->preview, e->term, image, false, image->width, image->height);
+    editor_backdrop_picture(e);
     e->changed = true;
 }
 

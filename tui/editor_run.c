@@ -161,6 +161,7 @@ static void end(editor *e) {
     journal_left_clear(&e->left);
     cpl_session_free(e->session);
     editor_results_clear(e);
+    editor_backdrop_clear(e);
     state_clear(&e->state);
     line_edit_clear(&e->line);
     completion_clear(&e->complete);

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { COARSEST = 8, FINEST = 64, LATENT_PX = 8 };
+
 static int clamp(int value, int low, int high) { return value < low ? low : value > high ? high : value; }
 
 bool state_refuse(cpl_error *error, const char *format, ...) {
@@ -85,7 +87,10 @@ void state_saved(editor_state *s) {
 }
 
 canvas_view state_view(const editor_state *s, int columns, int rows) {
-    return (canvas_view){s->layout, s->count, s->selected, s->step, columns, rows};
+    canvas_view view = {
+        .layout = s->layout, .count = s->count, .selected = s->selected, .columns = columns, .rows = rows};
+    state_steps(s, &view.step, &view.step_down);
+    return view;
 }
 
 const char *state_prompt(const editor_state *s, int row) {
@@ -155,8 +160,21 @@ bool state_chosen(const editor_state *s, int row) {
 }
 
 void state_grid(editor_state *s, int direction) {
-    if (direction > 0 && s->step < 64) s->step *= 2;
-    if (direction < 0 && s->step > 8) s->step /= 2;
+    if (direction > 0 && s->step < FINEST)
+        s->step *= 2;
+    else if (direction > 0)
+        s->latent = true;
+    else if (s->latent)
+        s->latent = false;
+    else if (s->step > COARSEST)
+        s->step /= 2;
+}
+
+/* The coarser the canvas, the fewer latent steps it has: at least one. */
+void state_steps(const editor_state *s, int *across, int *down) {
+    int width = s->settings.width / LATENT_PX, height = s->settings.height / LATENT_PX;
+    *across = !s->latent ? s->step : width > 1 ? width : 1;
+    *down = !s->latent ? s->step : height > 1 ? height : 1;
 }
 
 /* ---- Rectangles ---- */
@@ -192,7 +210,14 @@ static double amount(int direction, int count, int step) {
     return abs(direction) == 256 ? direction / 256.0 * count / 256 : (double)direction * count / step;
 }
 
-static int step_of(const editor_state *s, int dx, int dy) { return abs(dx) == 256 || abs(dy) == 256 ? 256 : s->step; }
+/* The rectangle dragged by that many steps of the grid. */
+static canvas_rect by_steps(const editor_state *s, canvas_rect rect, unsigned edges, int dx, int dy, int count) {
+    int across, down;
+    state_steps(s, &across, &down);
+    double x = amount(dx, count, across), y = amount(dy, count, down);
+    if (abs(dx) == 256 || abs(dy) == 256) across = down = 256;
+    return canvas_drag_on(rect, edges, x, y, across, down);
+}
 
 /* The rectangle around all chosen regions. */
 static canvas_rect around(const editor_state *s) {
@@ -206,8 +231,8 @@ static canvas_rect around(const editor_state *s) {
 }
 
 /* Several move as one: their distances stay as they are. */
-static bool move_marked(editor_state *s, double dx, double dy, int step, cpl_error *error) {
-    canvas_rect from = around(s), to = canvas_drag(from, 0, dx, dy, step);
+static bool move_marked(editor_state *s, int dx, int dy, int count, cpl_error *error) {
+    canvas_rect from = around(s), to = by_steps(s, from, 0, dx, dy, count);
     cpl_layout *next = state_change(s, error);
     if (!next) return false;
     for (int i = 0; i < next->region_count; i++) {
@@ -222,11 +247,9 @@ static bool move_marked(editor_state *s, double dx, double dy, int step, cpl_err
 
 bool state_move(editor_state *s, int dx, int dy, int count, cpl_error *error) {
     if (!state_has_rectangle(s, s->selected, error)) return false;
-    int step = step_of(s, dx, dy);
-    double x = amount(dx, count, s->step), y = amount(dy, count, s->step);
-    if (s->marks) return move_marked(s, x, y, step, error);
+    if (s->marks) return move_marked(s, dx, dy, count, error);
     canvas_rect rect = state_rect(&s->layout->regions[s->selected]);
-    return place(s, s->selected, canvas_drag(rect, 0, x, y, step), true, error);
+    return place(s, s->selected, by_steps(s, rect, 0, dx, dy, count), true, error);
 }
 
 bool state_resize(editor_state *s, int dx, int dy, int count, cpl_error *error) {
@@ -237,8 +260,7 @@ bool state_resize(editor_state *s, int dx, int dy, int count, cpl_error *error) 
     for (int i = 0; i < next->region_count; i++) {
         if (!state_chosen(s, i)) continue;
         canvas_rect rect = state_rect(&next->regions[i]);
-        rect = canvas_drag(rect, edges, amount(dx, count, s->step), amount(dy, count, s->step), step_of(s, dx, dy));
-        state_set_rect(&next->regions[i], rect);
+        state_set_rect(&next->regions[i], by_steps(s, rect, edges, dx, dy, count));
     }
     return state_commit(s, next, true, error);
 }
@@ -355,7 +377,7 @@ bool state_duplicate(editor_state *s, cpl_error *error) {
         return false;
     }
     /* One step aside where there is room, so that the copy can be seen. */
-    state_set_rect(copy, canvas_drag(state_rect(from), 0, 1.0 / s->step, 1.0 / s->step, s->step));
+    state_set_rect(copy, by_steps(s, state_rect(from), 0, 1, 1, 1));
     if (!state_commit(s, next, true, error)) return false;
     state_select(s, s->selected + 1);
     return true;

@@ -48,7 +48,8 @@ typedef struct editor_state {
     int selected;                 /* row, -1 where there is none */
     table_cell cell;              /* the table's selected column */
     setting setting;              /* the settings line's selected field */
-    int step;                     /* grid steps a side */
+    int step;                     /* grid steps a side, */
+    bool latent;                  /* or the model's latent grid: eight pixels a step */
     bool marked[CPL_MAX_REGIONS]; /* rows that edits of rectangles, weights and rows take together */
     int marks;
     /* Derived after every edit. */
@@ -74,7 +75,8 @@ const cpl_problem *state_problem(const editor_state *s, int row);
 /* Selection (never fails; stays inside). */
 void state_select(editor_state *s, int row);
 void state_grid(editor_state *s, int direction);
-void state_mark(editor_state *s, int row); /* or not any more */
+void state_steps(const editor_state *s, int *across, int *down); /* grid steps from edge to edge */
+void state_mark(editor_state *s, int row);                       /* or not any more */
 void state_mark_all(editor_state *s, bool on);
 bool state_chosen(const editor_state *s, int row); /* marked; where nothing is marked: selected */
 

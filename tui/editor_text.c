@@ -164,10 +164,13 @@ bool state_step_cell(editor_state *s, table_cell c, int direction, int count, cp
     cpl_layout *next = state_change(s, error);
     if (!next) return false;
     static const unsigned edges[] = {CANVAS_LEFT, CANVAS_RIGHT, CANVAS_UP, CANVAS_DOWN};
-    double by = (double)direction * count / s->step;
+    int across, down;
+    state_steps(s, &across, &down);
+    double by = (double)direction * count;
     for (int i = 0; i < next->region_count; i++)
         if (state_chosen(s, i))
-            state_set_rect(&next->regions[i], canvas_drag(state_rect(&next->regions[i]), edges[c], by, by, s->step));
+            state_set_rect(&next->regions[i], canvas_drag_on(state_rect(&next->regions[i]), edges[c], by / across,
+                                                             by / down, across, down));
     return state_commit(s, next, true, error);
 }
 

@@ -7,7 +7,8 @@
  *   editor_lists.c    help, messages, statistics           editor_script.c   key scripts, the screen as text
  *   editor_journal.c  unsaved edits after a crash          editor_results.c  the last pictures
  *   editor_masks.c    painting masks                       editor_presets.c  sets of regions
- *   editor_outside.c  clipboard, $EDITOR */
+ *   editor_outside.c  clipboard, $EDITOR                   editor_zoom.c      the part of the canvas that is seen
+ *   editor_backdrop.c an image under the regions */
 #ifndef TUI_EDITOR_UI_H
 #define TUI_EDITOR_UI_H
 
@@ -86,6 +87,19 @@ typedef struct brush {
     int anchor_x, anchor_y; /* a rectangle's first corner */
 } brush;
 
+/* How much of the canvas is seen: cells of the enlarged drawing, and those left of and above the pane. */
+typedef struct zoom {
+    int level; /* 0: all of it */
+    int columns, rows, left, top;
+} zoom;
+
+/* An image that lies dimmed under the regions. */
+typedef struct backdrop {
+    cpl_image *image;  /* owned; NULL: none */
+    char *path;        /* owned: a file; NULL: the picture that is shown */
+    cpl_image *scaled; /* owned: to two pixels a cell of the whole drawing */
+} backdrop;
+
 typedef struct editor {
     const editor_options *options; /* borrowed */
     char *path;                    /* owned; NULL: no name yet */
@@ -103,7 +117,9 @@ typedef struct editor {
     pane focus;
     screen_view view;
     windows windows;
-    window canvas_cells; /* where the drawing stands inside the canvas pane */
+    window canvas_cells; /* where the drawing, or the part of it that is seen, stands inside the canvas pane */
+    zoom zoom;
+    backdrop backdrop;
     int table_top;
 
     typing typing;
@@ -221,6 +237,23 @@ void editor_mask_command(editor *e, const char *argument);
 void editor_mask_settle(editor *e); /* a stroke that is under way becomes an undo step */
 void editor_draw_brush(const editor *e);
 void editor_brush_text(const editor *e, char *text, size_t size);
+
+/* editor_zoom.c */
+void editor_zoom_arrange(editor *e); /* after the windows: what of the drawing is seen */
+void editor_zoom(editor *e, int by); /* around the selected region, or the brush */
+double editor_zoom_factor(const editor *e);
+void editor_pan(editor *e, int dx, int dy);                /* by quarters of what is seen */
+void editor_follow(editor *e);                             /* the selected region, or the brush, comes into sight */
+canvas_view editor_canvas_view(const editor *e, int each); /* rows of the drawing a cell: 1, or 2 for halves */
+void editor_canvas_point(const editor *e, int row, int column, double *x, double *y); /* a cell's middle, 0..1 */
+void editor_draw_rulers(const editor *e);
+
+/* editor_backdrop.c */
+void editor_backdrop_command(editor *e, const char *argument); /* FILE, "picture", "off"; "": tells what it is */
+void editor_backdrop_toggle(editor *e);                        /* the shown picture, or none */
+void editor_backdrop_picture(editor *e);                       /* another picture is shown */
+bool editor_backdrop_at(editor *e, int column, int half, unsigned char rgb[3]); /* dimmed; of the part that is seen */
+void editor_backdrop_clear(editor *e);
 
 /* editor_results.c */
 const cpl_event *editor_result(const editor *e);         /* the one that is shown; NULL: none yet */

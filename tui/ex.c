@@ -14,7 +14,9 @@
 static const char *const on_off[] = {"on", "off", NULL};
 static const char *const ways[] = {"horizontal", "vertical", NULL};
 static const char *const edges[] = {"left", "right", "top", "bottom", "center", "middle", NULL};
-static const char *const grids[] = {"8", "16", "32", "64", NULL};
+static const char *const grids[] = {"8", "16", "32", "64", "latent", NULL};
+static const char *const under[] = {"picture", "off", NULL};
+static const char *const zooms[] = {"in", "out", "whole", NULL};
 static const char *const verbs[] = {"save", "load", "delete", "import", "export", NULL};
 static const char *const mask_verbs[] = {"import", "export", "invert", "clear", NULL};
 static const char *const waits[] = {"synced", "done", NULL};
@@ -67,7 +69,11 @@ static const ex_command table[] = {
      EDITS, EX_USE_PRESET, EX_PRESET, 0, verbs, true},
     {"fill", NULL, "", "fill what no region covers, or make it an error again", EDITS, EX_FILL, EX_NOTHING, 0, NULL,
      false},
-    {"grid", NULL, "8|16|32|64", "grid steps a side", EDITS, EX_GRID, EX_WORDS, 0, grids, false},
+    {"grid", NULL, "8|16|32|64|latent", "grid steps a side, or the model's latent grid of eight pixels", EDITS, EX_GRID,
+     EX_WORDS, 0, grids, false},
+    {"image", NULL, "[FILE|picture|off]", "lay a PNG, or the shown picture, dimmed under the regions", EDITS,
+     EX_BACKDROP, EX_IMAGE, 0, under, false},
+    {"zoom", NULL, "in|out|whole", "see less or more of the canvas", EDITS, EX_ZOOM, EX_WORDS, 0, zooms, false},
     {"undo", NULL, "", "take the last edit back", EDITS, EX_UNDO, EX_NOTHING, 0, NULL, false},
     {"redo", NULL, "", "do it again", EDITS, EX_REDO, EX_NOTHING, 0, NULL, false},
 

@@ -16,6 +16,7 @@ typedef enum ex_argument {
     EX_KEY,     /* a setting's name, then its value */
     EX_SETTING, /* the value of one setting: `setting` */
     EX_WORDS,   /* one of `words` */
+    EX_IMAGE,   /* one of `words`, or a PNG */
     EX_PRESET   /* one of `words`, then the name of a preset */
 } ex_argument;
 
@@ -37,6 +38,8 @@ typedef enum ex_action {
     EX_DUPLICATE,
     EX_FILL,
     EX_GRID,
+    EX_BACKDROP,
+    EX_ZOOM,
     EX_NEGATIVE,
     EX_MASK,
     EX_USE_PRESET,
@@ -61,7 +64,7 @@ typedef struct ex_command {
     ex_action action;
     ex_argument takes;
     setting setting;          /* of EX_SETTING and EX_MODEL */
-    const char *const *words; /* of EX_WORDS and EX_PRESET: NULL-terminated */
+    const char *const *words; /* of EX_WORDS, EX_IMAGE and EX_PRESET: NULL-terminated */
     bool bang;                /* "!" may follow the name */
 } ex_command;
 

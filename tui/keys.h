@@ -52,6 +52,9 @@ typedef enum key_action {
     ACTION_PASTE,
     /* the layout */
     ACTION_GRID,
+    ACTION_ZOOM,
+    ACTION_PAN,
+    ACTION_BACKDROP,
     ACTION_MODE,
     ACTION_DIRECTION,
     ACTION_BACKGROUND,

@@ -29,7 +29,12 @@ static cpl_layout *layout_of(int count, const canvas_rect *rects) {
 }
 
 static canvas_view view_of(const cpl_layout *layout, int selected) {
-    return (canvas_view){layout, layout->region_count, selected, 16, COLUMNS, ROWS};
+    return (canvas_view){.layout = layout,
+                         .count = layout->region_count,
+                         .selected = selected,
+                         .step = 16,
+                         .columns = COLUMNS,
+                         .rows = ROWS};
 }
 
 static canvas_cell cells[ROWS][COLUMNS];
@@ -228,6 +233,46 @@ static void holes(void **state) {
     cpl_layout_free(layout);
 }
 
+/* An enlarged drawing shows just the cells that the whole one has there. */
+static void a_part_shows_what_the_whole_has_there(void **state) {
+    (void)state;
+    enum { WHOLE_COLUMNS = 64, WHOLE_ROWS = 32, LEFT = 20, TOP = 9 };
+    const canvas_rect rects[] = {{0, 0.5, 0, 0.6}, {0.3, 1, 0.2, 1}, {0.5, 0.51, 0, 1}};
+    static canvas_cell all[WHOLE_ROWS][WHOLE_COLUMNS];
+    cpl_layout *layout = layout_of(3, rects);
+    canvas_view whole = view_of(layout, 1), part = whole;
+    whole.columns = WHOLE_COLUMNS;
+    whole.rows = WHOLE_ROWS;
+    canvas_raster(&whole, palette, &all[0][0], labels);
+    part.whole_columns = WHOLE_COLUMNS;
+    part.whole_rows = WHOLE_ROWS;
+    part.left = LEFT;
+    part.top = TOP;
+    int count = raster(&part);
+    for (int r = 0; r < ROWS; r++)
+        for (int c = 0; c < COLUMNS; c++) {
+            const canvas_cell *a = &cells[r][c], *b = &all[r + TOP][c + LEFT];
+            assert_true(a->covers == b->covers && a->lines == b->lines && a->border == b->border && a->grid == b->grid);
+            canvas_hit near = canvas_at(&part, c, r), far = canvas_at(&whole, c + LEFT, r + TOP);
+            assert_true(near.region == far.region && near.edges == far.edges);
+        }
+    /* Labels stand in what is seen. */
+    for (int i = 0; i < count; i++)
+        assert_true(labels[i].column >= 0 && labels[i].column + labels[i].columns <= COLUMNS && labels[i].row >= 0 &&
+                    labels[i].row + labels[i].rows <= ROWS && labels[i].columns > 0);
+    assert_true(count >= 2);
+    cpl_layout_free(layout);
+}
+
+static void a_grid_may_have_other_steps_down(void **state) {
+    (void)state;
+    canvas_rect to = canvas_drag_on((canvas_rect){0, 0.5, 0, 0.5}, CANVAS_RIGHT | CANVAS_DOWN, 0.01, 0.01, 96, 64);
+    assert_true(fabs(to.x2 - 49 / 96.0) < 1e-12 && fabs(to.y2 - 33 / 64.0) < 1e-12);
+    /* One step of each is the least that is left. */
+    to = canvas_drag_on(to, CANVAS_RIGHT | CANVAS_DOWN, -1, -1, 96, 64);
+    assert_true(fabs(to.x2 - 1 / 96.0) < 1e-12 && fabs(to.y2 - 1 / 64.0) < 1e-12);
+}
+
 static void proportions(void **state) {
     (void)state;
     int columns, rows;
@@ -254,6 +299,8 @@ int main(void) {
         cmocka_unit_test(drags_stay_possible),
         cmocka_unit_test(drags_snap_without_dust),
         cmocka_unit_test(holes),
+        cmocka_unit_test(a_part_shows_what_the_whole_has_there),
+        cmocka_unit_test(a_grid_may_have_other_steps_down),
         cmocka_unit_test(proportions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -361,10 +361,19 @@ static void saving_makes_clean(void **state) {
 static void grid_steps(void **state) {
     (void)state;
     editor_state s = state_of(HARBOUR);
+    int across, down;
+    cpl_error error;
     for (int i = 0; i < 9; i++) state_grid(&s, 1);
     assert_int_equal(s.step, 64);
+    /* Beyond the finest is the model's own: eight pixels a step, whatever the canvas. */
+    assert_true(s.latent && state_set_setting(&s, SETTING_SIZE, "384x1024", &error));
+    state_steps(&s, &across, &down);
+    assert_true(across == 48 && down == 128);
+    assert_true(state_resize(&s, -1, 1, 1, &error));
+    double x2 = s.layout->regions[0].x2 * 48, y2 = s.layout->regions[0].y2 * 128;
+    assert_true(fabs(x2 - round(x2)) < 1e-9 && fabs(y2 - round(y2)) < 1e-9);
     for (int i = 0; i < 9; i++) state_grid(&s, -1);
-    assert_int_equal(s.step, 8);
+    assert_true(s.step == 8 && !s.latent);
     state_clear(&s);
 }
 

@@ -20,7 +20,8 @@ static void names_are_unique_and_described(void **state) {
         assert_true(strlen(c->description) > 5);
         assert_true(c->description[strlen(c->description) - 1] != '.');
         assert_true((c->takes == EX_NOTHING) == !*c->argument);
-        assert_true((c->takes == EX_WORDS || c->takes == EX_PRESET) == (c->words != NULL));
+        bool words = c->takes == EX_WORDS || c->takes == EX_PRESET || c->takes == EX_IMAGE;
+        assert_true(words == (c->words != NULL));
         /* Groups stand together, or the help screen would name one twice. */
         for (int j = 0; j < i; j++)
             if (!strcmp(table[j].group, c->group)) assert_string_equal(table[i - 1].group, c->group);
