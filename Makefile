@@ -15,7 +15,7 @@ build := build/$(if $(SANITIZE),$(subst $(comma),-,$(SANITIZE)),plain)
 # ---- What the system has to bring (Debian and Ubuntu names) ------------------------------------------------------
 
 PACKAGES_BUILD := gcc libc6-dev make pkgconf libncurses-dev libcjson-dev libsixel-dev libpng-dev libdnnl-dev
-PACKAGES_TEST := g++ libcmocka-dev tmux xterm xvfb xfonts-base x11-xkb-utils xkb-data imagemagick python3 locales
+PACKAGES_TEST := g++ libcmocka-dev tmux screen xterm ncurses-term foot-terminfo xvfb xfonts-base x11-xkb-utils xkb-data imagemagick python3 locales
 PACKAGES_FULL := npm python3-numpy
 PACKAGES_LINT := clang clang-format clang-tidy cppcheck mandoc shellcheck
 PACKAGES_FUZZ := clang libclang-rt-dev
@@ -48,7 +48,9 @@ test_src := $(wildcard tests/core/*/test_*.c tests/tui/test_*.c tests/fuzz/test_
 test_bin := $(test_src:%.c=$(build)/%)
 golden_src := $(wildcard tests/golden/*.c)
 golden_obj := $(golden_src:%.c=$(build)/%.o)
-helper_bin := $(patsubst %.c,$(build)/%,$(wildcard tests/e2e/*.c tests/cli/*.c))
+helper_bin := $(patsubst %.c,$(build)/%,$(filter-out tests/e2e/used.c,$(wildcard tests/e2e/*.c tests/cli/*.c)))
+# The program as it is, but that it notes which keys and commands are used.
+program_used := $(build)/tests/e2e/couplet-used
 lib := $(build)/libcouplet.a
 program := $(build)/couplet
 
@@ -182,6 +184,9 @@ $(build)/tests/core/%: tests/core/%.c $(lib)
 $(helper_bin): $(build)/%: %.c $(lib)
 	$(call say,TEST,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) $(DEPENDENCIES) $(ALL_LDFLAGS) -o $@ $< $(lib) -lutil $(CORE_LIBS)
+$(program_used): tests/e2e/used.c $(tui_obj) $(lib)
+	$(call say,TEST,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(TUI_CFLAGS) $(ALL_LDFLAGS) -Wl,--wrap=keys_find,--wrap=editor_command -o $@ $< $(tui_obj) $(lib) $(TUI_LIBS) $(CORE_LIBS)
 $(build)/tests/golden/%.o: tests/golden/%.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) $(DEPENDENCIES) -c -o $@ $<
@@ -194,7 +199,7 @@ test: deps-test ## all tests that need no GPU; SANITIZE=address,undefined or SAN
 	@$(MAKE) --no-print-directory tested
 
 .PHONY: tested
-tested: $(program) $(test_bin) $(if $(SANITIZE),,$(emulated_bin)) $(build)/tests/golden/golden $(helper_bin) $(if $(SANITIZE),,couplet)
+tested: $(program) $(test_bin) $(if $(SANITIZE),,$(emulated_bin) $(program_used) couplet) $(build)/tests/golden/golden $(helper_bin)
 	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run $(test_bin) $(if $(SANITIZE),,$(emulated_bin))
 
 .PHONY: unit
@@ -220,11 +225,15 @@ golden-full: deps-full $(build)/tests/golden/golden ## ... with nothing skipped:
 cli: $(program) $(helper_bin) $(emulated) ## the commands, run as a user would
 	@BUILD=$(build) tests/run --cli
 .PHONY: e2e
-e2e: $(program) $(helper_bin) ## the editor in real terminals (tmux, xterm under Xvfb)
+e2e: $(program) $(program_used) $(helper_bin) ## the editor in real terminals (tmux, xterm under Xvfb)
 	@BUILD=$(build) tests/run --e2e
 .PHONY: golden-screens
-golden-screens: $(program) $(helper_bin) ## write the golden screens of the key scripts anew: read the diff
+golden-screens: $(program) $(program_used) $(helper_bin) ## write the golden screens of the key scripts anew: read the diff
 	@BUILD=$(build) GOLDEN_UPDATE=1 tests/e2e/test_scripts.sh
+KILLS ?= 200
+.PHONY: kill
+kill: $(program) ## SIGKILL the editor at KILLS=200 random moments of editing and saving: what is lost, and is every file whole?
+	@BUILD=$(build) KILLS=$(KILLS) BOUND_MS=1000 tests/e2e/test_kill.sh
 .PHONY: bench
 bench: couplet ## measure this machine and what couplet makes of it; BENCH='--quick', '--json', '--model FILE'
 	@./couplet bench $(BENCH)

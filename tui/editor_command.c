@@ -68,7 +68,7 @@ static void run_save_display(editor *e, call *c) {
     if (!*c->argument)
         editor_say(e, TONE_ERROR, "\":save-display FILE\" writes the screen as text; to which file?");
     else
-        editor_save_display(e, c->argument);
+        editor_save_display(e, c->argument, c->force);
 }
 
 static void run_recover(editor *e, call *c) {

@@ -9,7 +9,7 @@
 
 static const char *const layout_endings[] = {".json", ".png", NULL};
 static const char *const png_endings[] = {".png", NULL};
-static const char *const model_endings[] = {".safetensors", ".json", NULL};
+static const char *const model_endings[] = {".safetensors", ".index.json", NULL};
 
 static void offer_value(const editor *e, completion *c, setting which, const char *typed) {
     const char *const *choices = state_setting_choices(which);

@@ -297,12 +297,12 @@ void editor_draw_status(editor *e) {
             draw_format(&e->theme, w.row, at, columns, theme_ink(&e->theme, STYLE_STRONG), "%c ", (int)e->pending.key);
     columns = w.columns - at - 1;
     if (e->asking) {
-        static const char question[] = "The layout has unsaved changes.  ";
+        const char *question = columns < 70 ? "Unsaved changes.  " : "The layout has unsaved changes.  ";
         at += draw_text(&e->theme, w.row, at, columns, theme_ink(&e->theme, STYLE_STRONG), question);
         draw_hints(e, w.row, at, w.columns - at - 1);
     } else if (e->recovering) {
         char question[96];
-        editor_recover_question(e, question, sizeof question);
+        editor_recover_question(e, columns < 65, question, sizeof question);
         at += draw_text(&e->theme, w.row, at, columns, theme_ink(&e->theme, STYLE_STRONG), question);
         draw_hints(e, w.row, at, w.columns - at - 1);
     } else if (e->tone == TONE_INFO || e->tone == TONE_WARNING) {

@@ -221,10 +221,13 @@ static void draw_label(const editor *e, const canvas_cell *cells, const canvas_l
         int at = r && label->columns < 16 ? 1 : used + 1, room = label->columns - at;
         bool last = r == label->rows - 1;
         size_t size = last ? text_fit(text, room, NULL) : line_of(text, room);
+        bool cut = last && text[size];
+        /* A wide character must not stand half under the ellipsis. */
+        if (cut) size = text_fit(text, room - 1, NULL);
         if (room < 3 || !size) continue;
         if (!r) draw_over(e, cells, label->row, label->column + used, " ", 1, false);
         draw_over(e, cells, label->row + r, label->column + at, text, size, selected);
-        if (last && text[size])
+        if (cut)
             draw_over(e, cells, label->row + r, label->column + label->columns - 1, theme_glyph(&e->theme, GLYPH_MORE),
                       strlen(theme_glyph(&e->theme, GLYPH_MORE)), selected);
         text += size;

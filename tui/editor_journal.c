@@ -64,11 +64,14 @@ void editor_recover_ask(editor *e) {
     }
 }
 
-void editor_recover_question(const editor *e, char *text, size_t size) {
+void editor_recover_question(const editor *e, bool briefly, char *text, size_t size) {
     char when[32] = "";
     struct tm local;
     if (localtime_r(&e->left.when, &local)) strftime(when, sizeof when, "%b %d %H:%M", &local);
-    snprintf(text, size, "Edits of %s were not saved.  ", when);
+    if (briefly)
+        snprintf(text, size, "Unsaved edits.  ");
+    else
+        snprintf(text, size, "Edits of %s were not saved.  ", when);
 }
 
 void editor_recover(editor *e, key_action answer) {

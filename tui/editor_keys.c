@@ -114,12 +114,16 @@ static void do_yank(editor *e, const key_binding *b, int count) {
 }
 
 static void do_picture(editor *e, const key_binding *b, int count);
+static void do_write_picture(editor *e, const key_binding *b, int count);
 
 static void do_paste(editor *e, const key_binding *b, int count) {
     cpl_error error = {0};
-    /* The key that made the picture large makes it small again, although the table has the keys meanwhile. */
-    if (e->view == VIEW_PICTURE && b->x) {
-        do_picture(e, b, count);
+    /* While the picture is large its keys are meant, although the table has the keys meanwhile. */
+    if (e->view == VIEW_PICTURE) {
+        if (b->x)
+            do_picture(e, b, count);
+        else
+            do_write_picture(e, b, count);
         return;
     }
     after(e, state_paste(&e->state, e->yanked, b->x != 0, &error), &error);

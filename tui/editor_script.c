@@ -17,30 +17,35 @@ static bool synced(const editor *e) {
 
 static bool still_waits(editor *e) {
     script_state waits = script_waits(e->script);
-    bool over = waits == SCRIPT_SYNCED ? synced(e) : !e->core.running && !e->core.requested && synced(e);
+    const core_status *core = &e->core;
+    /* In live mode nobody asks for the run that is about to begin. */
+    bool due = e->live && !core->invalid && !core->failed && !core->cancelled && !editor_picture_current(e);
+    bool over = waits == SCRIPT_SYNCED ? synced(e) : !core->running && !core->requested && synced(e) && !due;
     if (waits != SCRIPT_RUNNING && !over) return true;
     script_wait(e->script, SCRIPT_RUNNING);
     return false;
 }
 
-static void mouse(editor *e, mouse_action action, int column, int row) {
-    editor_mouse(e, &(input_event){.type = INPUT_MOUSE, .action = action, .button = 1, .column = column, .row = row});
+static void mouse(editor *e, mouse_action action, int button, int column, int row) {
+    editor_mouse(e,
+                 &(input_event){.type = INPUT_MOUSE, .action = action, .button = button, .column = column, .row = row});
 }
 
 static void click(editor *e, const script_step *step) {
     e->last_click_ms = 0; /* two clicks in a row are two clicks */
     for (int times = step->kind == SCRIPT_DOUBLE ? 2 : 1; times > 0; times--) {
-        mouse(e, MOUSE_PRESS, step->at[0], step->at[1]);
-        mouse(e, MOUSE_RELEASE, step->at[0], step->at[1]);
+        mouse(e, MOUSE_PRESS, 1, step->at[0], step->at[1]);
+        mouse(e, MOUSE_RELEASE, 1, step->at[0], step->at[1]);
     }
 }
 
 static void drag(editor *e, const script_step *step) {
     e->last_click_ms = 0;
-    mouse(e, MOUSE_PRESS, step->at[0], step->at[1]);
-    mouse(e, MOUSE_DRAG, (step->at[0] + step->at[2]) / 2, (step->at[1] + step->at[3]) / 2);
-    mouse(e, MOUSE_DRAG, step->at[2], step->at[3]);
-    mouse(e, MOUSE_RELEASE, step->at[2], step->at[3]);
+    int button = step->kind == SCRIPT_DRAG ? 1 : 3;
+    mouse(e, MOUSE_PRESS, button, step->at[0], step->at[1]);
+    mouse(e, MOUSE_DRAG, button, (step->at[0] + step->at[2]) / 2, (step->at[1] + step->at[3]) / 2);
+    mouse(e, MOUSE_DRAG, button, step->at[2], step->at[3]);
+    mouse(e, MOUSE_RELEASE, button, step->at[2], step->at[3]);
 }
 
 /* Looking and waiting leave everything as it is, also a line that is being typed. */
@@ -68,10 +73,11 @@ static void perform(editor *e, const script_step *step) {
         click(e, step);
         break;
     case SCRIPT_DRAG:
+    case SCRIPT_RIGHT_DRAG:
         drag(e, step);
         break;
     case SCRIPT_WHEEL:
-        mouse(e, step->at[0] < 0 ? MOUSE_WHEEL_UP : MOUSE_WHEEL_DOWN, 0, 0);
+        mouse(e, step->at[0] < 0 ? MOUSE_WHEEL_UP : MOUSE_WHEEL_DOWN, 0, 0, 0);
         break;
     case SCRIPT_PASTE:
         editor_paste(e, step->text);
@@ -106,12 +112,78 @@ static void print_row(FILE *out, int row) {
     fputc('\n', out);
 }
 
-bool editor_save_display(editor *e, const char *wanted) {
+/* ---- What it looks like: a letter a cell, and what the letters mean ---- */
+
+enum { MOST_LOOKS = 62 };
+static const char LETTERS[MOST_LOOKS + 1] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
+typedef struct look {
+    attr_t attributes;
+    int foreground, background; /* -1: the terminal's own */
+} look;
+typedef struct looks {
+    look of[MOST_LOOKS];
+    int count;
+} looks;
+
+static look look_of(const cchar_t *cell) {
+    wchar_t text[CCHARW_MAX + 1];
+    short narrow;
+    int pair = 0;
+    look l = {0, -1, -1};
+    /* Pairs beyond a short are told in the last argument. */
+    if (getcchar(cell, text, &l.attributes, &narrow, &pair) == ERR) return l;
+    if (pair) extended_pair_content(pair, &l.foreground, &l.background);
+    l.attributes &= A_BOLD | A_REVERSE | A_UNDERLINE;
+    return l;
+}
+
+static char letter_of(looks *all, look l) {
+    if (!l.attributes && l.foreground < 0 && l.background < 0) return '.';
+    int i = 0;
+    while (i < all->count && (all->of[i].attributes != l.attributes || all->of[i].foreground != l.foreground ||
+                              all->of[i].background != l.background))
+        i++;
+    if (i == MOST_LOOKS) return '*';
+    if (i == all->count) all->of[all->count++] = l;
+    return LETTERS[i];
+}
+
+static void print_color(FILE *out, const char *what, int color) {
+    if (color < 0) return;
+    /* A terminal of 24 bits has no numbers for its colours. */
+    fprintf(out, COLORS > 256 ? ", %s #%06x" : ", %s %d", what, (unsigned)color);
+}
+
+static void print_looks(FILE *out) {
+    looks all = {.count = 0};
+    char row[1024];
+    for (int r = 0; r < LINES; r++) {
+        int columns = COLS < 1023 ? COLS : 1023;
+        for (int c = 0; c < columns; c++) {
+            cchar_t cell;
+            row[c] = mvin_wch(r, c, &cell) == ERR ? '?' : letter_of(&all, look_of(&cell));
+        }
+        while (columns && row[columns - 1] == '.') columns--;
+        fprintf(out, "%.*s\n", columns, row);
+    }
+    for (int i = 0; i < all.count; i++) {
+        const look *l = &all.of[i];
+        fprintf(out, "%c:%s%s%s", LETTERS[i], l->attributes & A_BOLD ? " bold" : "",
+                l->attributes & A_REVERSE ? " reverse" : "", l->attributes & A_UNDERLINE ? " underlined" : "");
+        print_color(out, "text", l->foreground);
+        print_color(out, "behind", l->background);
+        fputc('\n', out);
+    }
+}
+
+bool editor_save_display(editor *e, const char *wanted, bool with_looks) {
     char *path = folders_expand(wanted), *text = NULL;
     size_t size = 0;
     FILE *out = path ? open_memstream(&text, &size) : NULL;
     editor_draw(e);
     for (int r = 0; out && r < LINES; r++) print_row(out, r);
+    if (out && with_looks) print_looks(out);
     bool done = out && fclose(out) == 0 && folders_write(path, text);
     if (!done) editor_say(e, TONE_ERROR, "cannot write %s: %s", wanted, strerror(errno));
     free(text);

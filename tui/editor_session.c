@@ -117,9 +117,18 @@ static void take_lines(editor *e, cpl_event *event) {
     event->line_count = 0;
 }
 
+static bool tells_of(const core_status *core, int line, const char *prompt) {
+    return line < core->line_count && core->line_prompts[line] && !strcmp(core->line_prompts[line], prompt);
+}
+
+/* While the layout has a hole the core says nothing new of it, but what was said of the same words still holds, also for
+ * copies and for rows that have moved. */
 const cpl_line_info *editor_line_info(const editor *e, int row) {
-    if (row >= e->core.line_count || !e->core.line_prompts[row]) return NULL;
-    return strcmp(e->core.line_prompts[row], state_prompt(&e->state, row)) ? NULL : &e->core.lines[row];
+    const char *prompt = state_prompt(&e->state, row);
+    if (tells_of(&e->core, row, prompt)) return &e->core.lines[row];
+    for (int i = 0; i < e->core.line_count; i++)
+        if (tells_of(&e->core, i, prompt)) return &e->core.lines[i];
+    return NULL;
 }
 
 static void on_synced(editor *e, cpl_event *event) {

@@ -432,6 +432,10 @@ bool state_mode(editor_state *s, cpl_error *error) {
     cpl_mode mode = s->layout->mode == CPL_MODE_BASIC      ? CPL_MODE_ADVANCED
                     : s->layout->mode == CPL_MODE_ADVANCED ? CPL_MODE_MASK
                                                            : CPL_MODE_BASIC;
+    return state_set_mode(s, mode, error);
+}
+
+bool state_set_mode(editor_state *s, cpl_mode mode, cpl_error *error) {
     cpl_layout *next = mode != CPL_MODE_BASIC ? state_change_rows(s, error) : state_change(s, error);
     if (!next) return false;
     if (mode == CPL_MODE_MASK && !paint_rectangles(s, next, error)) {

@@ -88,7 +88,9 @@ bool state_insert(editor_state *s, int at, const canvas_rect *rect, cpl_error *e
 bool state_duplicate(editor_state *s, cpl_error *error);
 bool state_delete(editor_state *s, int count, cpl_error *error);
 bool state_reorder(editor_state *s, int direction, int count, cpl_error *error);
-bool state_mode(editor_state *s, cpl_error *error);
+bool state_mode(editor_state *s, cpl_error *error); /* the next one */
+/* Regions keep their place: rectangles become masks where there are none yet, tiles become rectangles. */
+bool state_set_mode(editor_state *s, cpl_mode mode, cpl_error *error);
 bool state_direction(editor_state *s, cpl_error *error);
 bool state_background(editor_state *s, cpl_error *error);
 bool state_fill(editor_state *s, cpl_error *error);

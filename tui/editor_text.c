@@ -73,7 +73,8 @@ void state_cell_text(const editor_state *s, int row, table_cell c, char text[STA
         snprintf(text, STATE_TEXT, "%s", own_negative(s, row));
     else if (c == CELL_WEIGHT)
         snprintf(text, STATE_TEXT, "%.2f",
-                 shape ? region ? region->weight : 1 : fmax(s->layout->background_weight, 0.1));
+                 row != cpl_layout_background_row(s->layout) ? region ? region->weight : 1
+                                                             : fmax(s->layout->background_weight, 0.1));
     else if (!shape)
         snprintf(text, STATE_TEXT, "-");
     else
@@ -272,11 +273,6 @@ static const char *const uncovered_names[] = {"error", "fill", NULL};
 static const char *const bracket_names[] = {"{ }", "< >", "off", NULL};
 static const char *const switch_names[] = {"off", "on", NULL};
 
-static bool write_mode(cpl_layout *l, const char *text, cpl_error *error) {
-    int value = choose(text, mode_names, "mode", error);
-    if (value >= 0) l->mode = (cpl_mode)value;
-    return value >= 0;
-}
 static bool write_direction(cpl_layout *l, const char *text, cpl_error *error) {
     int value = choose(text, direction_names, "direction", error);
     if (value >= 0) l->direction = (cpl_direction)value;
@@ -415,7 +411,7 @@ static const struct {
     [SETTING_NEGATIVE] = {"negative", write_negative},
     [SETTING_RNG] = {"rng", write_rng},
     [SETTING_MODEL] = {"model", write_model},
-    [SETTING_MODE] = {"mode", write_mode},
+    [SETTING_MODE] = {"mode", NULL}, /* state_set_mode */
     [SETTING_DIRECTION] = {"direction", write_direction},
     [SETTING_BACKGROUND] = {"background", write_background},
     [SETTING_BACKGROUND_WEIGHT] = {"background-weight", write_background_weight},
@@ -472,6 +468,10 @@ char *state_setting_typed(const editor_state *s, setting which) {
 }
 
 bool state_set_setting(editor_state *s, setting which, const char *text, cpl_error *error) {
+    if (which == SETTING_MODE) {
+        int mode = choose(text, mode_names, "mode", error);
+        return mode >= 0 && state_set_mode(s, (cpl_mode)mode, error);
+    }
     cpl_layout *next = state_change(s, error);
     cpl_settings settings;
     if (!next) return false;

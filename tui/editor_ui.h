@@ -211,7 +211,7 @@ void editor_draw_list(editor *e);
 /* editor_script.c */
 void editor_script_run(editor *e); /* all steps until one has to wait */
 bool editor_script_waits(const editor *e);
-bool editor_save_display(editor *e, const char *path);
+bool editor_save_display(editor *e, const char *path, bool with_looks); /* colours and attributes below the text */
 
 /* editor_outside.c */
 void editor_to_clipboard(editor *e, const cpl_layout *rows); /* their prompts, a line each */
@@ -274,7 +274,7 @@ bool editor_journal_flush(editor *e); /* now; false: it could not be */
 void editor_journal_tick(editor *e, int64_t now_ms);
 int editor_journal_timeout(const editor *e, int64_t now_ms); /* -1: nothing to write */
 void editor_recover_ask(editor *e);                          /* if an earlier session left something */
-void editor_recover_question(const editor *e, char *text, size_t size);
+void editor_recover_question(const editor *e, bool briefly, char *text, size_t size);
 void editor_recover(editor *e, key_action answer);
 
 /* editor_draw.c and its parts */

@@ -33,7 +33,8 @@ static const ex_command table[] = {
      true},
     {"recover", NULL, "", "ask again about unsaved edits that an earlier session left", FILES, EX_RECOVER, EX_NOTHING,
      0, NULL, false},
-    {"save-display", NULL, "FILE", "write the screen as text", FILES, EX_SAVE_DISPLAY, EX_FILE, 0, NULL, false},
+    {"save-display", NULL, "FILE", "write the screen as text; save-display! tells its colours too", FILES,
+     EX_SAVE_DISPLAY, EX_FILE, 0, NULL, true},
 
     {"set", NULL, "KEY [VALUE]", "set any key of the layout, or tell its value; \"\" is empty", SETTINGS_GROUP, EX_SET,
      EX_KEY, 0, NULL, false},

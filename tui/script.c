@@ -155,6 +155,7 @@ static bool read_word(reader *r) {
     if (is(word, length, "click")) return read_mouse(r, SCRIPT_CLICK, 2, "click COLUMN ROW");
     if (is(word, length, "double")) return read_mouse(r, SCRIPT_DOUBLE, 2, "double COLUMN ROW");
     if (is(word, length, "drag")) return read_mouse(r, SCRIPT_DRAG, 4, "drag COLUMN ROW COLUMN ROW");
+    if (is(word, length, "right-drag")) return read_mouse(r, SCRIPT_RIGHT_DRAG, 4, "right-drag COLUMN ROW COLUMN ROW");
     if (is(word, length, "wheel")) return read_wheel(r);
     if (is(word, length, "paste")) return read_paste(r);
     key_press press[2];

@@ -5,7 +5,8 @@
  *     :wait synced                commands, with their ":"
  *     ] 5 l Ctrl-R dd Enter       keys, by the names of the help screen
  *     "a cat, night sky" Enter    text
- *     click 10 5                  mouse: click, double, drag C R C R, wheel up|down; column and row from 0
+ *     click 10 5                  mouse: click, double, drag C R C R, wheel up|down; column and row from 0;
+ *                                 right-drag C R C R is a drag with the right button
  *     paste "two\nlines"          as the terminal's paste
  */
 #ifndef TUI_SCRIPT_H
@@ -20,6 +21,7 @@ typedef enum script_kind {
     SCRIPT_CLICK,
     SCRIPT_DOUBLE,
     SCRIPT_DRAG,
+    SCRIPT_RIGHT_DRAG,
     SCRIPT_WHEEL,
     SCRIPT_PASTE
 } script_kind;

@@ -1,7 +1,9 @@
-/* pty: runs a program in a pseudo terminal of a given size, and answers it as a terminal would: `pty WxH [--sixel] PROGRAM...`.
+/* pty: runs a program in a pseudo terminal of a given size, and answers it as a terminal would:
+ * `pty WxH [--sixel] [--kill PATTERN] PROGRAM...`; with --kill it is killed (SIGKILL) once there is a file of such a name.
  * What the program writes is thrown away, so it must say in files what it shows (`:save-display`). Its exit status is
  * that of the program; 124 after a minute. Far quicker than a real terminal, and there may be many at once. */
 #include <errno.h>
+#include <glob.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
@@ -52,12 +54,20 @@ static int wait_for(pid_t child) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static int play(int master, pid_t child, const answer *answers) {
+static bool is_there(const char *pattern) {
+    glob_t found;
+    bool any = glob(pattern, 0, NULL, &found) == 0;
+    if (any) globfree(&found);
+    return any;
+}
+
+static int play(int master, pid_t child, const answer *answers, const char *fatal) {
     char bytes[8192], seen[32];
     size_t kept = 0;
     for (long end = now_ms() + PATIENCE_MS; now_ms() < end;) {
         struct pollfd ready = {.fd = master, .events = POLLIN};
-        if (poll(&ready, 1, 1000) <= 0) continue;
+        if (fatal && is_there(fatal)) kill(child, SIGKILL);
+        if (poll(&ready, 1, fatal ? 10 : 1000) <= 0) continue;
         ssize_t count = read(master, bytes, sizeof bytes);
         if (count <= 0 && errno != EINTR) return wait_for(child);
         if (count > 0) answer_all(master, answers, seen, &kept, bytes, (size_t)count);
@@ -71,11 +81,14 @@ static int play(int master, pid_t child, const answer *answers) {
 int main(int argc, char **argv) {
     int columns, rows, at = 2;
     if (argc < 3 || sscanf(argv[1], "%dx%d", &columns, &rows) != 2) {
-        fputs("usage: pty WxH [--sixel] PROGRAM...\n", stderr);
+        fputs("usage: pty WxH [--sixel] [--kill PATTERN] PROGRAM...\n", stderr);
         return 2;
     }
     bool pictures = !strcmp(argv[at], "--sixel");
     at += pictures;
+    bool killed = argc > at + 2 && !strcmp(argv[at], "--kill");
+    const char *fatal = killed ? argv[at + 1] : NULL;
+    at += killed ? 2 : 0;
     struct winsize size = {.ws_row = (unsigned short)rows,
                            .ws_col = (unsigned short)columns,
                            .ws_xpixel = (unsigned short)(columns * CELL_WIDTH),
@@ -92,5 +105,5 @@ int main(int argc, char **argv) {
         perror(argv[at]);
         _exit(127);
     }
-    return play(master, child, pictures ? sixel : plain);
+    return play(master, child, pictures ? sixel : plain, fatal);
 }

@@ -44,13 +44,16 @@ static void keys_and_text_become_presses(void **state) {
 
 static void commands_mouse_and_paste(void **state) {
     (void)state;
-    script *s = parsed(":set steps 3  \r\ndrag 1 2 3 4 click 5 6\nwheel up\npaste \"a\\nb\"");
+    script *s = parsed(":set steps 3  \r\ndrag 1 2 3 4 right-drag 4 3 2 1 click 5 6\nwheel up\npaste \"a\\nb\"");
     const script_step *step = script_next(s);
     assert_int_equal(step->kind, SCRIPT_COMMAND);
     assert_string_equal(step->text, "set steps 3");
     step = script_next(s);
     assert_int_equal(step->kind, SCRIPT_DRAG);
     assert_int_equal(step->at[3], 4);
+    step = script_next(s);
+    assert_int_equal(step->kind, SCRIPT_RIGHT_DRAG);
+    assert_int_equal(step->at[0], 4);
     step = script_next(s);
     assert_int_equal(step->kind, SCRIPT_CLICK);
     assert_int_equal(step->at[1], 6);
