@@ -139,6 +139,26 @@ static void print_counters(FILE *out, const cJSON *caches, const cJSON *pool) {
             number(pool, "peak_bytes") / 1e6);
 }
 
+static void print_times(FILE *out, const cJSON *editor, const char *title, const char *what) {
+    char middle[64], most[64];
+    snprintf(middle, sizeof middle, "%s_p50_ms", what);
+    snprintf(most, sizeof most, "%s_p99_ms", what);
+    if (number(editor, most) <= 0) return;
+    fprintf(out, "  %-44s %8.2f ms p50 %8.2f ms p99\n", title, number(editor, middle), number(editor, most));
+}
+
+static void print_editor(FILE *out, const cJSON *editor) {
+    if (!editor) return;
+    fprintf(out, "\neditor at %s\n", text(editor, "size"));
+    print_times(out, editor, "key to screen", "idle_key");
+    print_times(out, editor, "... while a picture is made", "generating_key");
+    print_times(out, editor, "... while the model is loaded", "loading_key");
+    print_times(out, editor, "... the same over 1 Mbit/s", "slow_line_key");
+    print_times(out, editor, "edit to region map on screen", "edit_to_map");
+    fprintf(out, "  %.0f bytes an edit, %.0f a picture; %.1f %% of a core while idle\n",
+            number(editor, "bytes_per_edit"), number(editor, "bytes_per_picture"), number(editor, "idle_cpu_percent"));
+}
+
 void bench_table_print(FILE *out, const cJSON *root) {
     static const column coupled[] = {
         {"model", WORD, "model", NULL},
@@ -188,4 +208,5 @@ void bench_table_print(FILE *out, const cJSON *root) {
     print_sync(out, part(root, "sync"));
     print_counters(out, part(root, "caches"), part(root, "pool"));
     TABLE(out, part(root, "sixel"), "sixel", sixel);
+    print_editor(out, part(root, "editor"));
 }

@@ -1,4 +1,4 @@
-/* command_bench.c: `couplet bench`: what core measures, with the time that sixel pictures take put beside it. */
+/* command_bench.c: `couplet bench`: what core measures, with what the editor and sixel pictures take put beside it. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 
 #include <cjson/cJSON.h>
 
+#include "bench_editor.h"
 #include "bench_table.h"
 #include "command.h"
 #include "json_out.h"
@@ -92,7 +93,8 @@ static char *measure(const arguments *a) {
     bool done = out != NULL;
     if (done) {
         fputs("{\n", out);
-        if (!a->part || strcmp(a->part, "sixel") == 0) done = print_sixels(out, a->quick ? 3 : 10, &error);
+        if (!a->part || strcmp(a->part, "editor") == 0) done = bench_editor(out, &options, &error);
+        if (done && (!a->part || strcmp(a->part, "sixel") == 0)) done = print_sixels(out, a->quick ? 3 : 10, &error);
         fputs(core + 2, out); /* after its "{\n" */
     }
     if (out && fclose(out) != 0) done = false;

@@ -20,7 +20,7 @@ static const struct {
              {"sync", cpl_bench_edits}};
 
 const char *const *cpl_bench_parts(void) {
-    static const char *const names[] = {"machine", "coupled", "step", "text", "vae", "sync", "sixel", NULL};
+    static const char *const names[] = {"machine", "coupled", "step", "text", "vae", "sync", "sixel", "editor", NULL};
     return names;
 }
 

@@ -20,6 +20,9 @@ objects = {
     "sync": {"model", "size", "regions", "edits", "p50_ms", "p99_ms"},
     "caches": {"encoder_calls_first", "encoder_calls_changed_line", "encoder_calls_moved_rectangle",
                "conditioning", "text_kv", "plans", "primitives"},
+    "editor": {"size", "idle_key_p50_ms", "idle_key_p99_ms", "generating_key_p50_ms", "generating_key_p99_ms", "slow_line_key_p50_ms",
+               "slow_line_key_p99_ms", "edit_to_map_p50_ms", "edit_to_map_p99_ms", "bytes_per_edit", "bytes_per_picture",
+               "idle_cpu_percent"},
     "pool": {"allocations", "reuses", "bytes", "peak_bytes", "active_bytes", "step_allocations"},
 }
 assert set(run) == set(wanted), sorted(run)
@@ -53,7 +56,7 @@ if command -v python3 >/dev/null; then
     check 'bench --part text' measures text -- --part text
     # under a sanitizer oneDNN's products are the same, and slow
     [ -n "${SANITIZE:-}" ] ||
-        check 'bench of everything' measures coupled_attention step text vae sync caches pool sixel --
+        check 'bench of everything' measures coupled_attention step text vae sync caches pool sixel editor --
 fi
 table() {
     run 0 "$COUPLET" bench --part machine --quick && has "$out" 'GFLOP/s' && has "$out" '2x64x64x320 to 320, 3x3' &&
