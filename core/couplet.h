@@ -46,6 +46,7 @@ extern "C" {
 #define CPL_MAX_SIDE 8192
 #define CPL_MAX_CLIP_SKIP 12
 #define CPL_MAX_BATCH 100
+#define CPL_MIN_DENOISE 0.01
 #define CPL_SEED_RANDOM (-1) /* draw a seed for each run; the picture records it */
 #define CPL_SEED_UNSET INT64_MIN
 
@@ -84,6 +85,8 @@ void cpl_image_free(cpl_image *image);
 cpl_image *cpl_image_copy(const cpl_image *image, cpl_error *error);
 /* Any PNG as RGB (alpha is dropped). Sides up to 16384. */
 cpl_image *cpl_image_read_png(const char *path, cpl_error *error);
+/* A copy of another size, by Lanczos' kernel of three lobes; where it shrinks, every pixel counts. */
+cpl_image *cpl_image_resize(const cpl_image *image, int width, int height, cpl_error *error);
 /* Written to a temporary file beside `path`, then renamed. No time stamp: same image and texts, same bytes. */
 bool cpl_image_write_png(const cpl_image *image, const char *path, const cpl_text *texts, int count, cpl_error *error);
 /* The value of a tEXt/iTXt entry of a PNG, to be freed by the caller; NULL with code CPL_OK where there is none. */
@@ -158,7 +161,10 @@ typedef struct cpl_layout {
     bool definitions; /* a definition's value stays where it was defined; default true */
     char *prompt;     /* one text for all lines; then regions carry none */
     char *negative;
-    bool schedules;      /* [a:b:0.5], [a|b] and AND mean something in the regions' prompts too; default false */
+    char *init_image; /* img2img: a PNG that the run begins with, relative to the layout; NULL: noise alone */
+    double denoise;   /* img2img: above 0, to 1: the share of the steps that is made; default 0.75 */
+    bool fix_steps;   /* img2img: all steps are made, at the end of a schedule that is as much longer; default false */
+    bool schedules;   /* [a:b:0.5], [a|b] and AND mean something in the regions' prompts too; default false */
     cpl_region *regions; /* owned */
     int region_count;
     cpl_lora *loras; /* owned */
@@ -166,7 +172,7 @@ typedef struct cpl_layout {
     cpl_sampling sampling;
     char *directory; /* where the file lies, for relative paths; NULL = working directory */
     unsigned present;
-    struct cJSON *extra, *extra_canvas, *extra_background, *extra_common;
+    struct cJSON *extra, *extra_canvas, *extra_background, *extra_common, *extra_img2img;
 } cpl_layout;
 
 cpl_layout *cpl_layout_new(cpl_error *error); /* every key absent, no regions */
@@ -204,6 +210,8 @@ typedef struct cpl_settings { /* every setting of a run, resolved */
     int clip_skip, batch;
     char sampler[24], schedule[24], rng[8];
     char prediction[8]; /* "": what the model was made for */
+    double denoise;     /* 0: there is no picture to begin with */
+    bool fix_steps;
 } cpl_settings;
 
 bool cpl_layout_resolve(const cpl_layout *layout, const cpl_defaults *defaults, cpl_settings *settings,

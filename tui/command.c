@@ -115,6 +115,8 @@ bool override_layout(cpl_layout *layout, const arguments *a, cpl_error *error) {
     if (a->steps) layout->sampling.steps = a->steps;
     if (a->clip_skip) layout->sampling.clip_skip = a->clip_skip;
     if (a->batch) layout->sampling.batch = a->batch;
+    if (a->init && !override_file(&layout->init_image, a->init, error)) return false;
+    if (!isnan(a->denoise)) layout->denoise = a->denoise;
     if (!isnan(a->cfg)) layout->sampling.cfg = a->cfg;
     if (a->seed != CPL_SEED_UNSET) layout->sampling.seed = a->seed;
     if (a->size[0]) {

@@ -78,6 +78,9 @@ const option_entry option_table[] = {
     {"rng", 0, "NAME", OPTION_NAME, AT(rng), ON(RENDER), 0, 0, cpl_rng_names, "where the noise comes from"},
     {"clip-skip", 0, "N", OPTION_WHOLE, AT(clip_skip), ON(RENDER), 1, CPL_MAX_CLIP_SKIP, NULL,
      "leave out the last N - 1 layers of the text encoder"},
+    {"init", 0, "FILE", OPTION_TEXT, AT(init), ON(RENDER), 0, 0, NULL, "begin with this PNG instead of noise alone"},
+    {"denoise", 0, "X", OPTION_REAL, AT(denoise), ON(RENDER), CPL_MIN_DENOISE, 1, NULL,
+     "with --init: the share of the steps that is made"},
     {"batch", 0, "N", OPTION_WHOLE, AT(batch), ON(RENDER), 1, CPL_MAX_BATCH, NULL, "N pictures, of seeds that follow"},
     {"stats", 0, "FILE", OPTION_TEXT, AT(stats), ON(RENDER), 0, 0, NULL, "write statistics as JSON; - is stdout"},
     {"dump", 0, "DIR", OPTION_TEXT, AT(dump), ON(RENDER), 0, 0, NULL, "write each stage's tensors there"},
@@ -381,7 +384,7 @@ static bool too_many(const arguments *a, const char *word, char *why, size_t siz
 }
 
 bool options_parse(int argc, char *const *argv, arguments *a, char *why, size_t why_size) {
-    *a = (arguments){.cfg = NAN, .seed = CPL_SEED_UNSET};
+    *a = (arguments){.cfg = NAN, .denoise = NAN, .seed = CPL_SEED_UNSET};
     int at = 1;
     if (argc > 1) a->command = command_named(argv[1]);
     if (a->command != COMMAND_EDIT) at = 2;

@@ -72,11 +72,11 @@ typedef struct arguments {
     bool help, version, quiet, json, generate, quick, tokens;
     int color; /* a color_choice */
     const char *model, *device, *precision, *tokenizer, *dump, *stats, *output, *png, *sampler, *schedule, *rng, *keys,
-        *part, *vae, *prediction;
+        *part, *vae, *prediction, *init;
     const char *preset, *lora_dir, *lora[OPTION_MOST + 1];
     int steps, threads, clip_skip, batch;
     int size[2], grid[2];
-    double cfg;
+    double cfg, denoise;
     int64_t seed, vae_tile, cache_bytes, pool_bytes;
 } arguments;
 

@@ -197,6 +197,7 @@ static void warn_unknown_keys(checker *c) {
     warn_extra(c, &inner, layout->extra_canvas, -1, "canvas");
     warn_extra(c, &inner, layout->extra_background, -1, "background");
     warn_extra(c, &inner, layout->extra_common, -1, "common");
+    warn_extra(c, &inner, layout->extra_img2img, -1, "img2img");
     warn_extra(c, &cpl_sampling_object, layout->sampling.extra, -1, "sampling");
     for (int i = 0; i < layout->lora_count; i++) {
         char path[64];

@@ -50,7 +50,7 @@ const char *const cpl_layout_rngs[] = {"cpu", "nv", NULL};
 const char *const cpl_layout_predictions[] = {"epsilon", "v", "v_zsnr", NULL};
 
 /* Reserved for what the format will say later, and what people write for themselves. */
-static const char *const kept_layout[] = {"img2img", "hires", "name", "note", NULL};
+static const char *const kept_layout[] = {"hires", "name", "note", NULL};
 static const char *const kept_region[] = {"name", "note", NULL};
 
 enum {
@@ -64,7 +64,10 @@ enum {
     BIT_COMMON = 128,
     BIT_BRACKETS = 256,
     BIT_DEFINITIONS = 512,
-    BIT_SCHEDULES = 4096 /* CPL_PRESENT_REGIONS and CPL_PRESENT_LORAS lie between */
+    BIT_SCHEDULES = 4096, /* CPL_PRESENT_REGIONS and CPL_PRESENT_LORAS lie between */
+    BIT_IMG2IMG = 8192,
+    BIT_DENOISE = 16384,
+    BIT_FIX_STEPS = 32768
 };
 
 #define AT(type, member) .offset = offsetof(type, member)
@@ -102,6 +105,20 @@ static const cpl_field common_fields[] = {
 static const cpl_object common_object = {common_fields, offsetof(cpl_layout, extra_common),
                                          offsetof(cpl_layout, present), NULL};
 
+static const cpl_field img2img_fields[] = {
+    {.key = "image", .kind = CPL_FIELD_TEXT, AT(cpl_layout, init_image)},
+    {.key = "denoise",
+     .kind = CPL_FIELD_NUMBER,
+     AT(cpl_layout, denoise),
+     .bit = BIT_DENOISE,
+     .low = CPL_MIN_DENOISE,
+     .high = 1,
+     .fallback = 0.75},
+    {.key = "fix_steps", .kind = CPL_FIELD_BOOL, AT(cpl_layout, fix_steps), .bit = BIT_FIX_STEPS},
+    {0}};
+static const cpl_object img2img_object = {img2img_fields, offsetof(cpl_layout, extra_img2img),
+                                          offsetof(cpl_layout, present), NULL};
+
 static const cpl_field layout_fields[] = {
     {.key = "canvas", .kind = CPL_FIELD_OBJECT, .bit = BIT_CANVAS, .object = &canvas_object},
     {.key = "mode",
@@ -126,6 +143,7 @@ static const cpl_field layout_fields[] = {
     {.key = "prompt", .kind = CPL_FIELD_TEXT, AT(cpl_layout, prompt)},
     {.key = "negative", .kind = CPL_FIELD_TEXT, AT(cpl_layout, negative)},
     {.key = "schedules", .kind = CPL_FIELD_BOOL, AT(cpl_layout, schedules), .bit = BIT_SCHEDULES},
+    {.key = "img2img", .kind = CPL_FIELD_OBJECT, .bit = BIT_IMG2IMG, .object = &img2img_object},
     {0}};
 const cpl_object cpl_layout_object = {layout_fields, offsetof(cpl_layout, extra), offsetof(cpl_layout, present),
                                       kept_layout};

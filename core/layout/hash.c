@@ -24,7 +24,9 @@ static uint64_t hash_settings(uint64_t hash, const cpl_settings *s) {
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) hash = cpl_hash_u64(hash, (uint64_t)numbers[i]);
     hash = cpl_hash_u64(cpl_hash_double(hash, s->cfg), (uint64_t)s->seed);
     hash = cpl_hash_text(cpl_hash_text(cpl_hash_text(hash, s->sampler), s->schedule), s->rng);
-    return cpl_hash_text(hash, s->prediction);
+    hash = cpl_hash_text(hash, s->prediction);
+    /* which picture it is is added by the session */
+    return s->denoise > 0 ? cpl_hash_u64(cpl_hash_double(hash, s->denoise), s->fix_steps) : hash;
 }
 
 /* The line of what nothing covers matters only where there is such a place. */

@@ -158,6 +158,7 @@ char *cpl_infotext(const cpl_layout *layout, const cpl_settings *settings, const
     number_pair(&out, "Seed", (double)settings->seed);
     cpl_builder_format(&out, ", Size: %dx%d", settings->width, settings->height);
     if (model_name) pair(&out, "Model", model_name);
+    if (settings->denoise > 0) number_pair(&out, "Denoising strength", settings->denoise);
     if (settings->clip_skip > 1) number_pair(&out, "Clip skip", settings->clip_skip);
     if (strcmp(settings->sampler, "ddpm") == 0) pair(&out, "Eta DDIM", "1.0");
     pair(&out, "RNG", spell(rngs, settings->rng));

@@ -74,10 +74,12 @@ static bool copy_members(cpl_layout *to, const cpl_layout *from, cpl_error *erro
     return copy_sampling(&to->sampling, &from->sampling, error) && copy_loras(to, from, error) &&
            copy_text(&to->background_prompt, from->background_prompt, error) &&
            copy_text(&to->separator, from->separator, error) && copy_text(&to->prompt, from->prompt, error) &&
-           copy_text(&to->negative, from->negative, error) && copy_text(&to->directory, from->directory, error) &&
-           copy_extra(&to->extra, from->extra, error) && copy_extra(&to->extra_canvas, from->extra_canvas, error) &&
+           copy_text(&to->negative, from->negative, error) && copy_text(&to->init_image, from->init_image, error) &&
+           copy_text(&to->directory, from->directory, error) && copy_extra(&to->extra, from->extra, error) &&
+           copy_extra(&to->extra_canvas, from->extra_canvas, error) &&
            copy_extra(&to->extra_background, from->extra_background, error) &&
-           copy_extra(&to->extra_common, from->extra_common, error);
+           copy_extra(&to->extra_common, from->extra_common, error) &&
+           copy_extra(&to->extra_img2img, from->extra_img2img, error);
 }
 
 cpl_layout *cpl_layout_copy(const cpl_layout *layout, cpl_error *error) {
@@ -93,6 +95,8 @@ cpl_layout *cpl_layout_copy(const cpl_layout *layout, cpl_error *error) {
     copy->brackets = layout->brackets;
     copy->definitions = layout->definitions;
     copy->schedules = layout->schedules;
+    copy->denoise = layout->denoise;
+    copy->fix_steps = layout->fix_steps;
     copy->present = layout->present;
     bool done = copy_members(copy, layout, error);
     copy->regions = done ? cpl_alloc((size_t)layout->region_count, sizeof *copy->regions, error) : NULL;
@@ -109,15 +113,16 @@ void cpl_layout_free(cpl_layout *layout) {
     if (!layout) return;
     for (int i = 0; layout->regions && i < layout->region_count; i++) region_clear(&layout->regions[i]);
     for (int i = 0; i < layout->lora_count; i++) lora_clear(&layout->loras[i]);
-    char *texts[] = {layout->background_prompt, layout->separator,          layout->prompt,
-                     layout->negative,          layout->directory,          layout->sampling.model,
-                     layout->sampling.sampler,  layout->sampling.schedule,  layout->sampling.rng,
-                     layout->sampling.vae,      layout->sampling.prediction};
+    char *texts[] = {layout->background_prompt, layout->separator,           layout->prompt,
+                     layout->negative,          layout->directory,           layout->sampling.model,
+                     layout->sampling.sampler,  layout->sampling.schedule,   layout->sampling.rng,
+                     layout->sampling.vae,      layout->sampling.prediction, layout->init_image};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) free(texts[i]);
     cJSON_Delete(layout->extra);
     cJSON_Delete(layout->extra_canvas);
     cJSON_Delete(layout->extra_background);
     cJSON_Delete(layout->extra_common);
+    cJSON_Delete(layout->extra_img2img);
     cJSON_Delete(layout->sampling.extra);
     free(layout->regions);
     free(layout->loras);

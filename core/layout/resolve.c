@@ -46,5 +46,9 @@ bool cpl_layout_resolve(const cpl_layout *layout, const cpl_defaults *defaults, 
     put_name(settings->schedule, sizeof settings->schedule, own->schedule, defaults->schedule);
     put_name(settings->rng, sizeof settings->rng, own->rng, "cpu");
     put_name(settings->prediction, sizeof settings->prediction, own->prediction, "");
+    if (layout->init_image && *layout->init_image) {
+        settings->denoise = layout->denoise;
+        settings->fix_steps = layout->fix_steps;
+    }
     return true;
 }

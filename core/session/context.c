@@ -38,6 +38,7 @@ void cpl_context_shed(cpl_context *context) {
 
 void cpl_context_close(cpl_context *context) {
     if (context->stream) cpl_pool_relieve_by(context->stream->pool, NULL, NULL);
+    cpl_start_clear(&context->start);
     cpl_texts_close(&context->texts);
     cpl_cache_free(context->plans);
     cpl_cache_free(context->loras);

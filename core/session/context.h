@@ -4,6 +4,7 @@
 
 #include "engine.h"
 #include "loras.h"
+#include "start.h"
 #include "texts.h"
 
 typedef struct cpl_context {
@@ -11,6 +12,7 @@ typedef struct cpl_context {
     cpl_stream *stream;
     cpl_texts texts;
     cpl_cache *plans, *loras;
+    cpl_start start;
 } cpl_context;
 
 /* Takes the reference over, also on failure. `cancelled` is asked by everything that runs on the stream. The context stays

@@ -9,8 +9,8 @@
 
 #include "../memory/alloc.h"
 #include "../sample/clock.h"
+#include "../sample/img2img.h"
 #include "../sample/pipeline.h"
-#include "../sample/sampler.h"
 #include "dump.h"
 #include "preview.h"
 #include "record.h"
@@ -98,8 +98,9 @@ static bool open_generation(generation *g, cpl_session *session, const cpl_event
                       .picture = failed ? failed->picture : 1,
                       .start_ms = cpl_now_ms()};
     int factor = cpl_vae_factor(g->model->vae);
-    g->steps =
-        cpl_sampler_steps(settings->sampler, settings->schedule, g->model->spec.train_timesteps, settings->steps);
+    g->steps = cpl_span_of(settings->sampler, settings->schedule, g->model->spec.train_timesteps, settings->steps,
+                           settings->denoise, settings->fix_steps)
+                   .steps;
     g->w = settings->width / factor;
     g->h = settings->height / factor;
     if (g->first_seed == CPL_SEED_RANDOM && failed)
@@ -160,6 +161,16 @@ static bool make_parts(generation *g, cpl_error *error) {
     return g->parts != NULL;
 }
 
+/* NULL: there is none, or the error says why it could not be had. */
+static const float *find_origin(generation *g, cpl_error *error) {
+    cpl_context *context = &g->session->context;
+    if (!g->snapshot->start) return NULL;
+    const float *latent = cpl_start_find(&context->start, g->model, context->stream, g->snapshot->layout,
+                                         &g->snapshot->settings, g->snapshot->start, g->session->vae_pixels, error);
+    if (!latent) cpl_error_while(error, "reading the picture to begin with");
+    return latent;
+}
+
 static bool make_run(generation *g, cpl_error *error) {
     const cpl_settings *settings = &g->snapshot->settings;
     const cpl_prepared *prepared = &g->session->prepared;
@@ -176,6 +187,9 @@ static bool make_run(generation *g, cpl_error *error) {
                        .rng = settings->rng,
                        .prediction = settings->prediction,
                        .seed = (uint64_t)g->seed,
+                       .origin = find_origin(g, error),
+                       .denoise = settings->denoise,
+                       .fix_steps = settings->fix_steps,
                        .adapters = prepared->loras ? &prepared->loras->adapters : NULL,
                        .parts = g->parts,
                        .part_count = prepared->positives,
@@ -187,7 +201,7 @@ static bool make_run(generation *g, cpl_error *error) {
                        .vae_pixels = g->session->vae_pixels,
                        .want_state = g->rgb || g->dump,
                        .user = g};
-    return true;
+    return g->run.origin || !g->snapshot->start;
 }
 
 static void note_times(generation *g, const cpl_run_result *result) {

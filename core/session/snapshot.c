@@ -9,7 +9,10 @@
 #include "../layout/hash.h"
 #include "../memory/alloc.h"
 #include "../memory/hash.h"
+#include "../sample/img2img.h"
+#include "../sample/schedule.h"
 #include "lora_wants.h"
+#include "start.h"
 
 #define SMALL_MODEL_PARAMETERS 50000000 /* the built-in model has 4 million, SD 1.5 a thousand million */
 
@@ -65,6 +68,26 @@ static bool find_loras(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_loo
     return done;
 }
 
+static bool find_start(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_error *fault) {
+    if (!(snapshot->settings.denoise > 0)) return true;
+    snapshot->start = cpl_start_stamp(layout, fault);
+    return snapshot->start;
+}
+
+/* A small part of a schedule that still has all steps is the end of a very long one. */
+static bool check_span(const cpl_snapshot *snapshot, cpl_error *fault) {
+    const cpl_settings *s = &snapshot->settings;
+    int total, taken;
+    if (!(s->denoise > 0)) return true;
+    cpl_img2img_steps(s->steps, s->denoise, s->fix_steps, &total, &taken);
+    return total <= CPL_MAX_TRAIN_STEPS ||
+           cpl_fail_at(
+               fault, -1, "img2img.denoise",
+               "img2img.denoise: %g with fix_steps makes %d steps of a schedule of %d; at most %d are possible, "
+               "so take more of it or fewer steps",
+               s->denoise, s->steps, total, CPL_MAX_TRAIN_STEPS);
+}
+
 static uint64_t hash_loras(uint64_t hash, const cpl_snapshot *snapshot) {
     for (int i = 0; i < snapshot->lora_count; i++) {
         const cpl_lora_want *want = &snapshot->loras[i];
@@ -91,8 +114,8 @@ bool cpl_snapshot_measure(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_
         name_the_key(fault);
     else if (!cpl_layout_resolve(layout, &lookup->info.defaults, &snapshot->settings, fault))
         snapshot->settings = (cpl_settings){0};
-    else
-        find_loras(snapshot, layout, lookup, around, fault);
+    else if (find_loras(snapshot, layout, lookup, around, fault) && find_start(snapshot, layout, fault))
+        check_span(snapshot, fault);
     if (fault->code == CPL_E_MEMORY) {
         if (error) *error = *fault;
         cpl_snapshot_clear(snapshot);
@@ -103,6 +126,7 @@ bool cpl_snapshot_measure(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_
     snapshot->precision = cpl_precision_for(around, &lookup->info);
     uint64_t hash = cpl_hash_u64(CPL_HASH_START, cpl_layout_hash(layout, &snapshot->settings));
     hash = hash_loras(cpl_hash_u64(hash, snapshot->identity), snapshot);
+    if (snapshot->start) hash = cpl_hash_u64(hash, snapshot->start);
     hash = cpl_hash_text(hash, cpl_dtype_name(snapshot->precision));
     hash = cpl_hash_text(hash, around->ops->name);
     /* Two layouts that are wrong in different ways are different news. */

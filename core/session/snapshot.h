@@ -34,6 +34,7 @@ typedef struct cpl_snapshot {
     cpl_lora_want *loras; /* owned: each file and weight once */
     int lora_count;
     cpl_dtype precision; /* that it is computed in */
+    uint64_t start;      /* stamp of the picture that the run begins with, 0: none */
     uint64_t revision, hash;
     cpl_error error; /* code other than CPL_OK: it names a model that is not there, or a setting without meaning */
 } cpl_snapshot;

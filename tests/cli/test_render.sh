@@ -72,6 +72,21 @@ mkdir dir.d
 check '--batch 1: the name as it is' one_of_a_batch
 dotless() { run 0 "$COUPLET" render two.json -o dir.d/plain --batch 2 && [ -s dir.d/plain-1 ] && [ -s dir.d/plain-2 ]; }
 check '--batch: a name without an ending' dotless
+renders picture.png two.json --seed 9
+check '--init: another picture' not_the_same two.json --init picture.png --denoise 0.5
+init_inside() { "$COUPLET" show c.png | grep -q 'Denoising strength: 0.5' && cp c.png begun.png && renders s3.png begun.png && cmp s3.png begun.png; }
+check '... which says so and is made again' init_inside
+beside() {
+    mkdir -p other && cp picture.png other/first.png &&
+        sed 's/"regions"/"img2img": {"image": "first.png", "denoise": 0.5}, "regions"/' two.json >other/begun.json &&
+        renders s4.png other/begun.json && renders s5.png two.json --init other/first.png --denoise 0.5 &&
+        "$BUILD/tests/e2e/pngdiff" --most 0 s4.png s5.png
+}
+check 'img2img: a picture beside the layout' beside
+no_init() { run 1 "$COUPLET" render two.json -o x.png --init none.png && lines_in "$err" 1 && has "$err" 'img2img.image' && has "$err" 'No such file' && absent x.png; }
+check '--init: no such file' no_init
+bad_init() { run 1 "$COUPLET" render two.json -o x.png --init two.json && has "$err" 'img2img.image' && absent x.png; }
+check '--init: no picture' bad_init
 check '--clip-skip: another picture' not_the_same two.json --clip-skip 2
 clip_skip_inside() { "$COUPLET" show c.png | grep -q 'Clip skip: 2' && cp c.png skipped.png && renders s2.png skipped.png && cmp s2.png skipped.png; }
 check '... which says so and is made again' clip_skip_inside
