@@ -54,16 +54,25 @@ program_used := $(build)/tests/e2e/couplet-used
 lib := $(build)/libcouplet.a
 program := $(build)/couplet
 
-# CUDA where there is nvcc. The module has the code of these architectures, and one that newer devices compile themselves.
+# CUDA where there is a compiler for it: code for these architectures, all made of one intermediate form, and that form itself,
+# which newer devices compile when they load it. `make CUDA=no` leaves it out.
+CUDA ?= yes
 NVCC ?= $(firstword $(wildcard $(CUDA_HOME)/bin/nvcc) $(shell command -v nvcc 2>/dev/null) $(wildcard /usr/local/cuda/bin/nvcc))
 CUDA_ARCHITECTURES ?= 80 86 89 90
-CUDA_NEWEST = $(lastword $(CUDA_ARCHITECTURES))
-CUDA_CODE = $(foreach a,$(CUDA_ARCHITECTURES),-gencode arch=compute_$(a)$(comma)code=sm_$(a)) -gencode arch=compute_$(CUDA_NEWEST)$(comma)code=compute_$(CUDA_NEWEST)
-CUDA_ROOT = $(patsubst %/bin/nvcc,%,$(realpath $(NVCC)))
+cuda_codes := $(CUDA_ARCHITECTURES:%=sm_%) compute_$(firstword $(CUDA_ARCHITECTURES))
+empty :=
+space := $(empty) $(empty)
+CUDA_CODE := -gencode 'arch=compute_$(firstword $(CUDA_ARCHITECTURES)),code=[$(subst $(space),$(comma),$(strip $(cuda_codes)))]'
+cuda_root := $(patsubst %/bin/nvcc,%,$(realpath $(NVCC)))
+cuda_header := $(and $(cuda_root),$(firstword $(wildcard $(cuda_root)/include/cuda_runtime_api.h $(cuda_root)/targets/*/include/cuda_runtime_api.h /usr/include/cuda_runtime_api.h)))
+cudart := $(and $(cuda_root),$(firstword $(wildcard $(addsuffix /libcudart_static.a,$(cuda_root)/lib64 $(cuda_root)/lib $(cuda_root)/targets/*/lib /usr/lib/*-linux-gnu))))
+CUDA_INCLUDE := $(and $(cuda_header),-isystem $(patsubst %/,%,$(dir $(cuda_header))))
+cuda_is_old = $(shell sed -n 's/^\#define CUDART_VERSION *//p' $(cuda_header) | awk '$$1 < 12000 { print "CUDA 12 or newer is needed" }')
+no_cuda := $(strip $(if $(filter no,$(CUDA)),as asked for,$(if $(cuda_root),$(if $(cuda_header),$(if $(cudart),$(cuda_is_old),no libcudart_static.a beside $(NVCC)),no headers beside $(NVCC)),no nvcc found (NVCC, CUDA_HOME, PATH, /usr/local/cuda))))
 gpu_c := $(wildcard gpu/*.c)
 gpu_cu := $(wildcard gpu/*.cu)
 gpu_obj := $(gpu_c:gpu/%.c=build/cuda/%.o) $(gpu_cu:gpu/%.cu=build/cuda/%.cu.o)
-module := $(if $(NVCC),libcouplet-cuda.so)
+module := $(if $(no_cuda),,libcouplet-cuda.so)
 # The same sources on a CPU, for tests.
 emulated := $(build)/tests/gpu/libcouplet-cuda.so
 emulated_obj := $(gpu_c:gpu/%.c=$(build)/tests/gpu/module/%.o) $(gpu_cu:gpu/%.cu=$(build)/tests/gpu/module/%.cu.o) $(build)/tests/gpu/emulator.o $(build)/tests/gpu/fake_runtime.o
@@ -74,7 +83,7 @@ say = $(if $(V),@:,@printf '  %-6s %s\n' $(1) '$(2)')
 # ---- Program and library -----------------------------------------------------------------------------------------
 
 .PHONY: all
-all: couplet libcouplet.a ## build ./couplet and ./libcouplet.a
+all: couplet libcouplet.a $(or $(module),no-cuda) ## build ./couplet, ./libcouplet.a and, where nvcc is, the CUDA module
 
 # The copies at the top are of the plain build only: a sanitizer run must not replace the user's program.
 couplet: build/plain/couplet
@@ -107,29 +116,31 @@ $(build)/tui/%.o: tui/%.c
 
 # ---- CUDA --------------------------------------------------------------------------------------------------------
 
-# By itself and not with everything else, because nvcc takes its time: about a minute of a core for each architecture.
 .PHONY: cuda no-cuda
 cuda: $(or $(module),no-cuda) ## build libcouplet-cuda.so, the CUDA module (nvcc); CUDA_ARCHITECTURES="80 90" for fewer
 no-cuda:
-	@echo "couplet: no nvcc found (NVCC, CUDA_HOME, PATH, /usr/local/cuda): CUDA is left out"
+	@echo "couplet: CUDA is left out: $(no_cuda)"
 
 libcouplet-cuda.so: build/cuda/libcouplet-cuda.so
 	$(Q)cp -f $< $@.new && mv -f $@.new $@
 build/cuda/libcouplet-cuda.so: $(gpu_obj)
 	$(call say,LINK,$@)
-	$(Q)$(CXX) -shared -pthread -Wl,--no-undefined -Wl,--exclude-libs,ALL -o $@ $(gpu_obj) $(CUDA_ROOT)/lib64/libcudart_static.a -ldl -lrt -lm -lpthread
+	$(Q)$(CXX) -shared -pthread -Wl,--no-undefined -Wl,--exclude-libs,ALL -o $@ $(gpu_obj) $(cudart) -ldl -lrt -lm -lpthread
 build/cuda/%.o: gpu/%.c
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(OPT) -fPIC -fvisibility=hidden -pthread $(CFLAGS) -isystem $(CUDA_ROOT)/include $(DEPENDENCIES) -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(OPT) -fPIC -fvisibility=hidden -pthread $(CFLAGS) $(CUDA_INCLUDE) $(DEPENDENCIES) -c -o $@ $<
+# What ptxas tells of registers and spills is kept beside the object, for the report; only warnings are shown.
 build/cuda/%.cu.o: gpu/%.cu
 	$(call say,NVCC,$<)
-	$(Q)mkdir -p $(@D) && $(filter ccache,$(CC)) $(NVCC) -std=c++17 -O3 $(CUDA_CODE) $(if $(WERROR),-Werror all-warnings) -Xcompiler -fPIC,-fvisibility=hidden,-Wall -Igpu/port $(DEPENDENCIES) -c -o $@ $<
+	$(Q)mkdir -p $(@D) && { $(filter ccache,$(CC)) $(NVCC) -std=c++17 -O3 $(CUDA_CODE) --threads $(words $(cuda_codes)) $(if $(WERROR),-Werror all-warnings) -Xptxas -v \
+	    -Xcompiler -fPIC,-fvisibility=hidden,-Wall -Igpu/port $(DEPENDENCIES) -c -o $@ $< 2>$(@:.o=.ptxas) || { cat $(@:.o=.ptxas) >&2; rm -f $@; false; }; }
+	@grep -i warning $(@:.o=.ptxas) >&2 || true
 
 .PHONY: gpu-report
-gpu-report: ## registers and spills of every CUDA kernel, for each architecture
-	@NVCC='$(NVCC)' gpu/report $(CUDA_ARCHITECTURES)
+gpu-report: $(or $(module),no-cuda) ## registers and spills of every CUDA kernel, for each architecture
+	@gpu/report $(CUDA_ARCHITECTURES)
 .PHONY: golden-cuda
-golden-cuda: build/plain/tests/golden/golden libcouplet-cuda.so ## reference data on a real GPU, in f32
+golden-cuda: build/plain/tests/golden/golden $(or $(module),no-cuda) ## reference data on a real GPU, in f32
 	@COUPLET_BACKEND_DIR=$(CURDIR) $< --device cuda --slack 4 $(GOLDEN_DIR)
 
 # Only the entry is exported, here and there.
@@ -158,6 +169,60 @@ endef
 $(eval $(call on_module,f32,CPL_F32))
 $(eval $(call on_module,f16,CPL_F16))
 $(eval $(call on_module,bf16,CPL_BF16))
+
+# ---- On a GPU machine ---------------------------------------------------------------------------------------------
+
+# Such machines are often bare and offline: gcc, make, CUDA and cJSON have to do. What stands on oneDNN, libpng and the terminal
+# is left out; CJSON=FOLDER names a copy of cJSON (include/cjson/cJSON.h, lib/) where none is installed: `make cjson-copy` makes one.
+CJSON ?= $(wildcard build/cjson)
+bare_cjson := $(if $(wildcard $(CJSON)/include),$(abspath $(CJSON)))
+BARE_CFLAGS = $(if $(bare_cjson),-isystem $(bare_cjson)/include,$(CORE_CFLAGS))
+BARE_LIBS = $(if $(bare_cjson),-L$(bare_cjson)/lib -Wl$(comma)-rpath$(comma)$(bare_cjson)/lib) -lcjson -ldl -lm -lpthread
+bare_core := $(filter-out core/cpu/% core/bench/% core/image/png_read.c core/image/png_text.c core/image/png_write.c core/image/mask_data.c,$(core_src))
+bare_obj := $(bare_core:%.c=$(build)/%.o) $(core_asm:%.S=$(build)/%.o) $(build)/tests/device/bare/no_png.o $(build)/tests/fuzz/no_backend.o
+bare_lib := $(build)/libbare.a
+device_tests := $(foreach p,f32 f16 bf16,$(emulated_tests:%=$(build)/tests/device/$(p)/%))
+# What make test runs of it, on the emulated device.
+checked_bin := $(build)/tests/device/f16/test_norm $(build)/tests/device/tool $(build)/tests/device/ops $(build)/tests/device/golden $(build)/tests/device/record
+device_bin := $(build)/tests/device/tool $(build)/tests/device/ops $(build)/tests/device/golden
+
+$(bare_lib): $(bare_obj)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $(bare_obj)
+$(build)/tests/device/bare/%.o: tests/device/bare/%.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(BARE_CFLAGS) $(DEPENDENCIES) -c -o $@ $<
+$(build)/tests/fuzz/no_backend.o: tests/fuzz/no_backend.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(DEPENDENCIES) -c -o $@ $<
+$(build)/tests/device/tool $(build)/tests/device/ops: $(build)/%: %.c $(bare_lib)
+	$(call say,TEST,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(BARE_CFLAGS) $(DEPENDENCIES) $(ALL_LDFLAGS) -o $@ $< $(bare_lib) $(BARE_LIBS)
+$(build)/tests/device/golden: $(golden_obj) $(bare_lib)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_LDFLAGS) -o $@ $(golden_obj) $(bare_lib) $(BARE_LIBS)
+define on_device
+$(build)/tests/device/$(1)/%: tests/core/cpu/%.c $(bare_lib)
+	$$(call say,TEST,$$< on a device in $(1))
+	$$(Q)mkdir -p $$(@D) && $$(CC) $$(ALL_CFLAGS) $$(BARE_CFLAGS) $$(DEPENDENCIES) $$(ALL_LDFLAGS) -Itests/device/bare -include tests/gpu/on_module.h -DTEST_PRECISION=$(2) -o $$@ $$< $(bare_lib) $$(BARE_LIBS)
+endef
+$(eval $(call on_device,f32,CPL_F32))
+$(eval $(call on_device,f16,CPL_F16))
+$(eval $(call on_device,bf16,CPL_BF16))
+# What the program's own parts record for a machine that does not have them; to be made anew only when an operation's meaning changes.
+$(build)/tests/device/record: tests/device/ops.c $(lib)
+	$(call say,TEST,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) $(DEPENDENCIES) $(ALL_LDFLAGS) -o $@ $< $(lib) $(CORE_LIBS)
+.PHONY: golden-ops
+golden-ops: $(build)/tests/device/record ## write tests/device/ops.safetensors anew, from the CPU backend in f32
+	@$< --record tests/device/ops.safetensors
+.PHONY: check-gpu
+check-gpu: $(device_tests) $(device_bin) $(or $(module),no-cuda) ## on a GPU machine: is the CUDA backend right there? Needs gcc, make, CUDA, cJSON
+	@BUILD=$(build) tests/device/check $(CHECK)
+.PHONY: cjson-copy
+cjson-copy: ## copy cJSON to build/cjson, to be taken to a GPU machine that has none
+	@mkdir -p build/cjson/include/cjson build/cjson/lib && cp /usr/include/cjson/cJSON.h build/cjson/include/cjson/ && \
+	    cp -L "$$($(CC) -print-file-name=libcjson.so)" build/cjson/lib/libcjson.so && ln -sf libcjson.so build/cjson/lib/libcjson.so.1
 
 .PHONY: run
 run: deps ## install what is missing, build, open the editor and generate (no terminal: render to a PNG)
@@ -199,7 +264,8 @@ test: deps-test ## all tests that need no GPU; SANITIZE=address,undefined or SAN
 	@$(MAKE) --no-print-directory tested
 
 .PHONY: tested
-tested: $(program) $(test_bin) $(if $(SANITIZE),,$(emulated_bin) $(program_used) couplet) $(build)/tests/golden/golden $(helper_bin)
+tested: $(program) $(test_bin) $(build)/tests/golden/golden $(helper_bin) \
+    $(if $(SANITIZE),,couplet $(program_used) $(emulated_bin) $(checked_bin) $(or $(module),no-cuda))
 	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run $(test_bin) $(if $(SANITIZE),,$(emulated_bin))
 
 .PHONY: unit
@@ -222,7 +288,7 @@ golden-full: deps-full $(build)/tests/golden/golden ## ... with nothing skipped:
 	@COUPLET_CLIP_VOCAB=$(full)/clip COUPLET_SD15_RANDOM=$(full)/sd15-random.safetensors \
 	    $(build)/tests/golden/golden --whole $(GOLDEN_DIR)
 .PHONY: cli
-cli: $(program) $(helper_bin) $(emulated) ## the commands, run as a user would
+cli: $(program) $(helper_bin) $(if $(SANITIZE),,$(emulated) $(checked_bin)) ## the commands, run as a user would
 	@BUILD=$(build) tests/run --cli
 .PHONY: e2e
 e2e: $(program) $(program_used) $(helper_bin) ## the editor in real terminals (tmux, xterm under Xvfb)
@@ -322,7 +388,7 @@ man-tables: $(build)/tests/tui/test_man ## write keys and commands of the editor
 	done
 .PHONY: format
 format: ## clang-format all sources in place
-	clang-format -i $(wildcard core/*.[ch] core/*/*.[ch] tui/*.[ch] tests/*.h tests/*/*.[ch] tests/core/*/*.[ch] gpu/*.[ch] gpu/*.cu gpu/*.cuh gpu/port/*.h tests/gpu/*.cc tests/gpu/port/*.h)
+	clang-format -i $(wildcard core/*.[ch] core/*/*.[ch] tui/*.[ch] tests/*.h tests/*/*.[ch] tests/core/*/*.[ch] gpu/*.[ch] gpu/*.cu gpu/*.cuh gpu/port/*.h tests/device/*.c tests/device/bare/*.[ch] tests/gpu/*.cc tests/gpu/port/*.h)
 .PHONY: clean
 clean: ## remove everything that was built
 	rm -rf build couplet libcouplet.a libcouplet-cuda.so
@@ -331,5 +397,6 @@ help: ## this list
 	@echo 'couplet: regional prompting in the terminal. Two commands do all the set-up: make run, make test.'
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
+-include $(bare_obj:.o=.d) $(device_tests:=.d) $(device_bin:=.d)
 -include $(gpu_obj:.o=.d) $(emulated_obj:.o=.d) $(emulated_bin:=.d)
 -include $(core_obj:.o=.d) $(tui_obj:.o=.d) $(test_bin:=.d) $(golden_obj:.o=.d) $(helper_bin:=.d)
