@@ -454,6 +454,7 @@ typedef struct cpl_bench_options { /* all zero: the whole, on all cores, of the 
     const char *model;             /* a checkpoint that is measured beside the built-in model, or NULL */
     const char *tokenizer;         /* as in cpl_options */
     const char *part;              /* one of cpl_bench_parts(), NULL: all */
+    const char *precision;         /* "f32" or "bf16": only this; NULL or "auto": all that the processor has */
     int threads;                   /* 0: one per core that this process may use */
     bool quick;                    /* few rounds */
     cpl_log_fn *log;               /* told what is measured now; NULL: silent */

@@ -116,6 +116,43 @@ static void print_sums(FILE *out, const cJSON *list) {
     }
 }
 
+/* Where the time of a run goes: its operations, all shapes together. */
+static void print_ops(FILE *out, const cJSON *run) {
+    const cJSON *ops = cJSON_GetObjectItemCaseSensitive(run, "ops"), *first, *item;
+    cJSON_ArrayForEach(first, ops) {
+        double calls = 0, ms = 0, bare = 0;
+        bool begins = true, after = false;
+        cJSON_ArrayForEach(item, ops) {
+            if (strcmp(text(item, "op"), text(first, "op")) != 0) continue;
+            if (!after && item != first) begins = false;
+            after = true;
+            calls += number(item, "calls");
+            ms += number(item, "calls") * number(item, "ms");
+            bare += number(item, "calls") * number(item, "bare_ms");
+        }
+        if (!begins) continue;
+        if (first == ops->child)
+            fprintf(out, "\n%s, %s: by operation    calls         ms    bare ms\n", text(run, "model"),
+                    text(run, "precision"));
+        fprintf(out, "  %-24s %8.0f %10.2f", text(first, "op"), calls, ms);
+        if (bare > 0) fprintf(out, " %10.2f", bare);
+        fputc('\n', out);
+    }
+}
+
+static void print_all_ops(FILE *out, const cJSON *runs) {
+    const cJSON *run;
+    cJSON_ArrayForEach(run, runs) print_ops(out, run);
+}
+
+/* The original is a fair opponent if its products are as fast as products can be. */
+static void print_original(FILE *out, const cJSON *steps) {
+    const cJSON *step;
+    cJSON_ArrayForEach(step, steps) if (number(step, "products_of_ceiling") > 0) fprintf(
+        out, "  %s, %s: the original's products at R = %.0f reach %.0f %% of the ceiling\n", text(step, "model"),
+        text(step, "precision"), number(step, "regions"), 100 * number(step, "products_of_ceiling"));
+}
+
 static void print_sync(FILE *out, const cJSON *sync) {
     if (!sync) return;
     fprintf(out, "\nedit to synced: %.0f regions, %s, %.0f edits: median %.3f ms, 99th percentile %.3f ms\n",
@@ -203,8 +240,11 @@ void bench_table_print(FILE *out, const cJSON *root) {
     TABLE(out, levels, "coupled cross-attention with to_q and to_out, a batch of two pictures", coupled);
     if (cJSON_GetArraySize(levels)) print_sums(out, levels);
     TABLE(out, part(root, "step"), "denoise step of a whole UNet, a batch of two pictures", step);
+    print_original(out, part(root, "step"));
+    print_all_ops(out, part(root, "step"));
     TABLE(out, part(root, "text"), "texts: conditionings, keys and values", texts);
     TABLE(out, part(root, "vae"), "decoder", vae);
+    print_all_ops(out, part(root, "vae"));
     print_sync(out, part(root, "sync"));
     print_counters(out, part(root, "caches"), part(root, "pool"));
     TABLE(out, part(root, "sixel"), "sixel", sixel);

@@ -84,6 +84,7 @@ static char *measure(const arguments *a) {
     cpl_bench_options options = {.model = a->model,
                                  .tokenizer = a->tokenizer,
                                  .part = a->part,
+                                 .precision = a->precision,
                                  .threads = a->threads,
                                  .quick = a->quick,
                                  .log = a->quiet ? NULL : note};

@@ -70,15 +70,24 @@ void cpl_bench_text(cpl_bench_run *run, const char *key, const char *value) {
 
 /* ---- Types, floors, values ---- */
 
-bool cpl_bench_type(int number, cpl_dtype *type, const char **name) {
-    static const struct {
-        cpl_dtype type;
-        const char *name;
-    } types[] = {{CPL_F32, "f32"}, {CPL_BF16, "bf16"}};
-    if (number < 0 || number >= (int)(sizeof types / sizeof *types)) return false;
-    *type = types[number].type;
-    *name = types[number].name;
-    return true;
+static const struct {
+    cpl_dtype type;
+    const char *name;
+} types[] = {{CPL_F32, "f32"}, {CPL_BF16, "bf16"}};
+enum { TYPES = sizeof types / sizeof *types };
+
+static bool is_wanted(const char *precision, const char *name) {
+    return !precision || strcmp(precision, "auto") == 0 || strcmp(precision, name) == 0;
+}
+
+bool cpl_bench_type(const cpl_bench_run *run, int number, cpl_dtype *type, const char **name) {
+    for (int i = 0; i < TYPES; i++) {
+        if (!is_wanted(run->options->precision, types[i].name) || number-- > 0) continue;
+        *type = types[i].type;
+        *name = types[i].name;
+        return true;
+    }
+    return false;
 }
 
 cpl_backend *cpl_bench_backend(const cpl_bench_run *run, cpl_dtype type, cpl_error *error) {
@@ -153,6 +162,13 @@ static bool run_parts(cpl_bench_run *run) {
 
 char *cpl_bench(const cpl_bench_options *options, cpl_error *error) {
     cpl_bench_run run = {.options = options, .error = error, .out = {.error = error}};
+    cpl_dtype type;
+    const char *name;
+    if (!cpl_bench_type(&run, 0, &type, &name)) {
+        cpl_fail(error, CPL_E_INPUT, "The benchmark measures f32 and bf16, not %s; use --precision auto.",
+                 options->precision);
+        return NULL;
+    }
     run.ceiling = cpl_ceiling_open(options->threads, error);
     if (!run.ceiling) return NULL;
     cpl_builder_text(&run.out, "{");

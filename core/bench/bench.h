@@ -27,8 +27,8 @@ void cpl_bench_say(const cpl_bench_run *run, const char *format, ...) __attribut
 static inline int cpl_bench_rounds(const cpl_bench_run *run, int many, int few) {
     return run->options->quick ? few : many;
 }
-/* The types that a backend computes in here, by number from 0; false: no more. */
-bool cpl_bench_type(int number, cpl_dtype *type, const char **name);
+/* The types that are to be measured, by number from 0; false: no more. */
+bool cpl_bench_type(const cpl_bench_run *run, int number, cpl_dtype *type, const char **name);
 cpl_backend *cpl_bench_backend(const cpl_bench_run *run, cpl_dtype type, cpl_error *error);
 /* What is least for so much arithmetic, in ms; 0 where the rate is not known. */
 double cpl_bench_floor(const cpl_bench_run *run, cpl_dtype type, double flops);

@@ -247,7 +247,7 @@ bool cpl_bench_coupled(cpl_bench_run *run) {
     cpl_dtype type;
     const char *precision;
     cpl_bench_begin(run, "coupled_attention", '[');
-    for (int number = 0; done && cpl_bench_type(number, &type, &precision); number++) {
+    for (int number = 0; done && cpl_bench_type(run, number, &type, &precision); number++) {
         bench b = {.run = run, .type = type, .precision = precision};
         b.backend = cpl_bench_backend(run, type, NULL);
         for (size_t i = 0; b.backend && done && i < sizeof levels / sizeof *levels; i++) {

@@ -6,7 +6,9 @@
 
 #include "../cpu/ceiling.h"
 #include "../memory/alloc.h"
+#include "../sample/clock.h"
 #include "bench.h"
+#include "layers.h"
 
 static cpl_original *original_of(cpl_stream *s) { return (cpl_original *)(void *)s->ops; }
 
@@ -16,6 +18,24 @@ bool cpl_original_add_layer(cpl_original *o, const cpl_weight *k, const cpl_weig
     o->projections[o->projection_count++] = k;
     o->projections[o->projection_count++] = v;
     return true;
+}
+
+/* The backend's linear layer, timed. */
+static void multiply(cpl_original *o, cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const cpl_weight *w,
+                     cpl_activation act, const cpl_tensor *add) {
+    double start = cpl_now_ms();
+    o->real->linear(s, y, x, w, act, add);
+    o->product_ms += cpl_now_ms() - start;
+    o->product_flops += 2.0 * (double)cpl_tensor_count(x) * y->c;
+}
+
+static void conv2d(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, const cpl_weight *w, cpl_conv_shape shape,
+                   const cpl_tensor *add) {
+    cpl_original *o = original_of(s);
+    double kernel = cpl_bare_kernel(x, y, shape), start = cpl_now_ms();
+    o->real->conv2d(s, y, x, w, shape, add);
+    o->product_ms += cpl_now_ms() - start;
+    o->product_flops += 2.0 * (double)cpl_tensor_count(y) * x->c * kernel * kernel;
 }
 
 /* Made at the first pass; a benchmark's first pass is not timed. */
@@ -39,7 +59,7 @@ static void finish(cpl_original *o, cpl_stream *s, const cpl_tensor *y, const cp
                    const cpl_tensor *add) {
     cpl_tensor out = cpl_make_like(s, &o->copies);
     const float *masks = masks_at(o, s, y->w, y->h);
-    o->real->linear(s, &out, &o->copies, to_out, CPL_ACT_NONE, NULL);
+    multiply(o, s, &out, &o->copies, to_out, CPL_ACT_NONE, NULL);
     cpl_tensor_free(&o->copies);
     o->pending = false;
     if (masks && out.data) {
@@ -66,7 +86,7 @@ static void linear(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x, cons
         o->projections[o->projection_count++] = w;
     o->x = *x;
     o->to_q = w;
-    o->real->linear(s, y, x, w, act, add);
+    multiply(o, s, y, x, w, act, add);
 }
 
 /* q holds the projection of the negative's picture and of the first copy; the others are made here. */
@@ -80,7 +100,7 @@ static cpl_tensor repeat_queries(cpl_original *o, cpl_stream *s, const cpl_tenso
         cpl_tensor slot = cpl_tensor_slice(&x, i, 1);
         o->real->scale_add(s, &slot, 1, &positive, 0, NULL);
     }
-    o->real->linear(s, &rest, &x, o->to_q, CPL_ACT_NONE, NULL);
+    multiply(o, s, &rest, &x, o->to_q, CPL_ACT_NONE, NULL);
     cpl_tensor_free(&x);
     return all;
 }
@@ -96,8 +116,8 @@ static void cross_attention(cpl_stream *s, const cpl_tensor *y, const cpl_tensor
     const cpl_weight *to_k = o->projections[o->layer], *to_v = o->projections[o->layer + 1];
     o->layer += 2;
     cpl_tensor k = cpl_make(s, o->contexts.n, 1, o->contexts.w, q->c), v = cpl_make_like(s, &k);
-    o->real->linear(s, &k, &o->contexts, to_k, CPL_ACT_NONE, NULL);
-    o->real->linear(s, &v, &o->contexts, to_v, CPL_ACT_NONE, NULL);
+    multiply(o, s, &k, &o->contexts, to_k, CPL_ACT_NONE, NULL);
+    multiply(o, s, &v, &o->contexts, to_v, CPL_ACT_NONE, NULL);
     cpl_tensor all = repeat_queries(o, s, q);
     o->copies = cpl_make_like(s, &all);
     o->real->attention(s, &o->copies, &all, &k, &v, heads, false);
@@ -111,6 +131,7 @@ void cpl_original_open(cpl_original *o, const cpl_backend_ops *real, const cpl_t
     *o = (cpl_original){
         .ops = *real, .real = real, .lines = lines, .contexts = cpl_tensor_slice(contexts, 0, 1 + lines)};
     o->ops.linear = linear;
+    o->ops.conv2d = conv2d;
     o->ops.cross_attention = cross_attention;
 }
 

@@ -26,6 +26,7 @@ typedef struct cpl_original {
     const cpl_weight *to_q;
     cpl_tensor copies; /* owned while `pending`: what attention gave for each copy */
     bool pending;
+    double product_ms, product_flops; /* of the linear layers and convolutions since cpl_original_begin */
 } cpl_original;
 
 /* contexts: at least 1 + lines elements, borrowed. */
@@ -35,6 +36,9 @@ bool cpl_original_add_layer(cpl_original *o, const cpl_weight *k, const cpl_weig
 /* While listing, linear layers are run and taken for the projections of the layers, in order: for cpl_unet_text_kv. */
 static inline void cpl_original_list(cpl_original *o, bool on) { o->listing = on; }
 /* To be called before each pass: layers are counted from here. */
-static inline void cpl_original_begin(cpl_original *o) { o->layer = 0; }
+static inline void cpl_original_begin(cpl_original *o) {
+    o->layer = 0;
+    o->product_ms = o->product_flops = 0;
+}
 
 #endif

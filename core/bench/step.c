@@ -29,8 +29,9 @@ typedef struct rig {
     const cpl_text_kv *listed[1 + MOST_REGIONS];
     cpl_plan *plan[CPL_MAX_LEVELS];
     cpl_layer_list layers;
-    cpl_original original[2]; /* of 1 and of MOST_REGIONS lines */
-    double ms[CASES];         /* best so far */
+    cpl_original original[2];                       /* of 1 and of MOST_REGIONS lines */
+    double ms[CASES];                               /* best so far */
+    double product_ms[CASES], product_flops[CASES]; /* of the original: its linear layers and convolutions */
     uint64_t allocations[CASES];
 } rig;
 
@@ -127,6 +128,10 @@ static bool run_case(rig *r, int which) {
     double ms = cpl_now_ms() - start;
     if (r->ms[which] <= 0 || ms < r->ms[which]) r->ms[which] = ms;
     r->allocations[which] = allocations_of(r->s) - before;
+    if (copies && (r->product_ms[which] <= 0 || original->product_ms < r->product_ms[which])) {
+        r->product_ms[which] = original->product_ms;
+        r->product_flops[which] = original->product_flops;
+    }
     return true;
 }
 
@@ -135,10 +140,11 @@ static bool run_rounds(rig *r) {
     cpl_bench_run *run = r->m->run;
     int rounds = r->m->large ? cpl_bench_rounds(run, 3, 1) : cpl_bench_rounds(run, 20, 3);
     bool done = run_step(r, &r->layers.ops, 1);
+    cpl_layers_again(&r->layers);
     for (int i = 0; done && i < CASES; i++) done = run_case(r, i);
-    for (int i = 0; i < CASES; i++) r->ms[i] = 0;
+    for (int i = 0; i < CASES; i++) r->ms[i] = r->product_ms[i] = 0;
     for (int round = 0; done && round < rounds; round++) {
-        done = cpl_layers_run_bare(&r->layers, run, r->m->type);
+        done = run_step(r, &r->layers.ops, 1) && cpl_layers_run_bare(&r->layers, run, r->m->type);
         for (int i = 0; done && i < CASES; i++) done = run_case(r, i);
     }
     return done;
@@ -159,6 +165,10 @@ static void report(const rig *r) {
         cpl_bench_number(run, "floor_ms", cpl_bench_floor(run, r->m->type, cpl_layers_flops(&r->layers)));
         cpl_bench_number(run, "bare_ms", cpl_layers_bare_ms(&r->layers));
         cpl_bench_whole(run, "allocations", r->allocations[i]);
+        if (r->product_ms[i] > 0)
+            cpl_bench_number(run, "products_of_ceiling",
+                             cpl_bench_floor(run, r->m->type, r->product_flops[i]) / r->product_ms[i]);
+        if (cases[i].method == PLAIN) cpl_layers_report(&r->layers, run);
         cpl_bench_end(run, '}');
     }
 }

@@ -12,7 +12,7 @@ rows = {
                           "plain_ms", "ours_attention_ms", "plain_attention_ms", "floor_ms", "ours_bytes", "original_bytes"},
     "step": {"model", "precision", "size", "regions", "method", "ms", "floor_ms", "bare_ms", "allocations"},
     "text": {"model", "precision", "lines", "cold_ms", "cached_ms"},
-    "vae": {"model", "precision", "size", "ms", "floor_ms", "bare_ms"},
+    "vae": {"model", "precision", "size", "ms", "floor_ms", "bare_ms", "ops"},
     "sixel": {"size", "colors", "diffused", "ms", "bytes"},
 }
 objects = {
@@ -28,7 +28,10 @@ objects = {
 assert set(run) == set(wanted), sorted(run)
 for name in wanted:
     for item in run[name] if name in rows else [run[name]]:
-        assert set(item) == (rows.get(name) or objects[name]), (name, sorted(item))
+        own = {"plain": {"ops"}, "original": {"products_of_ceiling"}}.get(item.get("method"), set())
+        assert set(item) == (rows.get(name) or objects[name]) | own, (name, sorted(item))
+        for op in item.get("ops", []):
+            assert set(op) == {"op", "shape", "calls", "ms", "bare_ms"} and op["ms"] > 0, op
         for key, value in item.items():
             assert not (key.endswith("_ms") or key == "ms") or value > 0, (name, key, value)
     assert run[name], name
@@ -63,6 +66,11 @@ table() {
         has "$err" 'ceilings of this machine' && harmless "$out"
 }
 check 'bench for people' table
+one_type() {
+    run 0 "$COUPLET" bench --part text --quick --json --quiet --precision f32 && lacks "$out" '"precision": "bf16"' &&
+        has "$out" '"precision": "f32"' && run 1 "$COUPLET" bench --precision f16 && has "$err" 'not f16' && empty "$out"
+}
+check 'bench of one type only' one_type
 no_part() { run 2 "$COUPLET" bench --part stepp && has "$err" 'did you mean "step"'; }
 check 'bench of a part that is not there' no_part
 no_model() { run 1 "$COUPLET" bench --part text --quick --model nowhere.safetensors && empty "$out" && has "$err" nowhere; }
