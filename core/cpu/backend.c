@@ -13,6 +13,7 @@
 bool cpu_enter(cpl_stream *s) {
     if (s->failed) return false;
     omp_set_num_threads(cpu_of(s)->threads);
+    cpu_waiting_look(&((cpu_stream *)s)->waiting, cpu_of(s)->threads);
     return true;
 }
 
@@ -78,7 +79,6 @@ static void close_backend(cpl_backend *backend) {
     if (!backend) return;
     cpu_backend *b = (cpu_backend *)backend;
     cpu_engine_close(b);
-    cpu_idle_team_free(b->idle_team);
     pthread_mutex_destroy(&b->packing);
     free(b);
 }
@@ -113,7 +113,6 @@ static cpl_backend *open_backend(const cpl_backend_config *config, cpl_error *er
     b->threads = config->threads ? config->threads : cpu_usable_threads();
     b->pool_budget = config->pool_budget;
     b->kernels = cpu_kernels_pick();
-    b->idle_team = cpu_idle_team_new();
     pthread_mutex_init(&b->packing, NULL);
     if (cpu_engine_open(b, error)) return &b->base;
     close_backend(&b->base);
@@ -123,6 +122,7 @@ static cpl_backend *open_backend(const cpl_backend_config *config, cpl_error *er
 static void close_stream(cpl_stream *stream) {
     if (!stream) return;
     cpu_queue_close((cpu_stream *)stream);
+    cpu_waiting_close(&((cpu_stream *)stream)->waiting);
     cpl_pool_free(stream->pool);
     free(stream);
 }
@@ -132,6 +132,7 @@ static cpl_stream *open_stream(cpl_backend *backend, cpl_error *error) {
     if (!s) return NULL;
     s->base.ops = &cpl_cpu_backend;
     s->base.backend = backend;
+    cpu_waiting_open(&s->waiting);
     s->base.pool = cpl_pool_new(&cpl_host_memory, ((cpu_backend *)backend)->pool_budget, error);
     if (s->base.pool && cpu_queue_open(s, error)) return &s->base;
     close_stream(&s->base);

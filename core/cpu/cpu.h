@@ -9,8 +9,8 @@
 
 #include "../backend.h"
 #include "../memory/cache.h"
-#include "idle_team.h"
 #include "kernels.h"
+#include "waiting.h"
 
 /* Below this many multiply-adds one thread is done before a second has woken. Either one thread works or all: OpenMP
  * ends and starts threads when the size of its team changes, but not for a team of one. */
@@ -20,7 +20,6 @@ typedef struct cpu_backend {
     cpl_backend base;
     int threads;
     size_t pool_budget;
-    cpu_idle_team *idle_team;   /* owned, may be NULL */
     const cpu_kernels *kernels; /* borrowed: the best set this processor runs */
     void *engine;               /* owned by primitive.c */
     pthread_mutex_t packing;    /* guards the packed forms of all weights */
@@ -31,6 +30,7 @@ typedef struct cpu_stream {
     cpl_stream base;
     void *queue;           /* owned by primitive.c */
     cpl_cache *primitives; /* owned: per shape, what primitive.c has made ready to run */
+    cpu_waiting waiting;
 } cpu_stream;
 
 typedef enum cpu_weight_kind { CPU_CONV, CPU_NORM, CPU_TABLE } cpu_weight_kind;

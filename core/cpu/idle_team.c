@@ -2,9 +2,10 @@
  *
  * libgomp's threads spin for milliseconds at the end of each parallel region, hundreds of regions a step. On a machine
  * whose cores are all free that is right; where another program wants one of them the spinning threads wait for each
- * other's time slices, and a step of 14 ms takes 600 and more (measured). libgomp spins only briefly as soon as it
- * manages more threads than there are processors, so one more team is kept that never works: its threads sleep. There
- * is no call to ask for the same, and the environment variable (GOMP_SPINCOUNT) is read before main. */
+ * other's time slices, and a step of 14 ms takes 600 and more (measured). libgomp spins only briefly while it manages
+ * more threads than there are processors: as long as one more team is there that never works. Its threads sleep. There
+ * is no call to ask for the same, and the environment variable (GOMP_SPINCOUNT) is read before main. Whether it is wanted
+ * is decided in waiting.c. */
 #include "idle_team.h"
 #include "../memory/alloc.h"
 #include "../memory/thread.h"
