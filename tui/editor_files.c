@@ -80,13 +80,15 @@ bool editor_save(editor *e, const char *wanted) {
     } else if (wanted && has_relative_files(e->state.layout) && !same_folder(e, path)) {
         editor_say(e, TONE_ERROR, "the mask files of this layout lie beside it: save it in the same folder");
     } else if (!wanted || may_replace(e, path)) {
+        /* Killed behind the save, an older journal would be offered: so it is as new as the file, and then gone. */
+        if (e->state.dirty) editor_journal_flush(e);
         done = cpl_layout_save(e->state.layout, path, &error);
         if (!done) editor_say_error(e, &error);
     }
     if (done) {
         if (wanted) adopt_path(e, path);
         state_saved(&e->state);
-        editor_journal_touch(e);
+        editor_journal_flush(e);
         editor_sync(e, CPL_SYNC_NOW);
         editor_say(e, TONE_INFO, "saved %s", path);
     }

@@ -9,11 +9,10 @@
 
 #define REST_MS 300 /* a large final picture waits for this long without keys */
 #define LARGE_BYTES (48 * 1024)
-#define ROUGH_MS 30        /* what a step preview may cost the line, */
-#define ROUGH_SMALL_MS 250 /* or so much if it is small: its measured time is mostly the line's delay */
-#define ROUGH_SMALL_BYTES (16 * 1024)
+#define ROUGH_MS 30 /* what a step preview may cost the line: a key has to wait for all that is on its way */
 #define ROUGH_SIDE 512
-#define LEVELS 3
+#define LEVELS 4
+#define TRY_AGAIN 10 /* previews later */
 
 bool preview_start(preview *p, const term_caps *caps, cpl_error *error) {
     *p = (preview){0};
@@ -84,7 +83,8 @@ static void request(preview *p, const term_caps *caps) {
 
 void preview_show(preview *p, term *t, cpl_image *image, bool rough, int width, int height) {
     /* A frame that the line cannot take in time is left out; the next step brings another. */
-    if (rough && p->encoder && (!term_drained(t) || p->level >= LEVELS)) {
+    bool trial = p->level >= LEVELS && ++p->left_out > TRY_AGAIN;
+    if (rough && p->encoder && (!term_drained(t) || (p->level >= LEVELS && !trial))) {
         cpl_image_free(image);
         return;
     }
@@ -101,6 +101,8 @@ void preview_show(preview *p, term *t, cpl_image *image, bool rough, int width, 
     p->image = image;
     p->rough = rough;
     if (!rough) p->level = 0;
+    p->trial = rough && trial;
+    if (trial) p->left_out = 0;
     forget_cells(p);
     request(p, term_capabilities(t));
 }
@@ -140,16 +142,14 @@ void preview_lost(preview *p) {
     p->stale = true;
 }
 
-static bool too_heavy(const term *t, size_t bytes) {
-    bool small = bytes <= ROUGH_SMALL_BYTES && bytes <= term_link_bytes(t, ROUGH_SMALL_MS);
-    return !small && bytes > term_link_bytes(t, ROUGH_MS);
-}
+static bool too_heavy(const term *t, size_t bytes) { return bytes > term_link_bytes(t, ROUGH_MS); }
 
 void preview_collect(preview *p, const term *t) {
     picture_sixel sixel = {0};
     uint64_t tag;
     while (p->encoder && picture_encoder_take(p->encoder, &sixel, &tag)) {
-        bool heavy = p->rough && too_heavy(t, sixel.size);
+        bool heavy = p->rough && !p->trial && too_heavy(t, sixel.size);
+        if (p->trial && tag == p->wanted) p->level = LEVELS - 1;
         if (tag != p->wanted || !sixel.size || heavy) {
             if (heavy && tag == p->wanted) p->level++;
             picture_sixel_clear(&sixel);

@@ -15,11 +15,13 @@ typedef struct preview {
     int width_px, height_px;  /* of that request */
     picture_sixel sixel;      /* owned: ready to paint, if `ready` */
     bool ready, rough_sixel;
+    bool trial;          /* the wanted one is sent whatever the line was like */
     bool stale;          /* what is on the screen is not `sixel`, or has holes */
     bool hidden;         /* the help screen stands over it */
     window area;         /* the pane's inside now; no rows: hidden */
     window painted;      /* cells that hold an image now; no rows: none */
-    int level;           /* how much previews were made smaller for a slow link: 0..2 */
+    int level;           /* how much previews were made smaller for a slow link: 0..3; 4: none are sent */
+    int left_out;        /* since none are sent: now and then one is, as the line may be better */
     picture_cell *cells; /* owned: the fallback, computed for cells_area */
     int cells_columns, cells_rows, used_columns, used_rows;
 } preview;

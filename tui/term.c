@@ -103,7 +103,8 @@ term *term_open(color_choice color, char *why, size_t why_size) {
     bool fine = tty_raw(&t->tty);
     if (fine) {
         put(t, TERM_QUERIES);
-        await_fence(t, TERM_QUERY_MS);
+        int64_t asked = term_clock_ms();
+        if (await_fence(t, TERM_QUERY_MS)) t->delay_ms = term_clock_ms() - asked;
         term_caps_cell(&t->caps, &t->tty, &t->answers);
         fine = start_screen(t, why, why_size);
     } else {
@@ -161,10 +162,10 @@ static void enqueue(term *t, input_event *event) {
 static void mark_answered(term *t) {
     if (t->marks_answered >= t->marks) return;
     t->marks_answered++;
-    double ms = (double)(term_clock_ms() - t->paint_started_ms);
+    double ms = (double)(term_clock_ms() - t->paint_started_ms - t->delay_ms);
     double bytes = (double)(t->marked_bytes - t->paint_started_bytes);
     /* Little bytes tell more about the delay of the line than about its width. */
-    if (bytes < 4096) return;
+    if (bytes < 2048) return;
     double now = bytes / (ms < 1 ? 1 : ms);
     t->bytes_per_ms = t->bytes_per_ms > 0 ? 0.5 * t->bytes_per_ms + 0.5 * now : now;
 }

@@ -57,6 +57,7 @@ struct term {
     int first, queued;
     int marks, marks_answered;
     int64_t paint_started_ms, marked_ms;
+    int64_t delay_ms; /* from a few bytes to the answer: what is no matter of the line's width */
     uint64_t paint_started_bytes, marked_bytes;
     double bytes_per_ms; /* of the link, 0: not measured */
 };
