@@ -96,15 +96,31 @@ static bool vector_fits(const cpl_model_spec *spec, const char *file, cpl_error 
                file, spec->unet.adm_in_channels, has);
 }
 
+/* A part of which nothing was found since `before` is not damaged, it was never there; then only the remedy helps. */
+static bool part_is_there(const cpl_checkpoint *c, const cpl_load_survey *before, const cpl_load_survey *now,
+                          const char *what, cpl_error *error) {
+    return now->missing == before->missing || now->bytes > before->bytes ||
+           cpl_fail(error, CPL_E_FILE, "%s: there is no %s", cpl_checkpoint_path(c), what);
+}
+
 bool cpl_model_survey(const cpl_checkpoint *c, const cpl_model_spec *spec, cpl_load_survey *survey, cpl_error *error) {
     *survey = (cpl_load_survey){0};
     if (!vector_fits(spec, cpl_checkpoint_path(c), error)) return false;
     cpl_loader l = {.weights = c, .error = error, .survey = survey};
+    cpl_load_survey before = *survey;
     for (int i = 0; i < spec->texts && !l.failed; i++)
         cpl_text_encoder_free(cpl_text_encoder_new(&l, &spec->text[i]), NULL);
-    if (!l.failed) cpl_unet_free(cpl_unet_new(&l, &spec->unet), NULL);
-    if (!l.failed) cpl_vae_free(cpl_vae_new(&l, &spec->vae), NULL);
-    if (l.failed || !survey->missing) return !l.failed;
+    if (l.failed || !part_is_there(c, &before, survey,
+                                   "text encoder in it; choose the whole checkpoint that its UNet belongs to", error))
+        return false;
+    before = *survey;
+    cpl_unet_free(cpl_unet_new(&l, &spec->unet), NULL);
+    if (l.failed || !part_is_there(c, &before, survey, "UNet in it; choose a whole checkpoint", error)) return false;
+    before = *survey;
+    cpl_vae_free(cpl_vae_new(&l, &spec->vae), NULL);
+    if (l.failed || !part_is_there(c, &before, survey, "VAE in it; name a file that has one with --vae", error))
+        return false;
+    if (!survey->missing) return true;
     char others[40] = "";
     if (survey->missing > 1) snprintf(others, sizeof others, " and %d more are", survey->missing - 1);
     return cpl_fail(error, CPL_E_FILE, "%s: tensor %s%s missing; this checkpoint is not complete or of another kind",

@@ -308,6 +308,33 @@ static void recorded(void **state) {
     cpl_event_clear(&event);
 }
 
+static double distance(const cpl_image *a, const cpl_image *b) {
+    double sum = 0;
+    for (int i = 0; i < a->width * a->height * 3; i++) sum += abs(a->rgb[i] - b->rgb[i]);
+    return sum / (a->width * a->height * 3);
+}
+
+/* The precision changes far less than the LoRA does. */
+static void in_bf16(void **state) {
+    (void)state;
+    cpl_session *narrow = cpl_session_new(&(cpl_options){.lora_dir = folder, .precision = "bf16"}, NULL);
+    if (!narrow) skip();
+    static const char *const tags[] = {" <lora:style:2>", " <lora:words:2>", " <lora:shapes:2>"};
+    cpl_image *plain = picture_with("");
+    for (size_t i = 0; i < sizeof tags / sizeof *tags; i++) {
+        cpl_image *exact = picture_with(tags[i]);
+        cpl_layout *layout = with(tags[i]);
+        cpl_image *rounded = picture_of(narrow, layout);
+        double of_lora = distance(plain, exact), of_precision = distance(exact, rounded);
+        if (of_precision > of_lora / 2) fail_msg("%s: %g, and %g by bf16", tags[i], of_lora, of_precision);
+        cpl_image_free(rounded);
+        cpl_image_free(exact);
+        cpl_layout_free(layout);
+    }
+    cpl_image_free(plain);
+    cpl_session_free(narrow);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(switching),
@@ -320,6 +347,7 @@ int main(void) {
         cmocka_unit_test(a_file_that_is_replaced),
         cmocka_unit_test(never_stale),
         cmocka_unit_test(recorded),
+        cmocka_unit_test(in_bf16),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
