@@ -92,7 +92,8 @@ cpl_pool *gpu_pool_new(gpu_stream *s, size_t budget, cpl_error *error) {
     pool_memory *m = cpl_alloc(1, sizeof *m, error);
     if (!m) return NULL;
     m->s = s;
-    cpl_memory memory = {.take = pool_take, .give = pool_give, .context = m}; /* takes memory at once: no segments */
+    /* takes memory at once: no segments */
+    cpl_memory memory = {.take = pool_take, .give = pool_give, .context = m, .exact = CPL_SANITIZED};
     cpl_pool *pool = cpl_pool_new(&memory, budget, error);
     if (pool)
         s->pool_memory = m;

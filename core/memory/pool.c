@@ -61,19 +61,8 @@ static void host_forget(void *context, void *data, size_t bytes) {
     if (end > first) madvise((char *)data + (first - (uintptr_t)data), end - first, MADV_DONTNEED);
 }
 
-/* Sanitizers watch each block by itself. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define HOST_SEGMENT 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define HOST_SEGMENT 0
-#endif
-#endif
-#ifndef HOST_SEGMENT
-#define HOST_SEGMENT ((size_t)1 << 30)
-#endif
 const cpl_memory cpl_host_memory = {
-    .take = host_take, .give = host_give, .segment_bytes = HOST_SEGMENT, .forget = host_forget};
+    .take = host_take, .give = host_give, .segment_bytes = CPL_SANITIZED ? 0 : (size_t)1 << 30, .forget = host_forget};
 
 static int class_of(size_t bytes) {
     if (bytes <= SMALLEST) return 0;
@@ -188,7 +177,7 @@ static void *take_from_memory(cpl_pool *pool, size_t bytes, bool *grew) {
 }
 
 static int new_block(cpl_pool *pool, size_t wanted, int size_class, cpl_error *error) {
-    size_t bytes = pool->arena ? wanted : class_bytes(size_class);
+    size_t bytes = pool->arena || pool->memory.exact ? wanted : class_bytes(size_class);
     bool grew = false;
     if (pool->free_slot < 0) {
         if (!cpl_grow((void **)&pool->blocks, &pool->room, pool->count + 1, sizeof *pool->blocks, error)) return -1;
@@ -249,9 +238,13 @@ void cpl_pool_give(cpl_pool *pool, void *data) {
     pool->live_bytes -= given->wanted;
     pool->stats.used_blocks--;
     pool->stats.used_bytes -= given->bytes;
-    if (pool->arena) {
+    if (pool->arena || pool->memory.exact) {
         slot_take(pool, data);
-        cpl_arena_give(pool->arena, data, given->bytes);
+        if (pool->arena)
+            cpl_arena_give(pool->arena, data, given->bytes);
+        else
+            pool->memory.give(pool->memory.context, data);
+        pool->stats.held_bytes -= pool->arena ? 0 : given->bytes;
         *given = (block){.next_idle = pool->free_slot};
         pool->free_slot = index;
     } else {

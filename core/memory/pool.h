@@ -14,7 +14,21 @@ typedef struct cpl_memory {
      * it as it likes; `forget` then gives the system what stands in a range. 0: each block is taken by itself. */
     size_t segment_bytes;
     void (*forget)(void *context, void *data, size_t bytes);
+    /* Blocks are of just the size asked for and go back at once: for those who watch their ends. segment_bytes is 0 then. */
+    bool exact;
 } cpl_memory;
+
+/* Sanitizers watch each block by itself. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CPL_SANITIZED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define CPL_SANITIZED true
+#endif
+#endif
+#ifndef CPL_SANITIZED
+#define CPL_SANITIZED false
+#endif
 extern const cpl_memory cpl_host_memory;
 
 typedef struct cpl_pool cpl_pool;

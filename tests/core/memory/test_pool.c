@@ -18,6 +18,11 @@ static void *fake_take(void *context, size_t bytes) {
     f->out++;
     return cpl_host_memory.take(NULL, bytes);
 }
+static size_t exact_wanted;
+static void *exact_take(void *context, size_t bytes) {
+    assert_int_equal(bytes, exact_wanted);
+    return fake_take(context, bytes);
+}
 static void fake_give(void *context, void *data) {
     ((fake *)context)->out--;
     cpl_host_memory.give(NULL, data);
@@ -55,6 +60,36 @@ static void blocks_are_reused(void **state) {
     cpl_pool_stats_read(pool, &stats);
     assert_int_equal(stats.held_bytes, 0);
     assert_non_null(cpl_pool_take(pool, 5, NULL));
+    cpl_pool_free(pool);
+    assert_int_equal(f.out, 0);
+}
+
+static void exact_blocks_are_as_asked_for_and_go_back(void **state) {
+    (void)state;
+    fake f = {.allow = 1000};
+    cpl_memory memory = {.take = exact_take, .give = fake_give, .context = &f, .exact = true};
+    cpl_pool *pool = cpl_pool_new(&memory, 0, NULL);
+    cpl_pool_stats stats;
+    for (int round = 0; round < 3; round++) {
+        void *block[20];
+        for (int i = 0; i < 20; i++) {
+            exact_wanted = (size_t)i * 37 + 1;
+            assert_non_null(block[i] = cpl_pool_take(pool, exact_wanted, NULL));
+        }
+        cpl_pool_stats_read(pool, &stats);
+        assert_int_equal(stats.used_bytes, 37 * 190 + 20);
+        assert_int_equal(stats.held_bytes, stats.used_bytes);
+        for (int i = 0; i < 20; i++) {
+            cpl_pool_give(pool, block[(i * 7 + round) % 20]);
+            assert_int_equal(f.out, 19 - i);
+        }
+    }
+    cpl_pool_stats_read(pool, &stats);
+    assert_int_equal(stats.held_bytes, 0);
+    assert_int_equal(stats.used_blocks, 0);
+    assert_int_equal(stats.reuses, 0);
+    exact_wanted = 100;
+    assert_non_null(cpl_pool_take(pool, exact_wanted, NULL));
     cpl_pool_free(pool);
     assert_int_equal(f.out, 0);
 }
@@ -348,6 +383,7 @@ static void cache_refuses_a_key_twice_and_does_not_leak_it(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_are_reused),
+        cmocka_unit_test(exact_blocks_are_as_asked_for_and_go_back),
         cmocka_unit_test(random_traffic_balances),
         cmocka_unit_test(running_dry_is_an_error),
         cmocka_unit_test(budget_is_kept_by_dropping_idle_blocks),
