@@ -7,9 +7,12 @@
  * A tile of queries is read once and held in registers. The lines that touch it come by one after the other: their keys
  * and values travel into shared memory while the line before is computed, softmax is per line, in registers, its weights
  * times the mask go into one sum, which is written once. A text of up to KEYS tokens is scored once; longer ones twice:
- * first for the largest score and the sum, then for the values. */
+ * first for the largest score and the sum, then for the values. KEYS is what two stages of keys and values leave room for
+ * in the 99 KiB that a block may have where it is least: 80, so that a text's 77 are one piece, but 64 of 160 values. */
 
-enum { KEYS = 80 };
+template <int D> struct coupled_keys {
+    enum { KEYS = D > 128 ? 64 : 80 };
+};
 
 /* What is computed next: part of a line's keys, for statistics only or for good. */
 struct coupled_item {
@@ -17,6 +20,7 @@ struct coupled_item {
     bool statistics;
 };
 
+template <int KEYS>
 static __device__ __forceinline__ bool first_item(const gpu_attention_job &job, const gpu_element &e,
                                                   const gpu_tile &tile, int line, coupled_item *item) {
     if (line >= tile.lines) return false;
@@ -24,6 +28,7 @@ static __device__ __forceinline__ bool first_item(const gpu_attention_job &job, 
     *item = coupled_item{line, 0, keys < KEYS ? keys : KEYS, keys, keys > KEYS};
     return true;
 }
+template <int KEYS>
 static __device__ __forceinline__ bool next_item(const gpu_attention_job &job, const gpu_element &e,
                                                  const gpu_tile &tile, coupled_item *item) {
     int next = item->first + KEYS, left = item->text_keys - next;
@@ -32,14 +37,14 @@ static __device__ __forceinline__ bool next_item(const gpu_attention_job &job, c
         item->keys = left < KEYS ? left : KEYS;
         return true;
     }
-    if (!item->statistics) return first_item(job, e, tile, item->line + 1, item);
+    if (!item->statistics) return first_item<KEYS>(job, e, tile, item->line + 1, item);
     item->statistics = false;
     item->first = 0;
     item->keys = KEYS;
     return true;
 }
 
-template <class T, int D>
+template <class T, int D, int KEYS>
 static __device__ __forceinline__ void fetch_item(const gpu_attention_job &job, const gpu_element &e,
                                                   const gpu_tile &tile, const coupled_item &item, int head, T *k) {
     const gpu_text &text = text_of(job, e.first_text + line_of(e.plan, tile, item.line));
@@ -50,7 +55,7 @@ static __device__ __forceinline__ void fetch_item(const gpu_attention_job &job, 
 
 template <class T, int D, int M>
 __global__ void __launch_bounds__(ATTENTION_THREADS) coupled(const __grid_constant__ gpu_attention_job job) {
-    enum { PITCH = D + 8, STAGE = 2 * KEYS * PITCH, ROWS = ATTENTION_WARPS * M * 16 };
+    enum { KEYS = coupled_keys<D>::KEYS, PITCH = D + 8, STAGE = 2 * KEYS * PITCH, ROWS = ATTENTION_WARPS * M * 16 };
     T *shared = (T *)block_shared();
     const gpu_element &e = job.element[blockIdx.z];
     int head = (int)blockIdx.y, warp_row = (int)threadIdx.x / 32 * M * 16, lane = (int)threadIdx.x % 32;
@@ -58,10 +63,10 @@ __global__ void __launch_bounds__(ATTENTION_THREADS) coupled(const __grid_consta
     if (!find_tile(job, e.plan, (int)blockIdx.x, &tile)) return;
 
     coupled_item item, ahead;
-    bool more = first_item(job, e, tile, 0, &item);
+    bool more = first_item<KEYS>(job, e, tile, 0, &item);
     fetch_rows<T, ROWS, D>(shared + STAGE,
                            tile_rows<const T>(job, e.plan, tile, (const T *)job.q, (int)blockIdx.z, head), 0);
-    if (more) fetch_item<T, D>(job, e, tile, item, head, shared);
+    if (more) fetch_item<T, D, KEYS>(job, e, tile, item, head, shared);
     copy_commit();
     copy_wait<0>();
     __syncthreads();
@@ -77,8 +82,8 @@ __global__ void __launch_bounds__(ATTENTION_THREADS) coupled(const __grid_consta
     float log2_scale = job.scale * GPU_LOG2_E;
     for (int stage = 0; more; stage ^= 1) {
         ahead = item;
-        bool goes_on = next_item(job, e, tile, &ahead);
-        if (goes_on) fetch_item<T, D>(job, e, tile, ahead, head, shared + (stage ^ 1) * STAGE);
+        bool goes_on = next_item<KEYS>(job, e, tile, &ahead);
+        if (goes_on) fetch_item<T, D, KEYS>(job, e, tile, ahead, head, shared + (stage ^ 1) * STAGE);
         copy_commit();
         T *k = shared + stage * STAGE, *v = k + KEYS * PITCH;
         bool whole = item.text_keys <= KEYS, start = item.first == 0;
@@ -202,8 +207,9 @@ template <class T, int D, int M> __global__ void __launch_bounds__(ATTENTION_THR
 
 template <class T, int D, int M> static cudaError_t run_coupled(cudaStream_t s, const gpu_attention_job *job) {
     dim3 grid((unsigned)job->most_tiles, (unsigned)job->heads, (unsigned)job->elements);
-    return launch_kernel("coupled", coupled<T, D, M>, grid, dim3(ATTENTION_THREADS), 4 * KEYS * (D + 8) * sizeof(T), s,
-                         *job);
+    size_t shared = 4 * coupled_keys<D>::KEYS * (D + 8) * sizeof(T);
+    static_assert(4 * coupled_keys<D>::KEYS * (D + 8) * sizeof(T) <= 99 * 1024, "a block has room for it");
+    return launch_kernel("coupled", coupled<T, D, M>, grid, dim3(ATTENTION_THREADS), shared, s, *job);
 }
 template <class T, int D, int M> static cudaError_t run_self(cudaStream_t s, const gpu_self_job *job) {
     dim3 grid((unsigned)((job->queries + ATTENTION_WARPS * M * 16 - 1) / (ATTENTION_WARPS * M * 16)),

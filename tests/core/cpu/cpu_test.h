@@ -55,8 +55,10 @@ static inline cpu_test cpu_test_open_as(int threads, cpl_dtype precision) {
 }
 
 static inline cpu_test cpu_test_open(int threads) { return cpu_test_open_as(threads, TEST_PRECISION); }
-/* The same in bf16; false where the processor has no instructions for it. */
+/* The CPU backend in bf16; false where the processor has no instructions for it, and where another backend is tested. */
 static inline bool cpu_test_open_bf16(cpu_test *t, int threads) {
+    const cpl_backend_ops *tested = TEST_OPS;
+    if (tested != &cpl_cpu_backend) return false;
     if (ONE_THREAD_ONLY) threads = 1;
     *t = (cpu_test){.ops = &cpl_cpu_backend, .random = 88172645463325252u, .draws_bf16 = true};
     t->b = t->ops->open(&(cpl_backend_config){.threads = threads, .precision = CPL_BF16}, NULL);

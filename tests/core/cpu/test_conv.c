@@ -134,6 +134,14 @@ static void linear_layers_match_plain_loops(void **state) {
     cpu_test_close(&t);
 }
 
+/* Large enough that a device takes large tiles; neither side is whole ones. */
+static void large_products_match_plain_loops(void **state) {
+    (void)state;
+    cpu_test t = cpu_test_open(2);
+    check_linear(&t, 1500, 40, 1000, CPL_ACT_GELU, true, true, false);
+    cpu_test_close(&t);
+}
+
 /* Fused activations must be as good as the activation by itself: inputs pass through an identity matrix. */
 static void fused_activations_are_exact_to_1e_6(void **state) {
     (void)state;
@@ -220,9 +228,9 @@ static void wrong_shapes_fail_the_stream(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(convolutions_match_plain_loops),      cmocka_unit_test(linear_layers_match_plain_loops),
-        cmocka_unit_test(fused_activations_are_exact_to_1e_6), cmocka_unit_test(one_weight_serves_many_shapes),
-        cmocka_unit_test(wrong_shapes_fail_the_stream),
+        cmocka_unit_test(convolutions_match_plain_loops),   cmocka_unit_test(linear_layers_match_plain_loops),
+        cmocka_unit_test(large_products_match_plain_loops), cmocka_unit_test(fused_activations_are_exact_to_1e_6),
+        cmocka_unit_test(one_weight_serves_many_shapes),    cmocka_unit_test(wrong_shapes_fail_the_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
