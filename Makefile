@@ -23,12 +23,18 @@ PACKAGES_FUZZ := clang libclang-rt-dev
 PKG_CORE := libcjson libpng
 PKG_TUI := ncursesw libsixel
 CORE_CFLAGS = $(shell pkg-config --cflags $(PKG_CORE) 2>/dev/null)
-CORE_LIBS = $(shell pkg-config --libs $(PKG_CORE) 2>/dev/null || echo -lcjson -lpng) -ldnnl -lgomp -ldl -lm -lpthread
+CORE_LIBS = $(shell pkg-config --libs $(PKG_CORE) 2>/dev/null || echo -lcjson -lpng) $(if $(without_cpu),,-ldnnl -lgomp) -ldl -lm -lpthread
 TUI_CFLAGS = $(shell pkg-config --cflags $(PKG_TUI) 2>/dev/null)
 TUI_LIBS = $(shell pkg-config --libs $(PKG_TUI) 2>/dev/null || echo -lncursesw -ltinfo -lsixel)
 
 # ---- Compiler ---------------------------------------------------------------------------------------------------
 
+# MemorySanitizer wants all that runs to be its own: clang, and neither oneDNN nor what links it.
+without_cpu := $(findstring memory,$(SANITIZE))
+ifneq ($(without_cpu),)
+CC := $(filter ccache,$(CC)) clang
+CXX := $(filter ccache,$(CXX)) clang++
+endif
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wformat=2
 WERROR ?= $(if $(CI),-Werror)
 SAN := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer $(if $(findstring undefined,$(SANITIZE)),-fno-sanitize-recover=undefined))
@@ -38,6 +44,9 @@ ALL_LDFLAGS = $(SAN) -pthread $(LDFLAGS)
 DEPENDENCIES = -MMD -MP
 
 core_src := $(wildcard core/*.c core/*/*.c)
+ifneq ($(without_cpu),)
+core_src := $(filter-out core/cpu/% core/bench/%,$(core_src)) tests/fuzz/no_backend.c
+endif
 core_asm := $(wildcard core/model/builtin/*.S)
 builtin_data := $(wildcard core/model/builtin/*.safetensors core/model/builtin/*.json core/model/builtin/*.txt)
 tui_src := $(wildcard tui/*.c)
@@ -75,7 +84,8 @@ gpu_obj := $(gpu_c:gpu/%.c=build/cuda/%.o) $(gpu_cu:gpu/%.cu=build/cuda/%.cu.o)
 module := $(if $(no_cuda),,libcouplet-cuda.so)
 # The same sources on a CPU, for tests.
 emulated := $(build)/tests/gpu/libcouplet-cuda.so
-emulated_obj := $(gpu_c:gpu/%.c=$(build)/tests/gpu/module/%.o) $(gpu_cu:gpu/%.cu=$(build)/tests/gpu/module/%.cu.o) $(build)/tests/gpu/emulator.o $(build)/tests/gpu/fake_runtime.o
+emulator_src := $(addprefix tests/gpu/,emulator.cc exchange.cc fiber.cc fake_runtime.cc)
+emulated_obj := $(gpu_c:gpu/%.c=$(build)/tests/gpu/module/%.o) $(gpu_cu:gpu/%.cu=$(build)/tests/gpu/module/%.cu.o) $(patsubst %.cc,$(build)/%.o,$(emulator_src))
 
 Q := $(if $(V),,@)
 say = $(if $(V),@:,@printf '  %-6s %s\n' $(1) '$(2)')
@@ -147,7 +157,9 @@ golden-cuda: build/plain/tests/golden/golden $(or $(module),no-cuda) ## referenc
 $(build)/tests/gpu/module/%.o: gpu/%.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fvisibility=hidden -Itests/gpu/port $(DEPENDENCIES) -c -o $@ $<
-EMULATED_CXX = $(CXX) -std=c++17 -Wall -Wextra -Wno-unknown-pragmas $(WERROR) $(OPT) $(SAN) -fPIC -fvisibility=hidden -pthread -Itests/gpu/port -Igpu $(DEPENDENCIES)
+# It is run where it is built, so it may use what this processor has; contracted products would differ between processors.
+EMULATED_OPT ?= -march=native -ffp-contract=off
+EMULATED_CXX = $(CXX) -std=c++17 -Wall -Wextra -Wno-unknown-pragmas $(WERROR) $(OPT) $(EMULATED_OPT) $(SAN) -fPIC -fvisibility=hidden -pthread -Itests/gpu/port -Igpu $(DEPENDENCIES)
 $(build)/tests/gpu/module/%.cu.o: gpu/%.cu
 	$(call say,CXX,$<)
 	$(Q)mkdir -p $(@D) && $(EMULATED_CXX) -x c++ -c -o $@ $<
@@ -158,9 +170,13 @@ $(emulated): $(emulated_obj)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -shared $(ALL_LDFLAGS) -o $@ $(emulated_obj) -lm
 
+$(build)/tests/gpu/test_emulator: $(build)/tests/gpu/test_emulator.o $(patsubst %.cc,$(build)/%.o,$(emulator_src))
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(ALL_LDFLAGS) -o $@ $^ -lm
+
 # The tests of the CPU backend's operations, on the module and in each of its precisions.
-emulated_tests := test_attention test_conv test_norm test_pointwise
-emulated_bin := $(foreach p,f32 f16 bf16,$(emulated_tests:%=$(build)/tests/gpu/$(p)/%))
+emulated_tests := test_attention test_conv test_coupled test_norm test_pointwise
+emulated_bin := $(foreach p,f32 f16 bf16,$(emulated_tests:%=$(build)/tests/gpu/$(p)/%)) $(build)/tests/gpu/test_emulator
 define on_module
 $(build)/tests/gpu/$(1)/%: tests/core/cpu/%.c $(lib) $(emulated)
 	$$(call say,TEST,$$< in $(1))
@@ -178,7 +194,7 @@ CJSON ?= $(wildcard build/cjson)
 bare_cjson := $(if $(wildcard $(CJSON)/include),$(abspath $(CJSON)))
 BARE_CFLAGS = $(if $(bare_cjson),-isystem $(bare_cjson)/include,$(CORE_CFLAGS))
 BARE_LIBS = $(if $(bare_cjson),-L$(bare_cjson)/lib -Wl$(comma)-rpath$(comma)$(bare_cjson)/lib) -lcjson -ldl -lm -lpthread
-bare_core := $(filter-out core/cpu/% core/bench/% core/image/png_read.c core/image/png_text.c core/image/png_write.c core/image/mask_data.c,$(core_src))
+bare_core := $(filter-out tests/fuzz/no_backend.c core/cpu/% core/bench/% core/image/png_read.c core/image/png_text.c core/image/png_write.c core/image/mask_data.c,$(core_src))
 bare_obj := $(bare_core:%.c=$(build)/%.o) $(core_asm:%.S=$(build)/%.o) $(build)/tests/device/bare/no_png.o $(build)/tests/fuzz/no_backend.o
 bare_lib := $(build)/libbare.a
 device_tests := $(foreach p,f32 f16 bf16,$(emulated_tests:%=$(build)/tests/device/$(p)/%))
@@ -264,18 +280,20 @@ test: deps-test ## all tests that need no GPU; SANITIZE=address,undefined or SAN
 	@$(MAKE) --no-print-directory tested
 
 .PHONY: tested
-tested: $(program) $(test_bin) $(build)/tests/golden/golden $(helper_bin) \
-    $(if $(SANITIZE),,couplet $(program_used) $(emulated_bin) $(checked_bin) $(or $(module),no-cuda))
-	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run $(test_bin) $(if $(SANITIZE),,$(emulated_bin))
+tested: $(program) $(test_bin) $(build)/tests/golden/golden $(helper_bin) $(if $(findstring thread,$(SANITIZE)),,$(emulated_bin)) \
+    $(if $(SANITIZE),,couplet $(program_used) $(checked_bin) $(or $(module),no-cuda))
+	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run $(test_bin)
 
 .PHONY: unit
 unit_bin := $(if $(UNIT),$(UNIT:%=$(build)/tests/%),$(test_bin))
 unit: $(unit_bin) ## unit tests only; UNIT='core/cpu/test_conv ...' for some of them
 	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run --unit $(unit_bin)
 .PHONY: gpu
-gpu: $(program) $(emulated_bin) $(build)/tests/golden/golden $(helper_bin) ## the CUDA backend's own sources, on an emulated device
-	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run --unit $(emulated_bin)
+gpu: $(emulated_bin) $(if $(findstring memory,$(SANITIZE)),,$(build)/tests/golden/golden) ## the CUDA backend's own sources, on an emulated device; SANITIZE=address,undefined, memory or thread too
 	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run --gpu
+.PHONY: gpu-mutants
+gpu-mutants: $(emulated_bin) ## plant mistakes in the CUDA kernels, one by one: a test must fail for each; SANITIZE=... as for gpu
+	@SANITIZE='$(SANITIZE)' BUILD=$(build) EMULATED_CXX='$(EMULATED_CXX)' LINK='$(CXX) -shared $(ALL_LDFLAGS)' OBJECTS='$(emulated_obj)' tests/gpu/mutants $(MUTANTS)
 .PHONY: golden
 golden: $(build)/tests/golden/golden ## reference data; GOLDEN_DIR=DIR for another set of the same format
 	@$< $(GOLDEN_DIR)
@@ -288,7 +306,7 @@ golden-full: deps-full $(build)/tests/golden/golden ## ... with nothing skipped:
 	@COUPLET_CLIP_VOCAB=$(full)/clip COUPLET_SD15_RANDOM=$(full)/sd15-random.safetensors \
 	    $(build)/tests/golden/golden --whole $(GOLDEN_DIR)
 .PHONY: cli
-cli: $(program) $(helper_bin) $(if $(SANITIZE),,$(emulated) $(checked_bin)) ## the commands, run as a user would
+cli: $(program) $(helper_bin) $(if $(findstring thread,$(SANITIZE)),,$(emulated)) $(if $(SANITIZE),,$(checked_bin)) ## the commands, run as a user would
 	@BUILD=$(build) tests/run --cli
 .PHONY: e2e
 e2e: $(program) $(program_used) $(helper_bin) ## the editor in real terminals (tmux, xterm under Xvfb)
@@ -398,5 +416,5 @@ help: ## this list
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
 -include $(bare_obj:.o=.d) $(device_tests:=.d) $(device_bin:=.d)
--include $(gpu_obj:.o=.d) $(emulated_obj:.o=.d) $(emulated_bin:=.d)
+-include $(gpu_obj:.o=.d) $(emulated_obj:.o=.d) $(emulated_bin:=.d) $(build)/tests/gpu/test_emulator.d
 -include $(core_obj:.o=.d) $(tui_obj:.o=.d) $(test_bin:=.d) $(golden_obj:.o=.d) $(helper_bin:=.d)

@@ -6,8 +6,9 @@
 
 #include "cuda_runtime_api.h"
 
-/* Runs all blocks of a grid, one after the other. */
-void emulator_run(const char *name, dim3 grid, dim3 block, size_t shared, const std::function<void()> &body);
+/* Runs all blocks of a grid, one after the other. `kernel` is the kernel's address: templates share a name. */
+void emulator_run(const char *name, const void *kernel, dim3 grid, dim3 block, size_t shared,
+                  const std::function<void()> &body);
 /* Appends work to a stream, or to the graph that it records. */
 void fake_enqueue(cudaStream_t stream, std::function<void()> work);
 /* Ends the process with a message: a kernel broke a rule of the device. */

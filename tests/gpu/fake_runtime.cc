@@ -5,13 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <map>
-#include <memory>
 #include <mutex>
-#include <set>
 #include <vector>
 
 #include "fake.h"
+#include "fiber.h"
 
 typedef std::vector<std::function<void()>> work_list;
 
@@ -30,8 +28,13 @@ struct CUstream_st {
 };
 
 static std::recursive_mutex lock;
-static std::set<cudaStream_t> streams;
-static std::map<const void *, size_t> device_blocks, pinned_blocks;
+/* Plain lists: MemorySanitizer would not know what the C++ library writes into trees. */
+static std::vector<cudaStream_t> streams;
+struct memory_block {
+    const char *start;
+    size_t bytes;
+};
+static std::vector<memory_block> device_blocks, pinned_blocks;
 static size_t device_bytes;
 static cudaError_t last_error;
 
@@ -61,6 +64,15 @@ static void drain(cudaStream_t stream) {
     if (stream->recorded) emulator_fault("a wait for a stream that records a graph");
     for (size_t i = 0; i < stream->queue.size(); i++) stream->queue[i]();
     stream->queue.clear();
+}
+static bool known(cudaStream_t stream) {
+    for (cudaStream_t s : streams)
+        if (s == stream) return true;
+    return false;
+}
+static void forget(cudaStream_t stream) {
+    for (size_t i = 0; i < streams.size(); i++)
+        if (streams[i] == stream) streams.erase(streams.begin() + (ptrdiff_t)i--);
 }
 static void drain_all(void) {
     for (cudaStream_t s : streams)
@@ -111,12 +123,29 @@ cudaError_t cudaGetLastError(void) {
     return error;
 }
 
+static bool take_block(std::vector<memory_block> *list, void **memory, size_t bytes) {
+    if (posix_memalign(memory, 256, bytes)) return false;
+    fill_unset(*memory, bytes);
+    list->push_back({(const char *)*memory, bytes});
+    return true;
+}
+/* Its size, or 0: there is no such block. */
+static size_t give_block(std::vector<memory_block> *list, void *memory) {
+    for (size_t i = 0; i < list->size(); i++) {
+        if ((*list)[i].start != memory) continue;
+        size_t bytes = (*list)[i].bytes;
+        list->erase(list->begin() + (ptrdiff_t)i);
+        free(memory);
+        return bytes;
+    }
+    return 0;
+}
+
 cudaError_t cudaMalloc(void **memory, size_t bytes) {
     hold h(lock);
-    if (device_bytes + bytes > (size_t)setting("EMULATED_MEMORY", 8LL << 30)) return failed(cudaErrorMemoryAllocation);
-    if (posix_memalign(memory, 256, bytes)) return failed(cudaErrorMemoryAllocation);
-    memset(*memory, 0xff, bytes);
-    device_blocks[*memory] = bytes;
+    if (bytes == 0 || device_bytes + bytes > (size_t)setting("EMULATED_MEMORY", 8LL << 30) ||
+        !take_block(&device_blocks, memory, bytes))
+        return failed(cudaErrorMemoryAllocation);
     device_bytes += bytes;
     return cudaSuccess;
 }
@@ -124,33 +153,24 @@ cudaError_t cudaFree(void *memory) {
     hold h(lock);
     if (!memory) return cudaSuccess;
     drain_all();
-    auto at = device_blocks.find(memory);
-    if (at == device_blocks.end()) return failed(cudaErrorInvalidValue);
-    device_bytes -= at->second;
-    device_blocks.erase(at);
-    free(memory);
-    return cudaSuccess;
+    size_t bytes = give_block(&device_blocks, memory);
+    device_bytes -= bytes;
+    return bytes ? cudaSuccess : failed(cudaErrorInvalidValue);
 }
 cudaError_t cudaMallocHost(void **memory, size_t bytes) {
     hold h(lock);
-    if (posix_memalign(memory, 256, bytes)) return failed(cudaErrorMemoryAllocation);
-    memset(*memory, 0xff, bytes);
-    pinned_blocks[*memory] = bytes;
-    return cudaSuccess;
+    return bytes && take_block(&pinned_blocks, memory, bytes) ? cudaSuccess : failed(cudaErrorMemoryAllocation);
 }
 cudaError_t cudaFreeHost(void *memory) {
     hold h(lock);
     drain_all();
-    pinned_blocks.erase(memory);
-    free(memory);
-    return cudaSuccess;
+    return !memory || give_block(&pinned_blocks, memory) ? cudaSuccess : failed(cudaErrorInvalidValue);
 }
 
 static bool is_pinned(const void *memory) {
-    auto at = pinned_blocks.upper_bound(memory);
-    if (at == pinned_blocks.begin()) return false;
-    --at;
-    return (const char *)memory < (const char *)at->first + at->second;
+    for (const memory_block &b : pinned_blocks)
+        if ((const char *)memory >= b.start && (const char *)memory < b.start + b.bytes) return true;
+    return false;
 }
 /* Pageable memory is read, and written, before the call returns. */
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
@@ -169,13 +189,13 @@ cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stre
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned) {
     hold h(lock);
-    streams.insert(*stream = new CUstream_st());
+    streams.push_back(*stream = new CUstream_st());
     return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     hold h(lock);
     drain(stream);
-    streams.erase(stream);
+    forget(stream);
     delete stream;
     return cudaSuccess;
 }
@@ -236,7 +256,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     hold h(lock);
-    if (event->stream && streams.count(event->stream)) drain(event->stream);
+    if (event->stream && known(event->stream)) drain(event->stream);
     return cudaSuccess;
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t event, unsigned) { return cudaEventSynchronize(event); }

@@ -11,22 +11,6 @@
 
 #include "../../core/module.h"
 
-/* ThreadSanitizer cannot follow the emulator's fibers; it sees the module's host code in the tests of other rooms. */
-#if defined(__SANITIZE_THREAD__)
-#define NO_TEST_HERE 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define NO_TEST_HERE 1
-#endif
-#endif
-#ifdef NO_TEST_HERE
-__attribute__((constructor)) static void leave(void) {
-    puts("skipped: fibers are nothing for ThreadSanitizer");
-    fflush(stdout);
-    _exit(0);
-}
-#endif
-
 /* The module lies in the folder above the test program's. */
 static inline const cpl_backend_ops *module_ops(void) {
     char path[PATH_MAX], folder[PATH_MAX + 8];

@@ -1,7 +1,7 @@
 /* cuda_port.h for the emulator: what gpu/port/cuda_port.h and CUDA's own headers mean, on a CPU. Blocks run one after the
  * other, the threads of a block as fibers that run until they meet (emulator.cc): a forgotten barrier shows, since the
  * first thread is then far ahead of the others. Shared memory is a heap block of just the launch's size, full of NaN at
- * the start of a block; asynchronous copies are made at the last moment that the wait allows. */
+ * the start of a block; asynchronous copies are made at the last moment that the wait allows; vectors must be aligned. */
 #ifndef CUDA_PORT_H
 #define CUDA_PORT_H
 
@@ -12,6 +12,7 @@
 #include <functional>
 
 #include "cuda_runtime_api.h"
+#include "numbers.h"
 
 #define __global__
 #define __device__
@@ -22,8 +23,21 @@
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
 
+void emulated_check_aligned(uintptr_t at);
+/* Vectors are read and written whole, and must lie where a device can do so. The addresses are hidden from the compiler,
+ * which would take their alignment for granted. */
 struct uint4 {
     unsigned x, y, z, w;
+    uint4() = default;
+    uint4(const uint4 &) = default;
+    uint4 &operator=(const uint4 &other) {
+        uintptr_t to = (uintptr_t)this, from = (uintptr_t)&other;
+        asm volatile("" : "+r"(to), "+r"(from));
+        emulated_check_aligned(to);
+        emulated_check_aligned(from);
+        memcpy((void *)to, (const void *)from, sizeof *this);
+        return *this;
+    }
 } __align__(16);
 
 struct emulated_thread { /* what a kernel may read of itself */
@@ -36,33 +50,30 @@ extern emulated_thread *emulated_here;
 #define blockDim (emulated_here->block_size)
 #define gridDim (emulated_here->grid_size)
 
-/* emulator.cc */
-void emulated_barrier(void);
-void emulated_warp_barrier(void);
-float emulated_shuffle(float value, int source_lane);
+/* emulator.cc, exchange.cc */
+void emulated_barrier(const char *file, int line);
+void emulated_warp_barrier(const char *file, int line);
+float emulated_shuffle(unsigned mask, float value, int source_lane, const char *file, int line);
 int emulated_lane(void);
-bool emulated_any(bool mine);
+bool emulated_any(unsigned mask, bool mine, const char *file, int line);
 void *emulated_shared(void);
 void emulated_copy16(void *to, const void *from, bool there);
 void emulated_copy_commit(void);
 void emulated_copy_wait(int newest);
 void emulated_load_tiles(uint32_t r[4], const void *row, bool transposed);
-void emulated_multiply_add(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1, float (*widen)(uint16_t));
-float emulated_half_to_float(uint16_t bits);
-uint16_t emulated_float_to_half(float value);
-float emulated_bfloat_to_float(uint16_t bits);
-uint16_t emulated_float_to_bfloat(float value);
+void emulated_multiply_add_half(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1);
+void emulated_multiply_add_bfloat(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1);
 /* Puts a grid into the stream: `body` runs once for each of its threads when the stream gets there. */
-cudaError_t emulated_launch(const char *name, dim3 grid, dim3 block, size_t shared, cudaStream_t stream,
-                            std::function<void()> body);
+cudaError_t emulated_launch(const char *name, const void *kernel, dim3 grid, dim3 block, size_t shared,
+                            cudaStream_t stream, std::function<void()> body);
 
-#define __syncthreads emulated_barrier
-#define __syncwarp emulated_warp_barrier
-static inline float __shfl_xor_sync(unsigned, float value, int mask) {
-    return emulated_shuffle(value, emulated_lane() ^ mask);
-}
-static inline float __shfl_sync(unsigned, float value, int lane) { return emulated_shuffle(value, lane); }
-static inline int __any_sync(unsigned, bool mine) { return emulated_any(mine); }
+/* The place in the source tells whether threads that meet are in the same barrier or exchange. */
+#define __syncthreads() emulated_barrier(__FILE__, __LINE__)
+#define __syncwarp() emulated_warp_barrier(__FILE__, __LINE__)
+#define __shfl_xor_sync(mask, value, lane_mask)                                                                        \
+    emulated_shuffle(mask, value, emulated_lane() ^ (lane_mask), __FILE__, __LINE__)
+#define __shfl_sync(mask, value, lane) emulated_shuffle(mask, value, lane, __FILE__, __LINE__)
+#define __any_sync(mask, predicate) emulated_any(mask, predicate, __FILE__, __LINE__)
 
 struct half_t {
     uint16_t bits;
@@ -90,17 +101,18 @@ static inline void load_tiles(uint32_t r[4], const void *row) { emulated_load_ti
 static inline void load_tiles_transposed(uint32_t r[4], const void *row) { emulated_load_tiles(r, row, true); }
 template <class T> static inline void multiply_add(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1);
 template <> inline void multiply_add<half_t>(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1) {
-    emulated_multiply_add(c, a, b0, b1, emulated_half_to_float);
+    emulated_multiply_add_half(c, a, b0, b1);
 }
 template <> inline void multiply_add<bfloat_t>(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1) {
-    emulated_multiply_add(c, a, b0, b1, emulated_bfloat_to_float);
+    emulated_multiply_add_bfloat(c, a, b0, b1);
 }
 static inline float fast_exp2(float x) { return exp2f(x); }
 
 template <class... P, class... A>
 static inline cudaError_t launch_kernel(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
                                         cudaStream_t stream, A... arguments) {
-    return emulated_launch(name, grid, block, shared, stream, [=] { kernel(static_cast<P>(arguments)...); });
+    return emulated_launch(name, (const void *)kernel, grid, block, shared, stream,
+                           [=] { kernel(static_cast<P>(arguments)...); });
 }
 
 #endif
