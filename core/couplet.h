@@ -42,7 +42,8 @@ extern "C" {
 #define CPL_VERSION "0.1.0"
 #define CPL_MAX_REGIONS 256
 #define CPL_MAX_LORAS 64
-#define CPL_MIN_SIDE 24 /* canvas side in pixels; below it a latent side has no attention level */
+#define CPL_MAX_TILES 64 /* in a row or a column */
+#define CPL_MIN_SIDE 24  /* canvas side in pixels; below it a latent side has no attention level */
 #define CPL_MAX_SIDE 8192
 #define CPL_MAX_CLIP_SKIP 12
 #define CPL_MAX_BATCH 100
@@ -225,6 +226,16 @@ typedef struct cpl_lines {
 } cpl_lines;
 bool cpl_layout_lines(const cpl_layout *layout, cpl_lines *lines, cpl_error *error);
 void cpl_lines_clear(cpl_lines *lines);
+
+/* Forge Couple's prompts for upscalers that work tile by tile: the canvas in columns * rows (2 and more), row by row; each gets the
+ * background line and the lines of all regions of which at least `threshold` (0..1) lies inside it, joined by newlines.
+ * replace: rules "goal: tag, tag" of one line each, by which tags become the goal in regions' lines; NULL: none. The
+ * layout must be right but for its coverage. */
+bool cpl_layout_tiles(const cpl_layout *layout, int columns, int rows, double threshold, const char *replace,
+                      cpl_lines *tiles, cpl_error *error);
+/* How many tiles of a size cover a picture where neighbours overlap by so many pixels, which is less than a tile's side. (Forge
+ * Couple's calculator shows the two exchanged.) */
+void cpl_tile_grid(int width, int height, int tile_width, int tile_height, int overlap, int *columns, int *rows);
 
 /* The normalised masks of all lines at a token grid of w * h: out[line * w * h + y * w + x], each 0..1, summing to 1 at
  * each token. `out` has room for (lines + 1) * w * h; `*count` is lines, or lines + 1 where a hole was filled. */

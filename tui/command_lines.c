@@ -1,6 +1,7 @@
 /* command_lines.c: `couplet lines` and `couplet masks`: what the core makes of a layout's words and rectangles. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "command.h"
 #include "json_out.h"
@@ -29,6 +30,47 @@ static void print_lines(const cpl_lines *lines, const cpl_line_info *infos) {
     }
 }
 
+/* A prompt may have several lines: the tile stands above them. */
+static void print_tiles(const cpl_lines *tiles, int columns) {
+    for (int i = 0; i < tiles->count; i++) {
+        printf("%scolumn %d, row %d\n", i ? "\n" : "", i % columns + 1, i / columns + 1);
+        for (const char *from = tiles->line[i]; *from;) {
+            size_t length = strcspn(from, "\n");
+            char *line = strndup(from, length);
+            printf("  ");
+            if (line) print_safe(line);
+            putchar('\n');
+            free(line);
+            from += length + (from[length] == '\n');
+        }
+    }
+}
+
+static void tiles_json(const cpl_lines *tiles, const int size[2]) {
+    printf("{\"columns\": %d, \"rows\": %d, \"tiles\": [", size[0], size[1]);
+    for (int i = 0; i < tiles->count; i++) {
+        printf("%s\n  ", i ? "," : "");
+        json_text(stdout, tiles->line[i]);
+    }
+    printf("\n]}\n");
+}
+
+/* Coverage does not matter for tiles: what else is wrong with the layout does. */
+static int list_tiles(const arguments *a, const cpl_layout *layout) {
+    cpl_error error = {0};
+    cpl_lines tiles;
+    if (!cpl_layout_tiles(layout, a->tiles[0], a->tiles[1], a->threshold, a->replace, &tiles, &error)) {
+        say_problem(a->operand[0], &error, false);
+        return 1;
+    }
+    if (a->json)
+        tiles_json(&tiles, a->tiles);
+    else
+        print_tiles(&tiles, a->tiles[0]);
+    cpl_lines_clear(&tiles);
+    return 0;
+}
+
 int command_lines(const arguments *a) {
     cpl_error error = {0};
     cpl_lines lines = {0};
@@ -36,6 +78,11 @@ int command_lines(const arguments *a) {
     int count = 0;
     cpl_layout *layout = open_layout(a);
     if (!layout) return 1;
+    if (a->tiles[0]) {
+        int status = list_tiles(a, layout);
+        cpl_layout_free(layout);
+        return status;
+    }
     bool done = cpl_layout_lines(layout, &lines, &error);
     if (done && a->tokens) done = cpl_layout_tokens(layout, a->tokenizer, &infos, &count, &error);
     if (!done)

@@ -90,6 +90,12 @@ const option_entry option_table[] = {
     {"part", 0, "NAME", OPTION_NAME, AT(part), ON(BENCH), 0, 0, cpl_bench_parts,
      "measure only this beside the machine"},
     {"quick", 0, NULL, OPTION_SWITCH, AT(quick), ON(BENCH), 0, 0, NULL, "few rounds: within a minute"},
+    {"tiles", 0, "CxR", OPTION_GRID, AT(tiles), ON(LINES), 1, CPL_MAX_TILES, NULL,
+     "a prompt for each tile of C columns and R rows"},
+    {"threshold", 0, "X", OPTION_REAL, AT(threshold), ON(LINES), 0, 1, NULL,
+     "with --tiles: how much of a region is enough (0.5)"},
+    {"replace", 0, "RULES", OPTION_TEXT, AT(replace), ON(LINES), 0, 0, NULL,
+     "with --tiles: \"goal: tag, tag\", a rule a line"},
     {"tokens", 0, NULL, OPTION_SWITCH, AT(tokens), ON(LINES), 0, 0, NULL, "count the tokens of each line"},
     {"json", 0, NULL, OPTION_SWITCH, AT(json), ON(CHECK) | ON(LINES) | ON(MASKS) | ON(INFO) | ON(STATS) | ON(BENCH), 0,
      0, NULL, "print JSON"},
@@ -385,7 +391,7 @@ static bool too_many(const arguments *a, const char *word, char *why, size_t siz
 }
 
 bool options_parse(int argc, char *const *argv, arguments *a, char *why, size_t why_size) {
-    *a = (arguments){.cfg = NAN, .denoise = NAN, .seed = CPL_SEED_UNSET};
+    *a = (arguments){.cfg = NAN, .denoise = NAN, .threshold = 0.5, .seed = CPL_SEED_UNSET};
     int at = 1;
     if (argc > 1) a->command = command_named(argv[1]);
     if (a->command != COMMAND_EDIT) at = 2;

@@ -72,11 +72,11 @@ typedef struct arguments {
     bool help, version, quiet, json, generate, quick, tokens;
     int color; /* a color_choice */
     const char *model, *device, *precision, *tokenizer, *dump, *stats, *output, *png, *sampler, *schedule, *rng, *keys,
-        *part, *vae, *prediction, *init;
+        *part, *vae, *prediction, *init, *replace;
     const char *preset, *lora_dir, *lora[OPTION_MOST + 1];
     int steps, threads, clip_skip, batch;
-    int size[2], grid[2];
-    double cfg, denoise;
+    int size[2], grid[2], tiles[2];
+    double cfg, denoise, threshold;
     int64_t seed, vae_tile, cache_bytes, pool_bytes;
 } arguments;
 

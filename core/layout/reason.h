@@ -14,7 +14,8 @@ typedef enum cpl_reason {
     CPL_REASON_REVERSED,     /* x2 < x1 or y2 < y1 */
     CPL_REASON_TOO_FEW_LINES,
     CPL_REASON_COUNT_MISMATCH,
-    CPL_REASON_NOT_COVERED
+    CPL_REASON_NOT_COVERED,
+    CPL_REASON_TILE_COUNT
 } cpl_reason;
 
 typedef struct cpl_fault {

@@ -26,6 +26,14 @@ check 'lines --json' prints '{"lines": [
   "a \"cat\", night sky",
   "a sun, sunset"
 ]}' lines two.json --json
+sed 's/a sun, sunset/two suns, sunset/' two.json >suns.json
+check 'lines --tiles' prints 'column 1, row 1
+  a "cat", night sky
+
+column 2, row 1
+  a sun, sunset' lines suns.json --tiles 2x1 --replace 'a sun: two suns'
+one_tile() { run 1 "$COUPLET" lines two.json --tiles 1x1 && lines_in "$err" 1 && has "$err" 'at least two'; }
+check 'lines --tiles: one is none' one_tile
 check 'lines --tokens' prints '  1     7/22  a "cat", night sky
   2     4/22  a sun, sunset' lines two.json --tokens
 check 'lines --tokens --json' prints '{"lines": [

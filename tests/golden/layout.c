@@ -124,6 +124,8 @@ static const char *reason_name(const cpl_fault *fault) {
         return "mapping_reversed";
     case CPL_REASON_NOT_COVERED:
         return "mask_not_filled";
+    case CPL_REASON_TILE_COUNT:
+        return "invalid_tile_count";
     case CPL_REASON_MALFORMED:
     case CPL_REASON_NO_REGIONS:
         return "exception";
@@ -355,8 +357,67 @@ static void run_kind(golden *g, const char *file, const char *kind, void (*run)(
 static void run_common(golden *g) { run_kind(g, "prompts.json", "common", run_common_case); }
 static void run_split(golden *g) { run_kind(g, "prompts.json", "split", run_split_case); }
 
-static const char no_tiles[] = "tile prompts are not built yet";
+/* ---- Tiles ---- */
+
+static void compare_tiles(golden *g, const cJSON *item, const cpl_lines *tiles) {
+    const cJSON *expected = cJSON_GetObjectItemCaseSensitive(item, "tiles");
+    const char *id = text_of(item, "id");
+    if (tiles->count != cJSON_GetArraySize(expected)) {
+        golden_fail(g, id, "%d tiles, expected %d", tiles->count, cJSON_GetArraySize(expected));
+        return;
+    }
+    for (int i = 0; i < tiles->count; i++)
+        if (strcmp(tiles->line[i], cJSON_GetArrayItem(expected, i)->valuestring) != 0) {
+            golden_fail(g, id, "tile %d is \"%.80s\"", i, tiles->line[i]);
+            return;
+        }
+    golden_pass(g, id);
+}
+
+static void run_tiles_case(golden *g, const cJSON *item, const char *folder) {
+    cpl_fault fault = {0};
+    cpl_lines tiles = {0};
+    char *text = layout_text(item);
+    cpl_layout *layout = cpl_layout_parse_fault(text, strlen(text), folder, NULL, &fault);
+    if (layout && cpl_layout_verify(layout, NULL, false, &fault) &&
+        !cpl_layout_tiles(layout, (int)number_of(item, "columns"), (int)number_of(item, "rows"),
+                          number_of(item, "threshold"), text_of(item, "replace"), &tiles, &fault.error))
+        fault.reason = CPL_REASON_TILE_COUNT;
+    if (!judge_refusal(g, item, &fault)) compare_tiles(g, item, &tiles);
+    cpl_lines_clear(&tiles);
+    cpl_layout_free(layout);
+    free(text);
+}
+
+static void run_tiles(golden *g) {
+    cJSON *json = golden_json(g, "tiles.json");
+    char *folder = folder_of(g, "tiles.json");
+    const cJSON *item;
+    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(json, "cases")) {
+        if (strcmp(text_of(item, "kind"), "tiles") == 0) run_tiles_case(g, item, folder);
+    }
+    free(folder);
+    cJSON_Delete(json);
+}
+
+/* The original shows columns and rows exchanged, and reads the picture's size from a text: without one it shows -1. */
+static void run_grid_case(golden *g, const cJSON *item) {
+    double scale = number_of(item, "scale");
+    int width = (int)(number_of(item, "image_width") * scale), height = (int)(number_of(item, "image_height") * scale);
+    int columns = -1, rows = -1, shown_width = (int)number_of(item, "final_width");
+    if (shown_width >= 0)
+        cpl_tile_grid(width, height, (int)number_of(item, "tile_width"), (int)number_of(item, "tile_height"),
+                      (int)number_of(item, "overlap"), &columns, &rows);
+    if ((shown_width < 0 || (width == shown_width && height == (int)number_of(item, "final_height"))) &&
+        columns == (int)number_of(item, "shown_as_row_count") && rows == (int)number_of(item, "shown_as_column_count"))
+        golden_pass(g, text_of(item, "id"));
+    else
+        golden_fail(g, text_of(item, "id"), "%d columns, %d rows of %dx%d", columns, rows, width, height);
+}
+
+static void run_grid(golden *g) { run_kind(g, "tiles.json", "grid", run_grid_case); }
+
 const golden_group golden_layout_groups[] = {
     {"masks.json/cases", run_masks, NULL},   {"prompts.json/common", run_common, NULL},
-    {"prompts.json/split", run_split, NULL}, {"tiles.json/tiles", NULL, no_tiles},
-    {"tiles.json/grid", NULL, no_tiles},     {NULL, NULL, NULL}};
+    {"prompts.json/split", run_split, NULL}, {"tiles.json/tiles", run_tiles, NULL},
+    {"tiles.json/grid", run_grid, NULL},     {NULL, NULL, NULL}};
