@@ -199,7 +199,7 @@ bare_obj := $(bare_core:%.c=$(build)/%.o) $(core_asm:%.S=$(build)/%.o) $(build)/
 bare_lib := $(build)/libbare.a
 device_tests := $(foreach p,f32 f16 bf16,$(emulated_tests:%=$(build)/tests/device/$(p)/%))
 # What make test runs of it, on the emulated device.
-checked_bin := $(build)/tests/device/f16/test_norm $(build)/tests/device/tool $(build)/tests/device/ops $(build)/tests/device/golden $(build)/tests/device/record
+checked_bin := $(build)/gpu/bench/bench $(build)/tests/device/f16/test_norm $(build)/tests/device/tool $(build)/tests/device/ops $(build)/tests/device/golden $(build)/tests/device/record
 device_bin := $(build)/tests/device/tool $(build)/tests/device/ops $(build)/tests/device/golden
 
 $(bare_lib): $(bare_obj)
@@ -235,6 +235,18 @@ golden-ops: $(build)/tests/device/record ## write tests/device/ops.safetensors a
 .PHONY: check-gpu
 check-gpu: $(device_tests) $(device_bin) $(or $(module),no-cuda) ## on a GPU machine: is the CUDA backend right there? Needs gcc, make, CUDA, cJSON
 	@BUILD=$(build) tests/device/check $(CHECK)
+# The benchmark runs the same networks, with random weights in the place of a loader.
+bench_obj := $(patsubst gpu/bench/%.c,$(build)/gpu/bench/%.o,$(wildcard gpu/bench/*.c)) $(build)/core/bench/original.o
+$(build)/gpu/bench/%.o: gpu/bench/%.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(BARE_CFLAGS) $(DEPENDENCIES) -c -o $@ $<
+$(build)/gpu/bench/bench: $(bench_obj) $(bare_lib)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(bench_obj) $(bare_lib) $(BARE_LIBS)
+.PHONY: bench-gpu
+bench-gpu: $(build)/gpu/bench/bench $(build)/tests/device/tool $(or $(module),no-cuda) ## on a GPU machine: how fast is it, against its floor, the original's way and PyTorch?
+	@BUILD=$(build) gpu/bench/run $(BENCH)
+
 .PHONY: cjson-copy
 cjson-copy: ## copy cJSON to build/cjson, to be taken to a GPU machine that has none
 	@mkdir -p build/cjson/include/cjson build/cjson/lib && cp /usr/include/cjson/cJSON.h build/cjson/include/cjson/ && \
@@ -406,7 +418,7 @@ man-tables: $(build)/tests/tui/test_man ## write keys and commands of the editor
 	done
 .PHONY: format
 format: ## clang-format all sources in place
-	clang-format -i $(wildcard core/*.[ch] core/*/*.[ch] tui/*.[ch] tests/*.h tests/*/*.[ch] tests/core/*/*.[ch] gpu/*.[ch] gpu/*.cu gpu/*.cuh gpu/port/*.h tests/device/*.c tests/device/bare/*.[ch] tests/gpu/*.cc tests/gpu/port/*.h)
+	clang-format -i $(wildcard core/*.[ch] core/*/*.[ch] tui/*.[ch] tests/*.h tests/*/*.[ch] tests/core/*/*.[ch] gpu/*.[ch] gpu/*.cu gpu/*.cuh gpu/bench/*.[ch] gpu/port/*.h tests/device/*.c tests/device/bare/*.[ch] tests/gpu/*.cc tests/gpu/port/*.h)
 .PHONY: clean
 clean: ## remove everything that was built
 	rm -rf build couplet libcouplet.a libcouplet-cuda.so
@@ -415,6 +427,6 @@ help: ## this list
 	@echo 'couplet: regional prompting in the terminal. Two commands do all the set-up: make run, make test.'
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
 
--include $(bare_obj:.o=.d) $(device_tests:=.d) $(device_bin:=.d)
+-include $(bench_obj:.o=.d) $(bare_obj:.o=.d) $(device_tests:=.d) $(device_bin:=.d)
 -include $(gpu_obj:.o=.d) $(emulated_obj:.o=.d) $(emulated_bin:=.d) $(build)/tests/gpu/test_emulator.d
 -include $(core_obj:.o=.d) $(tui_obj:.o=.d) $(test_bin:=.d) $(golden_obj:.o=.d) $(helper_bin:=.d)

@@ -20,7 +20,7 @@
 #include "couple/plan.h"
 #include "memory/tensor.h"
 
-#define CPL_BACKEND_ABI 2u
+#define CPL_BACKEND_ABI 3u
 
 typedef struct cpl_backend cpl_backend;
 typedef struct cpl_stream cpl_stream;

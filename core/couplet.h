@@ -444,6 +444,8 @@ typedef struct cpl_stats {
     /* Of the last run, text_ms: of the last preparation (texts and plans); step_ms: median; sampling_ms: all steps. */
     double load_ms, text_ms, first_step_ms, step_ms, sampling_ms, decode_ms, total_ms;
     double steps_per_second;
+    double
+        device_step_ms; /* the last step by a device's own clock; 0: it has none. What step_ms has beyond it are gaps */
     int threads;
     char backend[16], precision[8], model[64];
 } cpl_stats;

@@ -163,6 +163,8 @@ static void close_stream(cpl_stream *stream) {
     gpu_free_condemned(s);
     cpl_pool_free(stream->pool);
     gpu_memory_close(s);
+    if (s->began) cudaEventDestroy(s->began);
+    if (s->ended) cudaEventDestroy(s->ended);
     if (s->queue) cudaStreamDestroy(s->queue);
     if (s->side) cudaStreamDestroy(s->side);
     free(s);
@@ -175,6 +177,8 @@ static bool fill_stream(gpu_stream *s, cpl_error *error) {
     if (did == cudaSuccess) did = cudaStreamCreateWithFlags(&s->side, cudaStreamNonBlocking);
     for (int i = 0; i < 2 && did == cudaSuccess; i++)
         did = cudaEventCreateWithFlags(&s->stage[i].done, cudaEventDisableTiming);
+    if (did == cudaSuccess) did = cudaEventCreateWithFlags(&s->began, cudaEventDefault);
+    if (did == cudaSuccess) did = cudaEventCreateWithFlags(&s->ended, cudaEventDefault);
     if (did != cudaSuccess)
         return cpl_fail(error, CPL_E_DEVICE, "cuda:%d: no stream: %s", b->device, cudaGetErrorString(did));
     return (s->base.pool = gpu_pool_new(s, b->pool_budget, error)) && (s->plans = gpu_plans_new(s, error));
@@ -208,6 +212,7 @@ static void read_stats(const cpl_stream *stream, cpl_stats *stats) {
     stats->weight_bytes = atomic_load(&b->weight_bytes);
     stats->device_bytes = atomic_load(&b->device_bytes);
     stats->threads = 1;
+    stats->device_step_ms = gpu_step_ms((const gpu_stream *)stream);
     /* What a device has to be told once for each shape are the graphs of steps. */
     const gpu_stream *s = (const gpu_stream *)stream;
     stats->primitives = (cpl_cache_stats){

@@ -39,7 +39,8 @@ typedef struct gpu_stream {
     int stage_now;
     void *condemned; /* owned by memory.c: device memory to be freed when no recording needs it */
     bool recording, in_step;
-    int steps_done; /* since the last failure */
+    int steps_done;           /* since the last failure */
+    cudaEvent_t began, ended; /* owned: of the last step, with the device's time */
     cudaGraphExec_t graph;
     uint64_t graph_launches, graph_builds;
 } gpu_stream;
@@ -88,6 +89,7 @@ void gpu_free_condemned(gpu_stream *s);
 /* steps.c */
 void gpu_step_begin(cpl_stream *s);
 void gpu_step_end(cpl_stream *s);
+double gpu_step_ms(const gpu_stream *s); /* of the last step, as the device measured it; 0: none, or it still runs */
 /* Runs what has been recorded so far; the rest of the step is not recorded. */
 void gpu_flush(gpu_stream *s);
 

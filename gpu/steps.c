@@ -28,7 +28,10 @@ void gpu_step_begin(cpl_stream *stream) {
     gpu_free_condemned(s);
     if (!turn_stage(s)) return;
     s->in_step = true;
-    if (s->steps_done == 0 || !graphs_wanted()) return;
+    if (s->steps_done == 0 || !graphs_wanted()) {
+        gpu_did(stream, "a step", cudaEventRecord(s->began, s->queue));
+        return;
+    }
     s->recording = gpu_did(stream, "recording a step", cudaStreamBeginCapture(s->queue, cudaStreamCaptureModeRelaxed));
 }
 
@@ -51,6 +54,7 @@ void gpu_flush(gpu_stream *s) {
     s->recording = false;
     cudaError_t ended = cudaStreamEndCapture(s->queue, &graph);
     if (!s->base.failed && gpu_did(&s->base, "recording a step", ended) && renew_graph(s, graph) &&
+        gpu_did(&s->base, "a step", cudaEventRecord(s->began, s->queue)) &&
         gpu_did(&s->base, "launching a step", cudaGraphLaunch(s->graph, s->queue)))
         s->graph_launches++;
     cudaGetLastError();
@@ -68,6 +72,14 @@ void gpu_step_end(cpl_stream *stream) {
         return;
     }
     gpu_stage *stage = &s->stage[s->stage_now];
-    stage->in_use = gpu_did(stream, "a step", cudaEventRecord(stage->done, s->queue));
+    stage->in_use = gpu_did(stream, "a step", cudaEventRecord(stage->done, s->queue)) &&
+                    gpu_did(stream, "a step", cudaEventRecord(s->ended, s->queue));
     s->steps_done++;
+}
+
+double gpu_step_ms(const gpu_stream *s) {
+    float ms = 0;
+    if (s->steps_done > 0 && cudaEventElapsedTime(&ms, s->began, s->ended) == cudaSuccess) return (double)ms;
+    cudaGetLastError(); /* "not ready" is no failure */
+    return 0;
 }

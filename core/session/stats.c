@@ -27,6 +27,7 @@ static const struct {
     MEMBER(text_ms, MILLISECONDS),
     MEMBER(first_step_ms, MILLISECONDS),
     MEMBER(step_ms, MILLISECONDS),
+    MEMBER(device_step_ms, MILLISECONDS),
     MEMBER(sampling_ms, MILLISECONDS),
     MEMBER(decode_ms, MILLISECONDS),
     MEMBER(total_ms, MILLISECONDS),

@@ -48,6 +48,7 @@ pictures() { # pictures PRECISION MOST: as the processor's, up to the precision
     run 0 "$COUPLET" render two.json -o cpu.png --device cpu --precision f32 --quiet &&
         run 0 "$COUPLET" render two.json -o gpu.png --device cuda --precision "$1" --quiet --stats gpu.json &&
         has gpu.json '"backend": "cuda"' && grep -qE "\"step_allocations\": ${allocations:-0}\\b" gpu.json &&
+        lacks gpu.json '"device_step_ms": 0,' &&
         most=$("$pngdiff" cpu.png gpu.png | grep -oE 'max [0-9]+') && [ "${most#max }" -le "$2" ]
 }
 check 'f32: the picture of the processor' pictures f32 1

@@ -10,6 +10,23 @@ none() { EMULATED_DEVICES=-1 run 1 "$root/tests/device/check" --emulated && line
 check 'check-gpu without a device: one line' none
 whole() { run 0 "$root/tests/device/check" --emulated && has "$out" ' passed, 0 failed'; }
 check 'check-gpu on the emulated device' whole
+unmeasured() { EMULATED_DEVICES=-1 COUPLET_BACKEND_DIR=$BUILD/tests/gpu run 1 "$root/gpu/bench/run" && lines_in "$out" 1 && has "$out" 'nothing was measured'; }
+check 'bench-gpu without a device: one line' unmeasured
+# Numbers of an emulated device mean nothing, but that each is there and none is zero does.
+measured() {
+    COUPLET_BACKEND_DIR=$BUILD/tests/gpu run 0 "$BUILD/gpu/bench/bench" --quick bench.json && has "$out" '| tiny 8x8, 2 of 24 | 8 | 2 |' &&
+        python3 - <<'END'
+import json
+report = json.load(open("bench.json"))
+assert report["device"] == "emulated device, 8.0 GiB" and report["copy_gbps"] > 0, report
+assert [(c["batch"], c["regions"]) for c in report["coupled"]] == [(2, 1), (2, 2), (8, 1), (8, 2)]
+assert all(c["attention_ms"] > 0 and c["layer_ms"] > 0 and c["floor_ms"] > 0 for c in report["coupled"])
+assert all((c["batch"] != 2) or c["original_ms"] > 0 for c in report["coupled"])
+assert [s["regions"] for s in report["steps"]] == [1, 8]
+assert all(s[k] > 0 for s in report["steps"] for k in ("finite", "step_ms", "wall_ms", "host_ms", "decode_ms", "weights_mib", "device_mib", "pictures_per_second"))
+END
+}
+check 'bench-gpu on the emulated device' measured
 recorded() { run 0 "$BUILD/tests/device/record" "$root/tests/device/ops.safetensors" && has "$out" ' 0 failed, 0 skipped'; }
 check 'operations are what their record says, on the CPU' recorded
 

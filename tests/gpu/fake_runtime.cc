@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -21,6 +23,7 @@ struct CUgraphExec_st {
 };
 struct CUevent_st {
     cudaStream_t stream;
+    std::shared_ptr<double> reached_ms; /* when the stream came to it; negative: not yet */
 };
 struct CUstream_st {
     work_list queue;
@@ -243,15 +246,31 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t instance) {
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) {
-    *event = new CUevent_st{nullptr};
+    *event = new CUevent_st{nullptr, nullptr};
     return cudaSuccess;
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
     delete event;
     return cudaSuccess;
 }
+static double now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
+}
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+    hold h(lock);
+    auto reached = std::make_shared<double>(-1.0);
     event->stream = stream;
+    event->reached_ms = reached;
+    fake_enqueue(stream, [reached] { *reached = now_ms(); });
+    return cudaSuccess;
+}
+cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t began, cudaEvent_t ended) {
+    hold h(lock);
+    if (!began->reached_ms || !ended->reached_ms) return failed(cudaErrorInvalidValue);
+    if (*began->reached_ms < 0 || *ended->reached_ms < 0) return failed(cudaErrorNotReady);
+    *ms = (float)(*ended->reached_ms - *began->reached_ms);
     return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
