@@ -5,6 +5,7 @@
 
 #include "../memory/alloc.h"
 #include "../memory/hash.h"
+#include "../memory/zeros.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -41,14 +42,16 @@ static bool grouping_new(grouping *g, int lines, int tokens, cpl_error *error) {
 
 /* Line by line, because the masks lie that way. */
 static bool find_covers(grouping *g, const float *masks, int w, cpl_error *error) {
+    size_t tokens = (size_t)g->tokens, words = (size_t)g->words;
     for (int r = 0; r < g->lines; r++) {
-        const float *mask = masks + (size_t)r * (size_t)g->tokens;
-        for (int t = 0; t < g->tokens; t++) {
+        const float *mask = masks + (size_t)r * tokens;
+        for (size_t t = cpl_skip_zeros(mask, 0, tokens);
+             t<tokens; t = mask[t]> 0.0f ? t + 1 : cpl_skip_zeros(mask, t + 1, tokens)) {
             if (!(mask[t] >= 0.0f) || !isfinite(mask[t]))
                 return cpl_fail(error, CPL_E_INPUT,
                                 "The mask of line %d is %g at token (%d, %d); weights are 0 or more.", r + 1,
-                                (double)mask[t], t % w, t / w);
-            if (mask[t] > 0.0f) g->cover[(size_t)t * (size_t)g->words + (size_t)(r / 64)] |= UINT64_C(1) << (r % 64);
+                                (double)mask[t], (int)t % w, (int)t / w);
+            if (mask[t] > 0.0f) g->cover[t * words + (size_t)(r / 64)] |= UINT64_C(1) << (r % 64);
         }
     }
     return true;
@@ -56,17 +59,23 @@ static bool find_covers(grouping *g, const float *masks, int w, cpl_error *error
 
 static const uint64_t *cover_of(const grouping *g, int token) { return g->cover + (size_t)token * (size_t)g->words; }
 
+static bool same_cover(const grouping *g, int a, int b) {
+    const uint64_t *x = cover_of(g, a), *y = cover_of(g, b);
+    for (int i = 0; i < g->words; i++)
+        if (x[i] != y[i]) return false;
+    return true;
+}
+
 /* Groups are numbered in the order in which a row-major walk meets them, so a plan does not depend on the hash. */
 static void find_groups(grouping *g) {
-    size_t cover_bytes = sizeof *g->cover * (size_t)g->words;
     for (int t = 0; t < g->tokens; t++) {
-        if (t > 0 && !memcmp(cover_of(g, t), cover_of(g, t - 1), cover_bytes)) { /* the usual case inside a region */
+        if (t > 0 && same_cover(g, t, t - 1)) { /* the usual case inside a region */
             g->group_of[t] = g->group_of[t - 1];
             continue;
         }
-        uint32_t at = (uint32_t)cpl_hash_bytes(CPL_HASH_START, cover_of(g, t), cover_bytes) & (g->slots - 1);
-        while (g->slot[at] && memcmp(cover_of(g, t), cover_of(g, g->first[g->slot[at] - 1]), cover_bytes))
-            at = (at + 1) & (g->slots - 1);
+        uint64_t hash = cpl_hash_bytes(CPL_HASH_START, cover_of(g, t), sizeof *g->cover * (size_t)g->words);
+        uint32_t at = (uint32_t)hash & (g->slots - 1);
+        while (g->slot[at] && !same_cover(g, t, g->first[g->slot[at] - 1])) at = (at + 1) & (g->slots - 1);
         if (!g->slot[at]) {
             g->first[g->groups] = t;
             g->slot[at] = ++g->groups;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../layout/masks.h"
 #include "../memory/alloc.h"
 
 /* No padding between members: keys are compared as bytes. */
@@ -81,19 +82,6 @@ static grids find_grids(const cpl_model *model, const cpl_settings *settings) {
     return g;
 }
 
-static bool make_level(cpl_plan_set *set, const cpl_layout *layout, const cpl_defaults *defaults, int level, int w,
-                       int h, float *masks, cpl_error *error) {
-    int count = 0;
-    if (!cpl_layout_masks(layout, defaults, w, h, masks, &count, error)) return false;
-    /* All grids speak of the same lines: whether a hole is filled is decided on the canvas. */
-    if (count < set->lines || (level > 0 && set->level[level - 1] && count != set->lines))
-        return cpl_fail(error, CPL_E_INPUT, "the regions give %d lines at one grid and %d at another", set->lines,
-                        count);
-    set->lines = count;
-    set->level[level] = cpl_plan_new(masks, count, w, h, error);
-    return set->level[level] != NULL;
-}
-
 static bool note_vanishing(cpl_plan_set *set, cpl_error *error) {
     set->vanishes = cpl_alloc((size_t)set->lines, sizeof *set->vanishes, error);
     if (!set->vanishes) return false;
@@ -103,16 +91,20 @@ static bool note_vanishing(cpl_plan_set *set, cpl_error *error) {
     return true;
 }
 
-static bool make_levels(cpl_plan_set *set, const cpl_model *model, const cpl_layout *layout,
-                        const cpl_settings *settings, int lines, cpl_error *error) {
+/* All grids speak of the same lines: whether a hole is filled is decided on the canvas. */
+static bool make_levels(cpl_plan_set *set, const cpl_model *model, const cpl_masks *masks, const cpl_settings *settings,
+                        cpl_error *error) {
     grids g = find_grids(model, settings);
-    float *masks = cpl_alloc(((size_t)lines + 1) * g.largest, sizeof *masks, error);
-    bool done = masks != NULL;
+    set->lines = cpl_masks_lines(masks);
+    float *weights = cpl_alloc(((size_t)set->lines + 1) * g.largest, sizeof *weights, error);
+    bool done = weights != NULL;
     for (int i = 0; done && i < g.levels; i++) {
         if (!cpl_unet_couples(model->unet, i)) continue;
-        done = make_level(set, layout, &model->info.defaults, i, g.w[i], g.h[i], masks, error);
+        done = cpl_masks_read(masks, g.w[i], g.h[i], weights, error);
+        if (done) set->level[i] = cpl_plan_new(weights, set->lines, g.w[i], g.h[i], error);
+        done = done && set->level[i];
     }
-    free(masks);
+    free(weights);
     return done && note_vanishing(set, error);
 }
 
@@ -127,8 +119,13 @@ static cpl_plan_set *make_set(const cpl_model *model, const cpl_layout *layout, 
                               cpl_error *error) {
     cpl_plan_set *set = cpl_alloc(1, sizeof *set, error);
     if (!set) return NULL;
-    set->lines = lines;
-    if (hold_masks(set, layout, error) && make_levels(set, model, layout, settings, lines, error)) return set;
+    cpl_masks *masks = cpl_masks_open(layout, &model->info.defaults, error);
+    bool done = masks && (cpl_masks_lines(masks) >= lines ||
+                          cpl_fail(error, CPL_E_INPUT, "the regions give %d lines and the texts %d",
+                                   cpl_masks_lines(masks), lines));
+    done = done && hold_masks(set, layout, error) && make_levels(set, model, masks, settings, error);
+    cpl_masks_close(masks);
+    if (done) return set;
     free_set(set);
     return NULL;
 }
