@@ -26,6 +26,7 @@ typedef enum state {
 struct input_parser {
     state state;
     bool alt;    /* an Esc stood before the sequence */
+    bool lone;   /* Esc was told as a key just now, as the line was idle */
     char *queue; /* owned: bytes not looked at yet, [start, end) */
     size_t start, end, room;
     char sequence[INPUT_SEQUENCE_MAX];
@@ -105,6 +106,14 @@ static int leave(input_parser *p, state next) {
 }
 
 static int step_ground(input_parser *p, unsigned char byte, input_event *event) {
+    /* The rest of a sequence whose Esc came alone over a slow line: it comes in one piece, which no fingers do. */
+    bool late = p->lone && byte == '[' && p->start + 1 < p->end;
+    p->lone = false;
+    if (late) {
+        p->length = 0;
+        p->state = CSI;
+        return TAKEN;
+    }
     if (byte == ESC) {
         p->state = ESCAPE;
         return TAKEN;
@@ -324,6 +333,7 @@ static bool flush(input_parser *p, input_event *event) {
     state was = p->state;
     leave(p, was == ESCAPE_TWICE ? ESCAPE : GROUND);
     if (was == ESCAPE || was == ESCAPE_TWICE) {
+        p->lone = was == ESCAPE;
         input_key_set(event, ESC, 0);
     } else {
         input_key_set(event, was == SS3 ? 'O' : (unsigned char)p->string_kind, INPUT_ALT);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # couplet-workflows(7), command by command: what stands behind a "$ " there is run as it stands, in a home like that of somebody who
-# has Forge, with the tiny checkpoints in place of the models and pictures of 128 pixels.
+# has Forge, with the tiny checkpoints in place of the models and pictures of 128 pixels. Key scripts run in a pseudo terminal.
 # shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/lib.sh"
 page=$root/man/couplet-workflows.7
@@ -26,7 +26,10 @@ for command in commands/*; do
     command=$work/$command
     name=$(head -n 1 "$command")
     case $name in "cd ~/"*) cd_to=$HOME/${name#cd \~/} && continue ;; esac
-    as_it_stands() { run 0 bash -c "cd '$cd_to' && . '$command'" && lacks "$err" 'warning'; }
+    # an editor needs a terminal
+    terminal=()
+    grep -q -- --keys "$command" && terminal=("$BUILD/tests/e2e/pty" 100x30)
+    as_it_stands() { run 0 "${terminal[@]}" bash -c "cd '$cd_to' && . '$command'" && lacks "$err" 'warning'; }
     check "$ $name" as_it_stands
 done
 count() { [ "$(find commands -type f | wc -l)" -ge 20 ]; }
@@ -35,6 +38,12 @@ wrote() { for file in harbour draft again map more-1 more-4 large forge third ba
 check 'the pictures are there' wrote
 dumped() { [ -s "$models/stages/steps.safetensors" ]; }
 check 'the stages are there' dumped
+edited() {
+    local scenes=$HOME/scenes
+    has "$scenes/scene.json" 'a sun, sunset' && has "$scenes/painted.json" 'data:image/png' && has "$scenes/other.json" 'a boat, sea' &&
+        has "$scenes/scene.json" 'with a hat' && has "$scenes/presets.json" harbour
+}
+check 'the scenes are as the keys made them' edited
 told() {
     couplet show "$models/forge.png" >"$out" && has "$out" 'Sampler: Euler a' && has "$out" 'Schedule type: Automatic' &&
         has "$out" 'Seed: 1234' && has "$out" 'RNG: NV'

@@ -106,6 +106,29 @@ END
 }
 check 'Ctrl-Z gives the terminal back, fg takes it again' suspended
 
+resumed() { # with a picture: text and picture are there again
+    scene resume.json
+    xterm_run 120x40 bash --norc <<END && modes_restored
+text set -m; PS1='prompt> '; "\$COUPLET" --generate resume.json\n
+expect current
+settle 1.5 30
+key C-z
+expect Stopped
+text fg\n
+expect ▸ 1    0.000  0.500
+expect current
+settle 1.5 30
+shot resumed.png
+key q
+expect prompt>
+text exit\n
+waitexit 20 0
+END
+    rendered resume.json resume.png && last_sixel 120x40 resumed-sixel.png && equal_png resume.png resumed-sixel.png && painted_again
+}
+painted_again() { python3 -c 'import sys; b = open(sys.argv[1], "rb").read(); sys.exit(b.rfind(b"\x1bP") < b.rfind(b"Stopped"))' "$record"; }
+check 'Ctrl-Z and fg in xterm: picture and text are painted again' resumed
+
 cat >hangup.py <<'END'
 import fcntl, os, pty, struct, sys, termios, time
 pid, fd = pty.fork()

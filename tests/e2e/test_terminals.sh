@@ -90,6 +90,49 @@ check 'xterm without sixel: the editor works' generated half-blocks.png --ti vt2
 half_blocks() { has "$record" '▀' && no_sixel; }
 check 'with half blocks instead of sixel' half_blocks
 
+in_screen() { # GNU screen hands no pictures on
+    cp scene.json screen.json
+    # shellcheck disable=SC2016 # the shell in the terminal expands it
+    xterm_run 100x30 --env SCREENDIR="$work/screen" -- sh -c 'mkdir -m 700 "$SCREENDIR"; exec screen -c /dev/null -U -q "$COUPLET" screen.json' <<END && no_sixel && has "$record" '▀'
+expect r1 synced
+key L
+expect [+]
+key u g
+expect done
+expect current
+shot screen.png
+key Escape
+key q
+waitexit 30 0
+END
+}
+check 'GNU screen: half blocks, keys, no sixel' in_screen
+
+# ---- Reports that nobody asked for ----
+
+cp scene.json reports.json
+reports() { # focus, replies, and a sequence whose Esc came long before: none of it is a key
+    in_xterm 100x30 reports.json <<END && lacks reports.json 'rect": [0.0625'
+expect r1 synced
+raw \e[I\e[O\e[?1;2c\e[6;18;9t\e]11;rgb:0000/0000/0000\e\\\\\e[12;40R\eP1+r544e\e\\\\
+settle 0.3 5
+raw \e
+wait 0.3
+raw [H
+settle 0.3 5
+raw \e
+wait 0.3
+raw [1;2C
+expect ▸ 1    0.000  0.562
+key u
+expect ▸ 1    0.000  0.500  0.000  0.500
+expect-not [+]
+key q
+waitexit 20 0
+END
+}
+check 'focus reports, late replies and a sequence in two pieces are no other keys' reports
+
 # ---- Sizes ----
 
 storm() {

@@ -95,6 +95,32 @@ static void escape_and_alt(void **state) {
     SAYS("\033\033[<0;5;6M", "Esc press1@4,5+0 ");
 }
 
+/* Over a slow line the Esc of a sequence may come alone and be taken for the key: the rest of it must not be keys. */
+static void late_rest_of_a_sequence(void **state) {
+    (void)state;
+    static const char *const rest[][2] = {{"[C", "Right "},
+                                          {"[H", "Home "},
+                                          {"[5~", "PageUp "},
+                                          {"[1;2D", "Shift-Left "},
+                                          {"[<0;5;6M", "press1@4,5+0 "},
+                                          {"[I", "focus1 "},
+                                          {"[", "[ "},
+                                          {"O", "O "},
+                                          {"l", "l "}};
+    for (size_t i = 0; i < sizeof rest / sizeof rest[0]; i++) {
+        char out[256] = "", wanted[256];
+        input_parser *parser = input_parser_new();
+        assert_non_null(parser);
+        assert_true(input_feed(parser, "\033", 1));
+        drain(parser, true, out, sizeof out);
+        assert_true(input_feed(parser, rest[i][0], strlen(rest[i][0])));
+        drain(parser, true, out, sizeof out);
+        snprintf(wanted, sizeof wanted, "Esc %s", rest[i][1]);
+        assert_string_equal(out, wanted);
+        input_parser_free(parser);
+    }
+}
+
 static void keys_of_terminals(void **state) {
     (void)state;
     SAYS("\033[A\033OB\033[C\033OD\033[H\033OF", "Up Down Right Left Home End ");
@@ -254,6 +280,7 @@ int main(void) {
         cmocka_unit_test(plain_keys),
         cmocka_unit_test(escape_and_alt),
         cmocka_unit_test(keys_of_terminals),
+        cmocka_unit_test(late_rest_of_a_sequence),
         cmocka_unit_test(mouse_and_focus),
         cmocka_unit_test(pastes),
         cmocka_unit_test(replies),
