@@ -326,6 +326,9 @@ e2e: $(program) $(program_used) $(helper_bin) ## the editor in real terminals (t
 .PHONY: golden-screens
 golden-screens: $(program) $(program_used) $(helper_bin) ## write the golden screens of the key scripts anew: read the diff
 	@BUILD=$(build) GOLDEN_UPDATE=1 tests/e2e/test_scripts.sh
+.PHONY: shots
+shots: $(program) $(helper_bin) ## take the README's pictures of the editor anew (man/shots); SHOTS='light tmux' for some
+	@BUILD=$(build) tests/e2e/make-shots $(SHOTS)
 KILLS ?= 200
 .PHONY: kill
 kill: $(program) ## SIGKILL the editor at KILLS=200 random moments of editing and saving: what is lost, and is every file whole?

@@ -75,7 +75,7 @@ void editor_show_map(editor *e, bool on) {
         editor_say_error(e, &error);
         return;
     }
-    preview_show(&e->preview, e->term, map, false, width, height);
+    preview_show_drawing(&e->preview, e->term, map);
     e->map = true;
 }
 

@@ -75,13 +75,13 @@ static void request(preview *p, const term_caps *caps) {
     p->width_px = width;
     p->height_px = height;
     p->ready = false;
-    cpl_image *smooth = p->rough ? NULL : smooth_source(p->image, width);
-    picture_encoder_put(p->encoder, smooth ? smooth : p->image, width, height, colors < 16 ? 16 : colors, !p->rough,
-                        ++p->wanted);
+    cpl_image *smooth = p->rough || p->drawing ? NULL : smooth_source(p->image, width);
+    picture_encoder_put(p->encoder, smooth ? smooth : p->image, width, height, colors < 16 ? 16 : colors,
+                        !p->rough && !p->drawing, ++p->wanted);
     cpl_image_free(smooth);
 }
 
-void preview_show(preview *p, term *t, cpl_image *image, bool rough, int width, int height) {
+static void show(preview *p, term *t, cpl_image *image, bool rough, int width, int height) {
     /* A frame that the line cannot take in time is left out; the next step brings another. */
     bool trial = p->level >= LEVELS && ++p->left_out > TRY_AGAIN;
     if (rough && p->encoder && (!term_drained(t) || (p->level >= LEVELS && !trial))) {
@@ -105,6 +105,16 @@ void preview_show(preview *p, term *t, cpl_image *image, bool rough, int width, 
     if (trial) p->left_out = 0;
     forget_cells(p);
     request(p, term_capabilities(t));
+}
+
+void preview_show(preview *p, term *t, cpl_image *image, bool rough, int width, int height) {
+    p->drawing = false;
+    show(p, t, image, rough, width, height);
+}
+
+void preview_show_drawing(preview *p, term *t, cpl_image *image) {
+    p->drawing = true;
+    show(p, t, image, false, image->width, image->height);
 }
 
 void preview_none(preview *p) {

@@ -15,6 +15,7 @@ typedef struct preview {
     int width_px, height_px;  /* of that request */
     picture_sixel sixel;      /* owned: ready to paint, if `ready` */
     bool ready, rough_sixel;
+    bool drawing;        /* few colours: not diffused */
     bool trial;          /* the wanted one is sent whatever the line was like */
     bool stale;          /* what is on the screen is not `sixel`, or has holes */
     bool hidden;         /* the help screen stands over it */
@@ -31,6 +32,8 @@ void preview_clear(preview *p);
 /* Takes the image over. A rough one is left out (and freed) where the terminal has not kept up. width, height: of the
  * picture that it is a preview of. */
 void preview_show(preview *p, term *t, cpl_image *image, bool rough, int width, int height);
+/* A drawing of few colours instead of a photograph: encoded as it is, which is quick and small. */
+void preview_show_drawing(preview *p, term *t, cpl_image *image);
 void preview_none(preview *p); /* nothing is shown any more */
 /* Tells where the picture belongs; a change of place or of the terminal's cells asks for a new encoding. */
 void preview_place(preview *p, const term_caps *caps, window area);
