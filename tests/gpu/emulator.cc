@@ -1,7 +1,8 @@
 /* emulator.cc: the threads of a block as fibers on one CPU thread. A fiber runs until it meets others (a barrier, a warp's
  * exchange) or ends; the last of a warp to arrive does the exchange for all. Warps and lanes run in ascending or in
  * descending order, as a dice decides for each block, so that a race shows in one of them (EMULATED_ORDER=forward or
- * backward: always so); ThreadSanitizer sees races whatever the order. Breaking a rule that a device would punish with
+ * backward: always so); asynchronous copies are made when they are asked for or at the last moment that a wait allows
+ * (EMULATED_COPIES=early or late). ThreadSanitizer sees races whatever the order. Breaking a rule that a device would punish with
  * undefined behaviour (a barrier that not all reach, lanes of a warp in different exchanges) ends the process with a
  * message. */
 #include "emulator.h"
@@ -128,7 +129,7 @@ void emulated_warp_barrier(const char *file, int line) {
 EMULATED_UNWATCHED static void end_lane(void) {
     lane *l = running_lane();
     warp *w = &warps[device.running / WARP];
-    if (l->copies_made < l->copies.size()) emulator_fault("a thread ends while its copies are under way");
+    if (l->copies_awaited < l->copies.size()) emulator_fault("a thread ends while its copies are under way");
     if (w->arrived) emulator_fault("a lane ends while its warp waits for it");
     l->state = ENDED;
     ended++;
@@ -154,12 +155,13 @@ static void lane_main(void) {
     }
 }
 
-static bool draw_order(void) {
+/* What a device may do either way: a dice decides for each block, unless the environment does. */
+static void draw(void) {
     static uint64_t dice = 15;
-    const char *order = getenv("EMULATED_ORDER");
-    if (order) return !strcmp(order, "backward");
+    const char *order = getenv("EMULATED_ORDER"), *copies = getenv("EMULATED_COPIES");
     dice = dice * 6364136223846793005u + 1442695040888963407u;
-    return dice >> 63;
+    backwards = order ? !strcmp(order, "backward") : dice >> 63;
+    device.copies_are_early = copies ? !strcmp(copies, "early") : dice >> 62 & 1;
 }
 
 static void run_block(dim3 grid, dim3 block, uint3 index, size_t shared) {
@@ -172,14 +174,14 @@ static void run_block(dim3 grid, dim3 block, uint3 index, size_t shared) {
         l->state = READY;
         l->copy_group = 0;
         l->copies.clear();
-        l->copies_made = 0;
+        l->copies_awaited = 0;
     }
     for (int i = 0; i < threads / WARP; i++) warps[i] = {};
     void *memory = nullptr;
     if (shared && posix_memalign(&memory, 16, shared)) emulator_fault("no shared memory");
     if (shared) fill_unset(memory, shared);
     device.shared = (char *)memory;
-    backwards = draw_order();
+    draw();
     device.running = backwards ? threads - 1 : 0;
     emulated_here = &lanes[device.running].here;
     fiber_leaves(&body);

@@ -31,7 +31,7 @@ struct lane {
     void *exchange; /* of this lane, while it waits in its warp */
     int copy_group; /* the one that is being filled */
     std::vector<pending_copy> copies;
-    size_t copies_made;
+    size_t copies_awaited;
 };
 
 typedef void exchange_fn(void *exchange[WARP]);
@@ -45,6 +45,7 @@ struct emulated_device { /* one grid and one block at a time */
     const char *kernel;
     int running; /* thread of the block */
     char *shared;
+    bool copies_are_early;
 };
 extern emulated_device device;
 

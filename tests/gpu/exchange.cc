@@ -116,13 +116,17 @@ static void make_copy(const pending_copy &c) {
 void emulated_copy16(void *to, const void *from, bool there) {
     lane *l = running_lane();
     if ((uintptr_t)to % 16 || (there && (uintptr_t)from % 16)) emulator_fault("a copy is not aligned to 16 bytes");
-    l->copies.push_back({to, from, there, l->copy_group});
+    pending_copy copy = {to, from, there, l->copy_group};
+    if (device.copies_are_early) make_copy(copy);
+    l->copies.push_back(copy);
 }
 void emulated_copy_commit(void) { running_lane()->copy_group++; }
 void emulated_copy_wait(int newest) {
     lane *l = running_lane();
-    while (l->copies_made < l->copies.size() && l->copies[l->copies_made].group < l->copy_group - newest)
-        make_copy(l->copies[l->copies_made++]);
+    while (l->copies_awaited < l->copies.size() && l->copies[l->copies_awaited].group < l->copy_group - newest) {
+        const pending_copy &copy = l->copies[l->copies_awaited++];
+        if (!device.copies_are_early) make_copy(copy);
+    }
 }
 
 /* `at` must not be known to be aligned by the compiler that sees the type. */

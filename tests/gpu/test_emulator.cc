@@ -188,7 +188,7 @@ template <class... P, class... A> static bool the_same_both_ways(void (*kernel)(
     for (int way = 0; way < 2; way++) {
         array<int> to(BLOCK, 0);
         setenv("EMULATED_ORDER", way ? "backward" : "forward", 1);
-        run(kernel, 1, threads, BLOCK * sizeof(int), to.data, arguments...);
+        run(kernel, 1, threads, 4 * BLOCK * sizeof(int), to.data, arguments...);
         memcpy(result[way], to.data, sizeof result[way]);
     }
     unsetenv("EMULATED_ORDER");
@@ -222,8 +222,22 @@ static __global__ void copy(int *to, const int *from) {
     copy_wait<0>();
     to[96 + lane] = shared[128 + 4 * lane];
 }
+/* Each warp reads what the other has put there, and asks for something else in its own place, too early. */
+static __global__ void copy_over(int *to, const int *from, bool before_copying) {
+    int *shared = (int *)block_shared(), thread = (int)threadIdx.x;
+    shared[4 * thread] = thread;
+    __syncthreads();
+    int got = shared[4 * (thread ^ 32)];
+    if (before_copying) __syncthreads();
+    copy16_async(shared + 4 * thread, from, true);
+    copy_commit();
+    copy_wait<0>();
+    __syncthreads();
+    to[thread] = got;
+}
 static void copies(void) {
     array<int> to(128), from(128);
+    setenv("EMULATED_COPIES", "late", 1);
     for (int i = 0; i < 128; i++) from.data[i] = i + 1;
     run(copy, 1, LANES, 1024, to.data, from.data);
     bool right = true;
@@ -231,6 +245,13 @@ static void copies(void) {
         right =
             right && to.data[i] == -1 && to.data[32 + i] == 4 * i + 1 && to.data[64 + i] == -1 && to.data[96 + i] == 0;
     check("copies arrive when they are waited for, oldest first, and not before", right);
+    setenv("EMULATED_COPIES", "early", 1);
+    check("a copy after a barrier disturbs nobody", the_same_both_ways(copy_over, BLOCK, (const int *)from.data, true));
+#ifndef EMULATED_TSAN
+    check("a missing barrier before a copy shows",
+          !the_same_both_ways(copy_over, BLOCK, (const int *)from.data, false));
+#endif
+    unsetenv("EMULATED_COPIES");
 }
 
 /* ---- What must not be launched ---- */

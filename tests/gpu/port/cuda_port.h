@@ -1,7 +1,8 @@
 /* cuda_port.h for the emulator: what gpu/port/cuda_port.h and CUDA's own headers mean, on a CPU. Blocks run one after the
  * other, the threads of a block as fibers that run until they meet (emulator.cc): a forgotten barrier shows, since the
  * first thread is then far ahead of the others. Shared memory is a heap block of just the launch's size, full of NaN at
- * the start of a block; asynchronous copies are made at the last moment that the wait allows; vectors must be aligned. */
+ * the start of a block; asynchronous copies are made at once or at the last moment that the wait allows; vectors must be
+ * aligned. */
 #ifndef CUDA_PORT_H
 #define CUDA_PORT_H
 
