@@ -159,7 +159,7 @@ $(build)/tests/gpu/module/%.o: gpu/%.c
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -fvisibility=hidden -Itests/gpu/port $(DEPENDENCIES) -c -o $@ $<
 # It is run where it is built, so it may use what this processor has; contracted products would differ between processors.
 EMULATED_OPT ?= -march=native -ffp-contract=off
-EMULATED_CXX = $(CXX) -std=c++17 -Wall -Wextra -Wno-unknown-pragmas $(WERROR) $(OPT) $(EMULATED_OPT) $(SAN) -fPIC -fvisibility=hidden -pthread -Itests/gpu/port -Igpu $(DEPENDENCIES)
+EMULATED_CXX = $(CXX) -std=c++17 -Wall -Wextra -Wno-unknown-pragmas $(if $(findstring thread,$(SANITIZE)),-Wno-maybe-uninitialized) $(WERROR) $(OPT) $(EMULATED_OPT) $(SAN) -fPIC -fvisibility=hidden -pthread -Itests/gpu/port -Igpu $(DEPENDENCIES)
 $(build)/tests/gpu/module/%.cu.o: gpu/%.cu
 	$(call say,CXX,$<)
 	$(Q)mkdir -p $(@D) && $(EMULATED_CXX) -x c++ -c -o $@ $<
@@ -301,7 +301,7 @@ unit_bin := $(if $(UNIT),$(UNIT:%=$(build)/tests/%),$(test_bin))
 unit: $(unit_bin) ## unit tests only; UNIT='core/cpu/test_conv ...' for some of them
 	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run --unit $(unit_bin)
 .PHONY: gpu
-gpu: $(emulated_bin) $(if $(findstring memory,$(SANITIZE)),,$(build)/tests/golden/golden) ## the CUDA backend's own sources, on an emulated device; SANITIZE=address,undefined, memory or thread too
+gpu: $(emulated_bin) $(if $(filter memory thread,$(SANITIZE)),,$(build)/tests/golden/golden) ## the CUDA backend's own sources, on an emulated device; SANITIZE=address,undefined, memory or thread too
 	@SANITIZE='$(SANITIZE)' BUILD=$(build) tests/run --gpu
 .PHONY: gpu-mutants
 gpu-mutants: $(emulated_bin) ## plant mistakes in the CUDA kernels, one by one: a test must fail for each; SANITIZE=... as for gpu

@@ -36,7 +36,8 @@ struct lane {
 
 typedef void exchange_fn(void *exchange[WARP]);
 struct warp {
-    int arrived, ended;
+    int arrived, ended, exchanges;
+    char clocks[2]; /* of barriers, for fiber_leaves */
     exchange_fn *what;
     place where;
 };
