@@ -44,9 +44,11 @@ struct cpl_pool {
 #define HUGE_PAGE ((size_t)2 << 20)
 static void *host_take(void *context, size_t bytes) {
     (void)context;
+    void *data = NULL;
     if (bytes < HUGE_PAGE) return aligned_alloc(64, (bytes + 63) / 64 * 64);
-    void *data = aligned_alloc(HUGE_PAGE, (bytes + 63) / 64 * 64);
-    if (data) madvise(data, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    /* not aligned_alloc, which takes only multiples of the alignment */
+    if (posix_memalign(&data, HUGE_PAGE, bytes)) return NULL;
+    madvise(data, bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
     return data;
 }
 static void host_give(void *context, void *data) {
