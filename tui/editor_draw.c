@@ -35,7 +35,8 @@ static void picture_title(const editor *e) {
     if (e->map) return;
     if (e->core.running) {
         snprintf(text, sizeof text, "step %d of %d", e->core.step, e->core.steps);
-        title_part(e, at, STYLE_TITLE_FOCUS, text);
+        at = title_part(e, at, STYLE_TITLE_FOCUS, text);
+        if (e->core.spliced) title_part(e, at, STYLE_WARNING, " with your edits");
         return;
     }
     if (!made) return;
@@ -47,7 +48,10 @@ static void picture_title(const editor *e) {
         return;
     }
     bool current = editor_picture_current(e);
-    at = title_part(e, at, current ? STYLE_GOOD : STYLE_WARNING, current ? " current" : " of an earlier layout");
+    at = title_part(e, at, current ? STYLE_GOOD : STYLE_WARNING,
+                    current         ? " current"
+                    : made->splices ? " edited on the way: g makes it anew"
+                                    : " of an earlier layout");
     snprintf(text, sizeof text, " seed %lld", (long long)made->seed);
     at = title_part(e, at, STYLE_TITLE, text);
     snprintf(text, sizeof text, " %d steps", made->steps);
@@ -104,6 +108,7 @@ static void draw_panes(editor *e) {
     editor_draw_table(e);
     editor_draw_settings(e);
     editor_draw_status(e);
+    editor_draw_prompt(e);
     if (e->list) editor_draw_list(e);
 }
 
@@ -129,7 +134,7 @@ void editor_draw(editor *e) {
         draw_card(e);
     else
         draw_panes(e);
-    preview_hide(&e->preview, e->list != LIST_NONE);
+    preview_hide(&e->preview, e->list != LIST_NONE || editor_prompt_covers_picture(e));
     preview_erase(&e->preview, e->term);
     curs_set(e->cursor_row >= 0 ? 1 : 0);
     if (e->cursor_row >= 0) move(e->cursor_row, e->cursor_column);

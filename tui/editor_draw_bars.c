@@ -276,6 +276,17 @@ static void draw_error(const editor *e) {
     draw_text(&e->theme, w.row, 1, columns, with, text);
 }
 
+/* What is wrong with the value as far as it is typed. */
+static bool draw_refusal(const editor *e, int row, int column, int columns) {
+    cpl_error error = {0};
+    bool takes =
+        e->typing == TYPING_CELL
+            ? state_cell_takes(&e->state, e->typing_row, e->state.cell, e->line.text, &error)
+            : e->typing != TYPING_SETTING || state_setting_takes(&e->state, e->state.setting, e->line.text, &error);
+    if (!takes) draw_text(&e->theme, row, column, columns, theme_ink(&e->theme, STYLE_WARNING), error.message);
+    return !takes;
+}
+
 void editor_draw_status(editor *e) {
     window w = e->windows.status;
     bool line = e->typing == TYPING_COMMAND || e->typing == TYPING_SAVE_AS || e->typing == TYPING_PNG;
@@ -308,6 +319,8 @@ void editor_draw_status(editor *e) {
     } else if (e->tone == TONE_INFO || e->tone == TONE_WARNING) {
         style with = e->tone == TONE_WARNING ? STYLE_WARNING : STYLE_TEXT;
         draw_text(&e->theme, w.row, at, columns, theme_ink(&e->theme, with), e->message);
+    } else if (e->typing && draw_refusal(e, w.row, at, columns)) {
+        return;
     } else if (e->typing || e->list || e->focus == PANE_SETTINGS || !draw_row_warning(e, w.row, at, columns)) {
         draw_hints(e, w.row, at, columns);
     }

@@ -106,6 +106,7 @@ static void draw_tokens(const editor *e, const table_columns *t, int screen_row,
     if (!t->tokens.width || !line) return;
     char text[32];
     snprintf(text, sizeof text, "%d/%d", line->tokens, line->room);
+    if (text_columns(text) > t->tokens.width) snprintf(text, sizeof text, "%d", line->tokens);
     int shift = t->tokens.width - text_columns(text);
     draw_text(&e->theme, screen_row, left + t->tokens.at + (shift > 0 ? shift : 0), t->tokens.width,
               theme_ink(&e->theme, row == e->state.selected ? STYLE_ROW : STYLE_TEXT), text);

@@ -146,11 +146,15 @@ static void on_started(editor *e, cpl_event *event) {
     e->map = false;
     core->requested = core->done = core->cancelled = core->failed = false;
     core->step = 0;
+    core->run_revision = event->revision;
+    core->spliced = false;
     core->steps = event->steps;
     core->started_ms = editor_clock_ms();
 }
 
 static void on_progress(editor *e, cpl_event *event) {
+    /* A run that goes on with a newer layout. */
+    if (event->revision > e->core.run_revision && e->core.run_revision) e->core.spliced = true;
     e->core.step = event->step;
     if (event->steps) e->core.steps = event->steps;
 }

@@ -128,6 +128,9 @@ char *state_cell_whole(const editor_state *s, int row, table_cell c); /* of any 
 void state_cell_text(const editor_state *s, int row, table_cell c, char text[STATE_TEXT]);
 bool state_cell_editable(const editor_state *s, int row, table_cell c, cpl_error *error);
 bool state_set_cell(editor_state *s, int row, table_cell c, const char *text, cpl_error *error);
+/* Whether the text would be taken, for the one who is typing it. */
+bool state_cell_takes(const editor_state *s, int row, table_cell c, const char *text, cpl_error *error);
+bool state_setting_takes(const editor_state *s, setting which, const char *text, cpl_error *error);
 const char *state_setting_name(setting which);
 void state_setting_text(const editor_state *s, setting which, char text[STATE_TEXT]); /* resolved, as shown */
 char *state_setting_typed(const editor_state *s, setting which); /* as in the layout, "" where absent; caller frees */

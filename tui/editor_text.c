@@ -159,6 +159,12 @@ bool state_set_cell(editor_state *s, int row, table_cell c, const char *text, cp
     return state_commit(s, next, true, error);
 }
 
+bool state_cell_takes(const editor_state *s, int row, table_cell c, const char *text, cpl_error *error) {
+    if (c >= CELL_PROMPT || row < 0 || row >= s->layout->region_count || unchanged(s, row, c, text)) return true;
+    cpl_region trial = s->layout->regions[row]; /* its numbers only */
+    return set_number(&trial, c, text, error);
+}
+
 bool state_step_cell(editor_state *s, table_cell c, int direction, int count, cpl_error *error) {
     if (c >= CELL_WEIGHT) return state_weight(s, direction, count, error);
     if (!state_cell_editable(s, s->selected, c, error)) return false;
@@ -480,6 +486,14 @@ bool state_set_setting(editor_state *s, setting which, const char *text, cpl_err
         return false;
     }
     return state_commit(s, next, true, error);
+}
+
+bool state_setting_takes(const editor_state *s, setting which, const char *text, cpl_error *error) {
+    cpl_layout *next =
+        which == SETTING_MODEL ? NULL : state_change(s, NULL); /* a model is looked for when it is taken */
+    bool takes = !next || table[which].write(next, text, error);
+    cpl_layout_free(next);
+    return takes;
 }
 
 /* ---- Raising and lowering ---- */

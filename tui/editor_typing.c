@@ -142,7 +142,8 @@ static void other_row(editor *e, int direction) {
         editor_past_recall(e, direction);
         return;
     }
-    if (e->typing != TYPING_CELL) return;
+    /* In a long prompt the cursor goes from row to row; only from its first and last one on to other regions. */
+    if (e->typing != TYPING_CELL || editor_prompt_row(e, direction)) return;
     int row = e->typing_row + direction;
     table_cell c = e->state.cell;
     if (row < 0 || row >= e->state.count) return;

@@ -8,7 +8,7 @@
  *   editor_journal.c  unsaved edits after a crash          editor_results.c  the last pictures
  *   editor_masks.c    painting masks                       editor_presets.c  sets of regions
  *   editor_outside.c  clipboard, $EDITOR                   editor_zoom.c      the part of the canvas that is seen
- *   editor_backdrop.c an image under the regions */
+ *   editor_backdrop.c an image under the regions           editor_prompt.c    a long prompt while it is typed */
 #ifndef TUI_EDITOR_UI_H
 #define TUI_EDITOR_UI_H
 
@@ -50,6 +50,8 @@ typedef struct core_status {
     bool invalid;                 /* it cannot use the newest one */
     bool running, requested;      /* requested: g was pressed, the run has not begun */
     bool done, cancelled, failed; /* how the last run ended */
+    uint64_t run_revision;        /* that a run under way began with */
+    bool spliced;                 /* it has taken up newer ones since */
     int step, steps;
     double ms;
     int64_t started_ms;   /* by our clock, for a run under way */
@@ -237,6 +239,12 @@ void editor_mask_command(editor *e, const char *argument);
 void editor_mask_settle(editor *e); /* a stroke that is under way becomes an undo step */
 void editor_draw_brush(const editor *e);
 void editor_brush_text(const editor *e, char *text, size_t size);
+
+/* editor_prompt.c */
+bool editor_prompt_pane(const editor *e); /* what is typed is too long for its cell */
+bool editor_prompt_covers_picture(const editor *e);
+void editor_draw_prompt(editor *e);
+bool editor_prompt_row(editor *e, int direction); /* the cursor goes a row up or down; false: there is none */
 
 /* editor_zoom.c */
 void editor_zoom_arrange(editor *e); /* after the windows: what of the drawing is seen */

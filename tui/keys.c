@@ -111,7 +111,9 @@ static const key_binding table[] = {
     {"1-9", "count", NULL, "repeat the next key that often", ROWS, KEYS_ALL, ACTION_COUNT, 0, 0},
 
     {"g", "generate", "g generate", "make the picture of just this layout", PICTURE, KEYS_ALL, ACTION_GENERATE, 0, 0},
-    {"G", "live", NULL, "live mode: a new picture after every edit", PICTURE, KEYS_ALL, ACTION_LIVE, 0, 0},
+    {"G", "live", NULL,
+     "live mode: a new picture after every edit; a run under way takes up places, weights and prompts at its next step",
+     PICTURE, KEYS_ALL, ACTION_LIVE, 0, 0},
     {"c Ctrl-C", "cancel", NULL, "stop the run", PICTURE, KEYS_ALL, ACTION_CANCEL, 0, 0},
     {"r", "new seed", NULL, "draw a new seed and keep it in the layout", PICTURE, KEYS_ALL, ACTION_SEED, 0, 0},
     {"z p", "picture", "z picture", "show the picture large, or go back to the canvas", PICTURE, KEYS_ALL,

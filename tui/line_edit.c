@@ -201,3 +201,54 @@ int line_edit_view(line_edit *edit, int columns, const char **visible, int *lead
     *lead = skipped - edit->scroll;
     return cursor - edit->scroll;
 }
+
+/* ---- Wrapped ---- */
+
+/* Bytes of the row that begins at `text`. */
+static size_t row_size(const char *text, int columns) {
+    size_t fits = text_fit(text, columns, NULL), size = fits;
+    if (!text[fits]) return fits;
+    /* One blank may hang over: it is not seen. */
+    if (text[fits] == ' ') return fits + 1;
+    while (size && text[size - 1] != ' ') size--;
+    if (size) return size;
+    int width;
+    return fits ? fits : text_next(text, &width);
+}
+
+int text_wrap(const char *text, int columns, size_t *starts, int room) {
+    int rows = 0;
+    size_t at = 0;
+    do {
+        if (rows < room) starts[rows++] = at;
+        size_t size = row_size(text + at, columns > 0 ? columns : 1);
+        at += size;
+    } while (text[at] && rows < room);
+    return rows;
+}
+
+int text_row_of(const char *text, const size_t *starts, int rows, size_t at, int *column) {
+    int row = 0, width;
+    while (row + 1 < rows && starts[row + 1] <= at) row++;
+    *column = 0;
+    for (size_t i = starts[row]; i < at; *column += width) i += text_next(text + i, &width);
+    return row;
+}
+
+enum { MOST_ROWS = 512 };
+
+bool line_edit_move_row(line_edit *edit, int columns, int direction) {
+    size_t starts[MOST_ROWS];
+    int rows = text_wrap(edit->text, columns, starts, MOST_ROWS), column, used = 0, width;
+    int row = text_row_of(edit->text, starts, rows, edit->cursor, &column) + direction;
+    if (row < 0 || row >= rows) return false;
+    size_t at = starts[row], end = row + 1 < rows ? starts[row + 1] : edit->length;
+    for (size_t size; at < end && (size = text_next(edit->text + at, &width)) && used + width <= column;
+         used += width) {
+        /* The last place of a row that goes on is the first of the next one. */
+        if (at + size >= end && row + 1 < rows) break;
+        at += size;
+    }
+    edit->cursor = at;
+    return true;
+}

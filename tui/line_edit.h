@@ -27,6 +27,15 @@ void line_edit_erase_line(line_edit *edit, int direction);
  * is what to draw: *visible points to its first whole character, *lead is 1 where a wide one was cut in half. */
 int line_edit_view(line_edit *edit, int columns, const char **visible, int *lead);
 
+/* A row up or down of the text as it is wrapped at so many columns. False: there is none. */
+bool line_edit_move_row(line_edit *edit, int columns, int direction);
+
+/* Wraps at blanks, which stay at the end of their row, and inside of words that are longer than a row. starts: [room] byte
+ * offsets of the rows, at least one; more rows than there is room for are left out. Returns how many there are. */
+int text_wrap(const char *text, int columns, size_t *starts, int room);
+/* The row that holds a byte offset, and its column there. */
+int text_row_of(const char *text, const size_t *starts, int rows, size_t at, int *column);
+
 /* Columns of UTF-8 text on the screen; invalid bytes count one each. */
 int text_columns(const char *text);
 /* How many bytes of `text` fit `columns`; *used (may be NULL) is the columns they take. */

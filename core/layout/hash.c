@@ -82,3 +82,13 @@ uint64_t cpl_layout_hash(const cpl_layout *layout, const cpl_settings *settings)
     cpl_lines_clear(&lines);
     return hash;
 }
+
+uint64_t cpl_layout_frame_hash(const cpl_layout *layout, const cpl_settings *settings) {
+    uint64_t hash = hash_settings(CPL_HASH_START, settings);
+    cpl_lines lines;
+    if (!cpl_layout_lines(layout, &lines, NULL)) return hash_raw(hash, layout);
+    hash = cpl_hash_u64(hash, (uint64_t)lines.count << 16 | (uint64_t)layout->region_count);
+    hash = cpl_hash_u64(hash, (uint64_t)layout->mode << 8 | (uint64_t)layout->schedules << 4 | layout->uncovered);
+    cpl_lines_clear(&lines);
+    return hash;
+}

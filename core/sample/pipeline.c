@@ -245,6 +245,11 @@ static uint64_t pool_allocations(const cpl_stream *s) {
     return stats.allocations;
 }
 
+static void replan(pipeline *p, int step) {
+    const cpl_run *run = p->run;
+    if (run->replan) run->replan(run->user, step, &p->texts[p->guided], p->guided ? &p->texts[0] : NULL);
+}
+
 static void stepped(void *user, cpl_stream *s, int step, const cpl_tensor *x, const cpl_tensor *denoised) {
     pipeline *p = user;
     const cpl_run *run = p->run;
@@ -260,7 +265,7 @@ static void stepped(void *user, cpl_stream *s, int step, const cpl_tensor *x, co
     if (run->stepped)
         run->stepped(run->user, step, now - p->start_ms, run->want_state ? p->x_planes : NULL,
                      run->want_state ? p->denoised_planes : NULL);
-    if (run->replan && step < p->steps) run->replan(run->user, step, &p->texts[p->guided]);
+    if (step < p->steps) replan(p, step);
 }
 
 static int compare_doubles(const void *a, const void *b) {
@@ -288,7 +293,7 @@ static bool run_pipeline(pipeline *p, cpl_run_result *result, cpl_error *error) 
     make_start(p);
     make_vectors(p);
     if (!cpl_stream_settle(p->s, error)) return false;
-    if (run->replan) run->replan(run->user, 0, &p->texts[p->guided]);
+    replan(p, 0);
     if (!cpl_sampler_run(run->sampler, p->s, &p->x, p->sigmas, p->steps, &host, error)) return false;
     sum_up_steps(p, result);
     result->latent = cpl_alloc(p->count, sizeof *result->latent, error);

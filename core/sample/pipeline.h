@@ -35,8 +35,9 @@ typedef struct cpl_run {
     /* Asked before every call of the model (from 0): may exchange what the texts' arrays point to, and the pooled vectors in the
      * run and its parts, where true says that it did. Allocates nothing. NULL: they stay. */
     bool (*turn)(void *user, int call);
-    /* Asked before every step: may hand over newer plans (splice); NULL: the plans stay. */
-    void (*replan)(void *user, int step, cpl_unet_text *positive);
+    /* Asked before every step: may hand over newer plans and texts (splice), of as many parts and lines as there were; negative:
+     * NULL where that half is not evaluated. NULL: they stay. */
+    void (*replan)(void *user, int step, cpl_unet_text *positive /* [parts] */, cpl_unet_text *negative);
     /* After each step (from 1), `ms` after the run's start; x and denoised are NCHW [4, h, w] on the host if `want_state`, else NULL. */
     void (*stepped)(void *user, int step, double ms, const float *x, const float *denoised);
     bool want_state;

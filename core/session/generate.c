@@ -3,6 +3,7 @@
 #include "generate.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -31,6 +32,11 @@ typedef struct generation {
     int percent;        /* of the decoding, as last told */
     unsigned char *rgb; /* owned: a preview; NULL: none are made */
     cpl_dump *dump;     /* owned, NULL: none */
+    /* Of an edit that is taken up on the way. */
+    cpl_snapshot *began; /* owned unless it is the session's current one: the run's settings lie in it */
+    uint64_t refused;    /* revision that cannot be taken up */
+    int splices;         /* of this picture */
+    char *splice_notes;  /* owned: a line each */
 } generation;
 
 /* 32 bits, as many as torch's generator takes and as the WebUI draws. */
@@ -45,7 +51,8 @@ static bool draw_seed(int64_t *seed, cpl_error *error) {
 static cpl_event event_of(const generation *g, cpl_event_type type) {
     return (cpl_event){.type = type,
                        .revision = g->snapshot->revision,
-                       .hash = g->snapshot->hash,
+                       .hash = g->splices ? 0 : g->snapshot->hash,
+                       .splices = g->splices,
                        .seed = g->seed,
                        .steps = g->steps,
                        .picture = g->picture,
@@ -93,6 +100,7 @@ static bool open_generation(generation *g, cpl_session *session, const cpl_event
     const cpl_settings *settings = &session->current->settings;
     *g = (generation){.session = session,
                       .snapshot = session->current,
+                      .began = session->current,
                       .model = session->context.engine->model,
                       .first_seed = settings->seed,
                       .picture = failed ? failed->picture : 1,
@@ -150,6 +158,105 @@ static bool turn(void *user, int call) {
     return changed;
 }
 
+/* ---- Splicing ---- */
+
+/* What was handed over since, if this run can go on with it; the worker owns it then. After the last chance newer states
+ * begin a run of their own. */
+static cpl_snapshot *take_newer(generation *g, bool last) {
+    cpl_session *session = g->session;
+    pthread_mutex_lock(&session->lock);
+    cpl_snapshot *newer = session->pending;
+    bool fits = newer && session->live && newer->frame == session->splicing && newer->hash != g->snapshot->hash &&
+                newer->revision != g->refused && !newer->error.code && !atomic_load(&session->cancelled);
+    if (fits) session->pending = NULL;
+    if (last) session->splicing = 0;
+    pthread_mutex_unlock(&session->lock);
+    return fits ? newer : NULL;
+}
+
+/* It waits for the end of this run, or has it begun anew. */
+static void put_back(generation *g, cpl_snapshot *newer, bool begin_anew) {
+    cpl_session *session = g->session;
+    g->refused = newer->revision;
+    pthread_mutex_lock(&session->lock);
+    if (session->pending)
+        cpl_snapshot_free(newer);
+    else
+        session->pending = newer;
+    if (begin_anew) atomic_store(&session->cancelled, true);
+    pthread_mutex_unlock(&session->lock);
+}
+
+/* The pipeline has room for so many texts. */
+static bool same_form(const cpl_prepared *a, const cpl_prepared *b) {
+    bool same = a->positives == b->positives && a->negative.lines.lines == b->negative.lines.lines;
+    for (int i = 0; same && i < a->positives; i++)
+        same =
+            a->positive[i].lines.lines == b->positive[i].lines.lines && a->positive[i].weight == b->positive[i].weight;
+    return same;
+}
+
+static void note_splice(generation *g, int step) {
+    char *notes = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&notes, &size);
+    if (out) {
+        fprintf(out, "%sstep %d: %016llx\n", g->splice_notes ? g->splice_notes : "", step + 1,
+                (unsigned long long)g->snapshot->hash);
+        if (fclose(out) != 0) return;
+        free(g->splice_notes);
+        g->splice_notes = notes;
+    }
+}
+
+/* The new state takes the place of the old one between two steps. */
+static void adopt(generation *g, cpl_snapshot *newer, const cpl_prepared *prepared) {
+    cpl_session *session = g->session;
+    cpl_prepared_clear(&session->prepared, &session->context);
+    session->prepared = *prepared;
+    session->prepared_revision = newer->revision;
+    if (session->current != g->began) cpl_snapshot_free(session->current);
+    session->current = newer;
+    g->snapshot = newer;
+    g->splices++;
+    session->working.splices++;
+    cpl_session_publish_stats(session);
+    cpl_session_post_synced(session);
+}
+
+static void replan(void *user, int step, cpl_unet_text *positive, cpl_unet_text *negative) {
+    generation *g = user;
+    cpl_session *session = g->session;
+    cpl_snapshot *newer = take_newer(g, step + 1 >= g->steps);
+    cpl_prepared prepared;
+    cpl_error error = {0};
+    if (!newer) return;
+    /* What cannot be used is told when this run has ended; what failed otherwise is tried again from the start. */
+    if (!cpl_snapshot_check(newer, &error) || !cpl_prepare(&prepared, &session->context, newer, &error)) {
+        put_back(g, newer, error.code != CPL_E_INPUT);
+        return;
+    }
+    if (!same_form(&prepared, &session->prepared)) {
+        cpl_prepared_clear(&prepared, &session->context);
+        put_back(g, newer, true);
+        return;
+    }
+    adopt(g, newer, &prepared);
+    note_splice(g, step);
+    for (int i = 0; i < session->prepared.positives; i++) {
+        g->parts[i].text = cpl_prepared_text(&session->prepared, &session->prepared.positive[i]);
+        positive[i] = g->parts[i].text;
+    }
+    g->run.negative = cpl_prepared_text(&session->prepared, &session->prepared.negative);
+    if (negative) *negative = g->run.negative;
+}
+
+static void allow_splicing(const generation *g, bool on) {
+    pthread_mutex_lock(&g->session->lock);
+    g->session->splicing = on ? g->snapshot->frame : 0;
+    pthread_mutex_unlock(&g->session->lock);
+}
+
 static bool make_parts(generation *g, cpl_error *error) {
     const cpl_prepared *prepared = &g->session->prepared;
     g->parts = cpl_alloc((size_t)prepared->positives, sizeof *g->parts, error);
@@ -196,6 +303,7 @@ static bool make_run(generation *g, cpl_error *error) {
                        .negative = cpl_prepared_text(prepared, &prepared->negative),
                        .negative_pooled = cpl_summary_at(&prepared->negative.summary, 0),
                        .turn = turn,
+                       .replan = replan,
                        .stepped = stepped,
                        .decoded = decoded,
                        .vae_pixels = g->session->vae_pixels,
@@ -220,7 +328,12 @@ static void note_times(generation *g, const cpl_run_result *result) {
 static bool run(generation *g, cpl_event *end, cpl_error *error) {
     const cpl_settings *settings = &g->snapshot->settings;
     cpl_run_result result;
+    g->splices = 0;
+    free(g->splice_notes);
+    g->splice_notes = NULL;
+    allow_splicing(g, true);
     bool done = make_run(g, error) && cpl_run_sample(&g->run, true, &result, error);
+    allow_splicing(g, false);
     close_dump(g, done ? &result : NULL);
     if (!done) return false;
     note_times(g, &result);
@@ -229,7 +342,8 @@ static bool run(generation *g, cpl_event *end, cpl_error *error) {
     end->image = cpl_image_from_planes(result.image01, settings->width, settings->height, error);
     end->ms = cpl_now_ms() - g->start_ms;
     cpl_run_result_clear(&result);
-    if (end->image && cpl_record_texts(end, g->snapshot, g->seed, error)) return true;
+    const char *notes = g->splices ? g->splice_notes : NULL;
+    if (end->image && cpl_record_texts(end, g->snapshot, g->seed, notes, error)) return true;
     cpl_error_while(error, "finishing the picture");
     return false;
 }
@@ -273,6 +387,8 @@ void cpl_generate(cpl_session *session, cpl_event *end, bool *started) {
         *end = event_of(&g, error.code == CPL_E_CANCELLED ? CPL_EVENT_CANCELLED : CPL_EVENT_FAILED);
         end->error = error;
     }
+    if (g.began != session->current) cpl_snapshot_free(g.began);
+    free(g.splice_notes);
     free(g.parts);
     free(g.rgb);
 }

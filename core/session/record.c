@@ -38,14 +38,16 @@ static bool add_text(cpl_event *event, const char *key, char *value, cpl_error *
     return true;
 }
 
-bool cpl_record_texts(cpl_event *event, const cpl_snapshot *snapshot, int64_t seed, cpl_error *error) {
+bool cpl_record_texts(cpl_event *event, const cpl_snapshot *snapshot, int64_t seed, const char *splices,
+                      cpl_error *error) {
     cpl_settings settings = snapshot->settings;
     settings.seed = seed;
-    event->texts = cpl_alloc(2, sizeof *event->texts, error);
+    event->texts = cpl_alloc(3, sizeof *event->texts, error);
     cpl_layout *layout = event->texts ? resolved_layout(snapshot, seed, error) : NULL;
     bool done =
         layout && add_text(event, "couplet", cpl_layout_print(layout, error), error) &&
-        add_text(event, "parameters", cpl_infotext(snapshot->layout, &settings, snapshot->model.name, error), error);
+        add_text(event, "parameters", cpl_infotext(snapshot->layout, &settings, snapshot->model.name, error), error) &&
+        (!splices || add_text(event, "couplet-splices", cpl_strdup(splices, error), error));
     cpl_layout_free(layout);
     return done;
 }

@@ -146,8 +146,9 @@ static void put_pending(cpl_session *session, cpl_snapshot *snapshot, cpl_sync w
     session->hash = snapshot->hash;
     session->pending = snapshot;
     session->settle_ms = when == CPL_SYNC_NOW ? 0 : cpl_now_ms() + session->debounce_ms;
-    /* In live mode a run of an older state has lost its purpose. */
-    if (changed && session->live && session->running) atomic_store(&session->cancelled, true);
+    /* In live mode a run of an older state has lost its purpose, unless it can take this one up. */
+    bool spliced = session->splicing && session->splicing == snapshot->frame && !snapshot->error.code;
+    if (changed && session->live && session->running && !spliced) atomic_store(&session->cancelled, true);
     /* So has the loading of another model. */
     if (session->loading && !session->awaited && snapshot->identity != session->loading_identity)
         atomic_store(&session->load_cancelled, true);

@@ -40,6 +40,7 @@ struct cpl_session {
     uint64_t revision, hash; /* of the newest snapshot that was handed over; revision 0: none */
     bool asked;              /* a run was asked for that has not begun */
     bool live, live_due;     /* live_due: live mode was switched on and owes a picture */
+    uint64_t splicing;       /* frame of the run whose next step may take a newer snapshot up; 0: none may */
     bool running;            /* the worker is at a run: cancelling means something */
     bool loading;            /* the worker is at loading a model, of `loading_identity` */
     bool stopped;            /* somebody cancelled while it was */
@@ -65,6 +66,8 @@ struct cpl_session {
 void *cpl_worker_main(void *session);
 /* Says something through the caller's log. */
 void cpl_session_say(const cpl_session *session, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Worker: tells that the core holds the current snapshot. */
+void cpl_session_post_synced(cpl_session *session);
 /* Worker: reads the counters of stream and caches and shows them to callers. */
 void cpl_session_publish_stats(cpl_session *session);
 

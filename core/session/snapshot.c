@@ -97,6 +97,13 @@ static uint64_t hash_loras(uint64_t hash, const cpl_snapshot *snapshot) {
     return hash;
 }
 
+/* What a picture depends on beside its layout. */
+static uint64_t hash_around(uint64_t layout, const cpl_snapshot *snapshot, const cpl_surroundings *around) {
+    uint64_t hash = hash_loras(cpl_hash_u64(cpl_hash_u64(CPL_HASH_START, layout), snapshot->identity), snapshot);
+    if (snapshot->start) hash = cpl_hash_u64(hash, snapshot->start);
+    return cpl_hash_text(cpl_hash_text(hash, cpl_dtype_name(snapshot->precision)), around->ops->name);
+}
+
 cpl_dtype cpl_precision_for(const cpl_surroundings *around, const cpl_model_info *model) {
     static const cpl_dtype fast[] = {CPL_BF16, CPL_F16};
     if (!around->automatic) return around->precision;
@@ -124,11 +131,8 @@ bool cpl_snapshot_measure(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_
     snapshot->model = lookup->info;
     snapshot->identity = lookup->identity;
     snapshot->precision = cpl_precision_for(around, &lookup->info);
-    uint64_t hash = cpl_hash_u64(CPL_HASH_START, cpl_layout_hash(layout, &snapshot->settings));
-    hash = hash_loras(cpl_hash_u64(hash, snapshot->identity), snapshot);
-    if (snapshot->start) hash = cpl_hash_u64(hash, snapshot->start);
-    hash = cpl_hash_text(hash, cpl_dtype_name(snapshot->precision));
-    hash = cpl_hash_text(hash, around->ops->name);
+    snapshot->frame = hash_around(cpl_layout_frame_hash(layout, &snapshot->settings), snapshot, around);
+    uint64_t hash = hash_around(cpl_layout_hash(layout, &snapshot->settings), snapshot, around);
     /* Two layouts that are wrong in different ways are different news. */
     if (fault->code) hash = cpl_hash_text(hash, fault->message);
     snapshot->hash = hash ? hash : 1;

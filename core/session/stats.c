@@ -33,6 +33,7 @@ static const struct {
     MEMBER(total_ms, MILLISECONDS),
     MEMBER(step_allocations, COUNT),
     MEMBER(encoder_calls, COUNT),
+    MEMBER(splices, COUNT),
     MEMBER(pool_allocations, COUNT),
     MEMBER(pool_reuses, COUNT),
     MEMBER(pool_bytes, COUNT),

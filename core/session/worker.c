@@ -196,7 +196,7 @@ static bool ensure_engine(cpl_session *session, cpl_error *error) {
 
 /* ---- Jobs ---- */
 
-static void post_synced(cpl_session *session) {
+void cpl_session_post_synced(cpl_session *session) {
     cpl_event event = event_of(session->current, CPL_EVENT_SYNCED);
     size_t bytes = (size_t)session->prepared.info_count * sizeof *event.lines;
     /* Without memory the rows stay without their notes; the state is true all the same. */
@@ -222,7 +222,7 @@ static bool prepare_current(cpl_session *session, cpl_error *error) {
     if (*prepared.note) cpl_session_say(session, "%s", prepared.note);
     session->working.text_ms = cpl_now_ms() - start_ms;
     cpl_session_publish_stats(session);
-    post_synced(session);
+    cpl_session_post_synced(session);
     return true;
 }
 

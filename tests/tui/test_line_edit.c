@@ -123,11 +123,42 @@ static void view_follows_the_cursor(void **state) {
     line_edit_clear(&edit);
 }
 
+static void long_text_is_wrapped_at_words(void **state) {
+    (void)state;
+    size_t starts[8];
+    const char *text = "a cat and a dog under a blue sky";
+    int column;
+    assert_int_equal(text_wrap(text, 12, starts, 8), 3);
+    assert_true(starts[1] == strlen("a cat and a ") && starts[2] == strlen("a cat and a dog under a "));
+    assert_int_equal(text_row_of(text, starts, 3, starts[2] + 3, &column), 2);
+    assert_int_equal(column, 3);
+    /* Wide characters fill two columns, and a word longer than a row is cut. */
+    assert_int_equal(text_wrap("日本語日本語", 7, starts, 8), 2);
+    assert_int_equal(starts[1], 9);
+    assert_int_equal(text_wrap("", 7, starts, 8), 1);
+    assert_int_equal(text_wrap("🐻", 1, starts, 8), 1);
+    /* The cursor goes straight up and down, and stays in the row where that is shorter. */
+    line_edit edit = {0};
+    line_edit_start(&edit, text);
+    assert_false(line_edit_move_row(&edit, 12, 1));
+    assert_true(line_edit_move_row(&edit, 12, -1));
+    assert_int_equal(edit.cursor, strlen("a cat and a dog unde"));
+    assert_true(line_edit_move_row(&edit, 12, -1));
+    assert_int_equal(edit.cursor, strlen("a cat an"));
+    assert_false(line_edit_move_row(&edit, 12, -1));
+    line_edit_clear(&edit);
+}
+
 int main(void) {
     if (!setlocale(LC_CTYPE, "C.UTF-8")) return 77;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(inserting_and_erasing), cmocka_unit_test(words),   cmocka_unit_test(characters_are_whole),
-        cmocka_unit_test(what_never_gets_in),    cmocka_unit_test(fitting), cmocka_unit_test(view_follows_the_cursor),
+        cmocka_unit_test(inserting_and_erasing),
+        cmocka_unit_test(words),
+        cmocka_unit_test(characters_are_whole),
+        cmocka_unit_test(what_never_gets_in),
+        cmocka_unit_test(fitting),
+        cmocka_unit_test(view_follows_the_cursor),
+        cmocka_unit_test(long_text_is_wrapped_at_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

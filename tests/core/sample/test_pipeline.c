@@ -158,7 +158,8 @@ static void watch(void *user, int step, double ms, const float *x, const float *
     if (step == w->cancel_at) atomic_store(&cancelled, true);
 }
 
-static void replan(void *user, int step, cpl_unet_text *positive) {
+static void replan(void *user, int step, cpl_unet_text *positive, cpl_unet_text *negative) {
+    (void)negative;
     watcher *w = user;
     assert_int_equal(step, w->replans++);
     assert_int_equal(positive->lines, 1);

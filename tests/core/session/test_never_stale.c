@@ -119,7 +119,12 @@ static void compare_with_reference(play *p, const cpl_event *event) {
 static void check_event(play *p, const cpl_event *event) {
     const handed *state = &p->states[event->revision];
     assert_true(event->revision >= 1 && event->revision <= p->newest);
-    assert_true(event->hash == state->hash);
+    /* A run that took edits up on its way is of no layout, and says so. */
+    bool of_run =
+        event->type == CPL_EVENT_PROGRESS || event->type == CPL_EVENT_PREVIEW || event->type == CPL_EVENT_FINISHED;
+    bool spliced = of_run && event->revision > p->running;
+    assert_true(event->hash == (spliced ? 0 : state->hash));
+    if (event->type == CPL_EVENT_FINISHED) assert_true((event->splices > 0) == spliced);
     switch (event->type) {
     case CPL_EVENT_STARTED:
         p->running = event->revision;
@@ -131,13 +136,13 @@ static void check_event(play *p, const cpl_event *event) {
         break;
     case CPL_EVENT_PROGRESS:
     case CPL_EVENT_PREVIEW:
-        assert_true(event->revision == p->running);
+        assert_true(event->revision >= p->running);
         break;
     case CPL_EVENT_FINISHED:
-        assert_true(event->revision == p->running);
+        assert_true(event->revision >= p->running);
         assert_true(state->valid || state->mixed);
         assert_int_equal(event->image->height, 64);
-        if (++p->finished % COMPARE_EVERY == 0) compare_with_reference(p, event);
+        if (++p->finished % COMPARE_EVERY == 0 && !spliced) compare_with_reference(p, event);
         break;
     case CPL_EVENT_INVALID:
         p->invalid++;

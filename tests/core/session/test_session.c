@@ -248,7 +248,7 @@ static void generating_nothing_is_invalid(void **state) {
 static void cancelling_ends_a_run_without_a_picture(void **state) {
     (void)state;
     cpl_session *session = open_session(&(cpl_options){0});
-    cpl_layout *layout = two_columns(1000);
+    cpl_layout *layout = two_columns(80);
     cpl_event event = {0};
     hand_over(session, layout, CPL_SYNC_NOW);
     cpl_session_generate(session);
@@ -315,7 +315,9 @@ static void live_mode_follows_the_edits(void **state) {
     do {
         cpl_event_clear(&event);
         next_event(session, &event);
-    } while (!(event.type == CPL_EVENT_FINISHED && event.hash == ticket.hash));
+    } while (!(event.type == CPL_EVENT_FINISHED && event.revision == ticket.revision));
+    /* Taken up by a run under way it is no picture of a layout. */
+    assert_true(event.hash == (event.splices ? 0 : ticket.hash));
     cpl_event_clear(&event);
     /* A newer state ends a run of an older one. */
     layout->sampling.steps = 1000;
@@ -333,6 +335,86 @@ static void live_mode_follows_the_edits(void **state) {
     await(session, CPL_EVENT_SYNCED, &event);
     cpl_event_clear(&event);
     assert_false(cpl_session_wait(session, 60));
+    cpl_layout_free(layout);
+    cpl_session_free(session);
+}
+
+static const char *text_of(const cpl_event *event, const char *key);
+
+/* Awaits PROGRESS of a revision: a step was made with it. */
+static void await_step_of(cpl_session *session, uint64_t revision) {
+    cpl_event event = {0};
+    do {
+        cpl_event_clear(&event);
+        await(session, CPL_EVENT_PROGRESS, &event);
+    } while (event.revision != revision);
+    cpl_event_clear(&event);
+}
+
+/* Places, weights and texts change under a run of live mode; it is not begun anew, and says in the end what it is. */
+static void live_runs_take_edits_up(void **state) {
+    (void)state;
+    cpl_session *session = open_session(&(cpl_options){.debounce_ms = 1});
+    cpl_layout *layout = two_columns(80);
+    cpl_event event = {0};
+    cpl_session_live(session, true);
+    cpl_ticket ticket = hand_over(session, layout, CPL_SYNC_NOW);
+    await_step_of(session, ticket.revision);
+    uint64_t calls = stats_of(session).encoder_calls;
+    layout->regions[0].x2 = layout->regions[1].x1 = 0.25;
+    layout->regions[1].weight = 0.5;
+    ticket = hand_over(session, layout, CPL_SYNC_SETTLE);
+    await_step_of(session, ticket.revision);
+    assert_int_equal(stats_of(session).splices, 1);
+    assert_int_equal(stats_of(session).encoder_calls, calls);
+    assert_true(cpl_text_set(&layout->regions[1].prompt, "a boat, sea", NULL));
+    ticket = hand_over(session, layout, CPL_SYNC_SETTLE);
+    await_step_of(session, ticket.revision);
+    assert_int_equal(stats_of(session).splices, 2);
+    assert_int_equal(stats_of(session).encoder_calls, calls + 1);
+    /* What cannot be used is left for later, and the run goes on with the last good state. */
+    layout->regions[0].x2 = 0.125;
+    hand_over(session, layout, CPL_SYNC_NOW);
+    layout->regions[0].x2 = 0.25;
+    ticket = hand_over(session, layout, CPL_SYNC_NOW);
+    await(session, CPL_EVENT_FINISHED, &event);
+    assert_true(event.splices >= 2 && event.hash == 0 && event.step == 80);
+    assert_int_equal(strncmp(text_of(&event, "couplet-splices"), "step ", 5), 0);
+    cpl_image *spliced = event.image;
+    event.image = NULL;
+    cpl_event_clear(&event);
+    /* The clean picture is another one, and only that is the layout's. By another session: this one may be at it by itself. */
+    cpl_session_free(session);
+    session = open_session(&(cpl_options){0});
+    cpl_image *clean = picture_of(session, layout);
+    assert_false(same_picture(spliced, clean));
+    cpl_image_free(spliced);
+    cpl_image_free(clean);
+    cpl_layout_free(layout);
+    cpl_session_free(session);
+}
+
+/* What changes the form of a run, or more than its texts and places, begins it anew. */
+static void live_runs_begin_anew_for_other_edits(void **state) {
+    (void)state;
+    cpl_session *session = open_session(&(cpl_options){.debounce_ms = 1});
+    cpl_layout *layout = two_columns(80);
+    cpl_event event = {0};
+    cpl_session_live(session, true);
+    for (int i = 0; i < 3; i++) {
+        cpl_ticket ticket = hand_over(session, layout, CPL_SYNC_NOW);
+        await_step_of(session, ticket.revision);
+        if (i == 0) layout->sampling.cfg = 3;
+        if (i == 1) assert_true(cpl_text_set(&layout->regions[0].negative, "text", NULL));
+        if (i == 2) layout->sampling.seed = 5, layout->sampling.steps = 1;
+        ticket = hand_over(session, layout, CPL_SYNC_NOW);
+        await(session, CPL_EVENT_CANCELLED, &event);
+        cpl_event_clear(&event);
+    }
+    await(session, CPL_EVENT_FINISHED, &event);
+    assert_true(event.splices == 0 && event.hash != 0);
+    assert_int_equal(stats_of(session).splices, 0);
+    cpl_event_clear(&event);
     cpl_layout_free(layout);
     cpl_session_free(session);
 }
@@ -453,7 +535,7 @@ static void rows_are_told_what_the_model_makes_of_them(void **state) {
 
 static void freeing_a_session_ends_whatever_it_does(void **state) {
     (void)state;
-    cpl_layout *layout = two_columns(1000);
+    cpl_layout *layout = two_columns(80);
     for (int i = 0; i < 6; i++) {
         cpl_session *session = open_session(&(cpl_options){0});
         cpl_event event = {0};
@@ -561,6 +643,8 @@ int main(void) {
         cmocka_unit_test(cancelling_ends_a_run_without_a_picture),
         cmocka_unit_test(every_call_is_answered_once),
         cmocka_unit_test(live_mode_follows_the_edits),
+        cmocka_unit_test(live_runs_take_edits_up),
+        cmocka_unit_test(live_runs_begin_anew_for_other_edits),
         cmocka_unit_test(a_drawn_seed_is_recorded_and_makes_the_picture_again),
         cmocka_unit_test(an_uncovered_canvas_is_filled_where_the_layout_says_so),
         cmocka_unit_test(a_regions_own_negative_rules_its_region),
