@@ -321,6 +321,57 @@ static bool write_separator(cpl_layout *l, const char *text, cpl_error *error) {
     return cpl_text_set(&l->separator, *text ? text : NULL, error);
 }
 
+static bool write_whole(int *to, const char *text, int most, const char *what, cpl_error *error) {
+    int64_t value;
+    if (!*text) return *to = 0, true;
+    if (!whole_number(text, &value) || value < 1 || value > most)
+        return state_refuse(error, "%s must be a whole number from 1 to %d", what, most);
+    *to = (int)value;
+    return true;
+}
+
+static bool write_clip_skip(cpl_layout *l, const char *text, cpl_error *error) {
+    return write_whole(&l->sampling.clip_skip, text, CPL_MAX_CLIP_SKIP, "clip-skip", error);
+}
+
+static bool write_batch(cpl_layout *l, const char *text, cpl_error *error) {
+    return write_whole(&l->sampling.batch, text, CPL_MAX_BATCH, "batch", error);
+}
+
+static bool write_switch(bool *to, const char *text, const char *what, cpl_error *error) {
+    int value = choose(text, switch_names, what, error);
+    if (value >= 0) *to = value == 1;
+    return value >= 0;
+}
+
+static bool write_schedules(cpl_layout *l, const char *text, cpl_error *error) {
+    return write_switch(&l->schedules, text, "schedules", error);
+}
+
+static bool write_fix_steps(cpl_layout *l, const char *text, cpl_error *error) {
+    return write_switch(&l->fix_steps, text, "fix-steps", error);
+}
+
+static bool write_vae(cpl_layout *l, const char *text, cpl_error *error) {
+    return cpl_text_set(&l->sampling.vae, *text ? text : NULL, error);
+}
+
+static bool write_prediction(cpl_layout *l, const char *text, cpl_error *error) {
+    return write_name(&l->sampling.prediction, text, "prediction", cpl_prediction_names(), error);
+}
+
+static bool write_init(cpl_layout *l, const char *text, cpl_error *error) {
+    return cpl_text_set(&l->init_image, *text ? text : NULL, error);
+}
+
+static bool write_denoise(cpl_layout *l, const char *text, cpl_error *error) {
+    double value;
+    if (!state_number(*text ? text : "0.75", &value) || value <= 0 || value > 1)
+        return state_refuse(error, "denoise must be a number above 0 and not above 1: the share of the steps");
+    l->denoise = value;
+    return true;
+}
+
 static bool write_prompt(cpl_layout *l, const char *text, cpl_error *error) {
     for (int i = 0; *text && i < l->region_count; i++)
         if (!cpl_text_set(&l->regions[i].prompt, NULL, error)) return false;
@@ -397,6 +448,30 @@ void state_setting_text(const editor_state *s, setting which, char text[STATE_TE
     case SETTING_PROMPT:
         read_text(text, l->prompt);
         break;
+    case SETTING_CLIP_SKIP:
+        read_number(text, v->clip_skip);
+        break;
+    case SETTING_BATCH:
+        read_number(text, v->batch);
+        break;
+    case SETTING_SCHEDULES:
+        read_text(text, switch_names[l->schedules]);
+        break;
+    case SETTING_VAE:
+        read_text(text, l->sampling.vae);
+        break;
+    case SETTING_PREDICTION:
+        read_text(text, v->prediction);
+        break;
+    case SETTING_INIT:
+        read_text(text, l->init_image);
+        break;
+    case SETTING_DENOISE:
+        read_number(text, l->denoise);
+        break;
+    case SETTING_FIX_STEPS:
+        read_text(text, switch_names[l->fix_steps]);
+        break;
     case SETTINGS:
         text[0] = '\0';
         break;
@@ -427,6 +502,14 @@ static const struct {
     [SETTING_BRACKETS] = {"brackets", write_brackets},
     [SETTING_DEFINITIONS] = {"definitions", write_definitions},
     [SETTING_PROMPT] = {"prompt", write_prompt},
+    [SETTING_CLIP_SKIP] = {"clip-skip", write_clip_skip},
+    [SETTING_BATCH] = {"batch", write_batch},
+    [SETTING_SCHEDULES] = {"schedules", write_schedules},
+    [SETTING_VAE] = {"vae", write_vae},
+    [SETTING_PREDICTION] = {"prediction", write_prediction},
+    [SETTING_INIT] = {"init", write_init},
+    [SETTING_DENOISE] = {"denoise", write_denoise},
+    [SETTING_FIX_STEPS] = {"fix-steps", write_fix_steps},
 };
 
 const char *state_setting_name(setting which) { return which < SETTINGS ? table[which].name : ""; }
@@ -450,7 +533,11 @@ const char *const *state_setting_choices(setting which) {
     case SETTING_BRACKETS:
         return bracket_names;
     case SETTING_DEFINITIONS:
+    case SETTING_SCHEDULES:
+    case SETTING_FIX_STEPS:
         return switch_names;
+    case SETTING_PREDICTION:
+        return cpl_prediction_names();
     default:
         return NULL;
     }
@@ -467,6 +554,8 @@ char *state_setting_typed(const editor_state *s, setting which) {
     const char *owned = which == SETTING_NEGATIVE            ? l->negative
                         : which == SETTING_PROMPT            ? l->prompt
                         : which == SETTING_BACKGROUND_PROMPT ? l->background_prompt
+                        : which == SETTING_VAE               ? l->sampling.vae
+                        : which == SETTING_INIT              ? l->init_image
                                                              : NULL;
     char text[STATE_TEXT];
     state_setting_text(s, which, text);

@@ -430,6 +430,32 @@ static void random_edits_undo_to_the_start(void **state) {
     state_clear(&s);
 }
 
+static void every_key_of_the_layout_can_be_set(void **state) {
+    (void)state;
+    static const struct {
+        setting which;
+        const char *good, *bad;
+    } all[] = {{SETTING_CLIP_SKIP, "2", "13"},       {SETTING_BATCH, "4", "0"},       {SETTING_SCHEDULES, "on", "yes"},
+               {SETTING_PREDICTION, "v", "x"},       {SETTING_DENOISE, "0.5", "1.5"}, {SETTING_FIX_STEPS, "on", "2"},
+               {SETTING_VAE, "a.safetensors", NULL}, {SETTING_INIT, "a.png", NULL}};
+    editor_state s = state_of(HARBOUR);
+    cpl_error error;
+    char text[STATE_TEXT];
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        setting found;
+        assert_true(state_setting_find(state_setting_name(all[i].which), &found) && found == all[i].which);
+        assert_true(state_set_setting(&s, all[i].which, all[i].good, &error));
+        state_setting_text(&s, all[i].which, text);
+        assert_string_equal(text, all[i].good);
+        if (!all[i].bad) continue;
+        assert_true(state_setting_takes(&s, all[i].which, all[i].good, &error));
+        assert_false(state_setting_takes(&s, all[i].which, all[i].bad, &error));
+        assert_false(state_set_setting(&s, all[i].which, all[i].bad, &error));
+    }
+    assert_true(s.layout->sampling.clip_skip == 2 && s.layout->sampling.batch == 4 && s.layout->schedules);
+    state_clear(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(start_is_clean),
@@ -450,6 +476,7 @@ int main(void) {
         cmocka_unit_test(saving_makes_clean),
         cmocka_unit_test(grid_steps),
         cmocka_unit_test(random_edits_undo_to_the_start),
+        cmocka_unit_test(every_key_of_the_layout_can_be_set),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
