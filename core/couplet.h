@@ -388,8 +388,8 @@ typedef struct cpl_event {
     uint64_t revision, hash; /* of the snapshot it is about */
     int step, steps;         /* of this picture */
     int picture, pictures;   /* of a run: number, from 1, and how many */
-    int splices;             /* of FINISHED: edits that were taken up on the way. Such a picture is of no layout: its hash is 0 */
-    double ms, fraction;     /* fraction: 0..1 */
+    int splices; /* of FINISHED: edits that were taken up on the way. Such a picture is of no layout: its hash is 0 */
+    double ms, fraction; /* fraction: 0..1 */
     int64_t seed;
     cpl_image *image;     /* owned by the event */
     cpl_line_info *lines; /* owned: line_count */

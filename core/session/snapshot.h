@@ -36,7 +36,7 @@ typedef struct cpl_snapshot {
     cpl_dtype precision; /* that it is computed in */
     uint64_t start;      /* stamp of the picture that the run begins with, 0: none */
     uint64_t revision, hash;
-    uint64_t frame; /* equal: a run of the one can take the other up on its way, if it has as many texts */
+    uint64_t frame;  /* equal: a run of the one can take the other up on its way, if it has as many texts */
     cpl_error error; /* code other than CPL_OK: it names a model that is not there, or a setting without meaning */
 } cpl_snapshot;
 
