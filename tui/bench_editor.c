@@ -149,15 +149,18 @@ static double press_for_picture(screen *s, const char *keys) {
 
 /* ---- The program ---- */
 
-static void be_the_editor(const char *folder, int threads) {
-    char number[16];
+/* Each in a home of its own: what an editor that was killed leaves behind would be offered to the next. */
+static void be_the_editor(const char *folder, const char *name, int threads) {
+    char number[16], own[1100];
     static const char *const homes[] = {"HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"};
     /* Vocabularies stay where the user has them. */
     const char *home = getenv("HOME");
     char data[4096];
     if (home && snprintf(data, sizeof data, "%s/.local/share", home) < (int)sizeof data)
         setenv("XDG_DATA_HOME", data, 0);
-    for (size_t i = 0; i < sizeof homes / sizeof homes[0]; i++) setenv(homes[i], folder, 1);
+    snprintf(own, sizeof own, "%s/%s", folder, name);
+    if (mkdir(own, 0700) != 0) _exit(127);
+    for (size_t i = 0; i < sizeof homes / sizeof homes[0]; i++) setenv(homes[i], own, 1);
     setenv("TERM", "xterm-256color", 1);
     setenv("LC_ALL", "C.UTF-8", 1);
     unsetenv("NO_COLOR");
@@ -176,7 +179,7 @@ static bool begin(screen *s, const char *folder, const cpl_bench_options *option
     *s = (screen){.bytes_per_ms = bytes_per_ms, .since_ms = now_ms()};
     s->child = forkpty(&s->fd, NULL, NULL, &size);
     if (s->child < 0) return refuse(error, strerror(errno));
-    if (s->child == 0) be_the_editor(folder, options->threads);
+    if (s->child == 0) be_the_editor(folder, bytes_per_ms > 0 ? "slow" : "free", options->threads);
     if (press(s, "", "synced") < 0) return refuse(error, "it does not start");
     rest(s, QUIET_MS);
     return true;
