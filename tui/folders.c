@@ -38,6 +38,12 @@ static char *inside(char *folder, const char *name) {
 char *folders_state(const char *name) { return inside(base_folder("XDG_STATE_HOME", "/.local/state"), name); }
 char *folders_config(const char *name) { return inside(base_folder("XDG_CONFIG_HOME", "/.config"), name); }
 
+char *folders_config_path(const char *name) {
+    char *folder = base_folder("XDG_CONFIG_HOME", "/.config"), *path = folder ? join(folder, "/", name) : NULL;
+    free(folder);
+    return path;
+}
+
 char *folders_models(void) {
     char *folder = base_folder("XDG_DATA_HOME", "/.local/share"), *models = folder ? join(folder, "/models", "") : NULL;
     free(folder);

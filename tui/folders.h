@@ -8,8 +8,9 @@
 /* `name` in $XDG_STATE_HOME/couplet (default ~/.local/state/couplet); the folders on the way are made. NULL: there is no
  * such place. Callers free. */
 char *folders_state(const char *name);
-char *folders_config(const char *name); /* $XDG_CONFIG_HOME/couplet, ~/.config/couplet: made too */
-char *folders_models(void);             /* $XDG_DATA_HOME/couplet/models, ~/.local/share/couplet/models: not made */
+char *folders_config(const char *name);      /* $XDG_CONFIG_HOME/couplet, ~/.config/couplet: made too */
+char *folders_config_path(const char *name); /* the same, nothing is made */
+char *folders_models(void); /* $XDG_DATA_HOME/couplet/models, ~/.local/share/couplet/models: not made */
 
 bool folders_make(char *path); /* with all parents, for this user only */
 /* "~/" as in a shell, for names typed by hand; blanks before are dropped. Caller frees. */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../core/couplet.h"
+#include "config.h"
 
 #define ON(command) (1u << COMMAND_##command)
 #define EVERYWHERE ((1u << COMMAND_COUNT) - 1)
@@ -229,7 +230,7 @@ static bool bad_choice(const option_entry *o, const char *value, char *why, size
     return usage(why, size, "--%s: no \"%s\"; there are: %s", o->name, value, list);
 }
 
-static bool set_value(arguments *a, const option_entry *o, const char *value, char *why, size_t size) {
+bool options_set(arguments *a, const option_entry *o, const char *value, char *why, size_t size) {
     void *field = (char *)a + o->offset;
     int64_t whole = 0;
     double real;
@@ -363,7 +364,7 @@ static bool read_option(arguments *a, int argc, char *const *argv, int *at, char
         if (*at + 1 >= argc) return usage(why, size, "--%s needs a value: %s", o->name, o->argument);
         value = argv[++*at];
     }
-    return set_value(a, o, value, why, size);
+    return options_set(a, o, value, why, size);
 }
 
 static bool count_operands(const arguments *a, char *why, size_t size) {
@@ -395,6 +396,7 @@ bool options_parse(int argc, char *const *argv, arguments *a, char *why, size_t 
     int at = 1;
     if (argc > 1) a->command = command_named(argv[1]);
     if (a->command != COMMAND_EDIT) at = 2;
+    if (!config_read(a, why, why_size)) return false;
     bool options_end = false;
     for (; at < argc; at++) {
         const char *word = argv[at];

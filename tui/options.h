@@ -82,6 +82,8 @@ typedef struct arguments {
 
 /* False: wrong usage, and `why` says in one line what is wrong; `arguments->command` is right as far as it was read. */
 bool options_parse(int argc, char *const *argv, arguments *arguments, char *why, size_t why_size);
+/* One option's value, as it would stand behind it. */
+bool options_set(arguments *arguments, const option_entry *option, const char *value, char *why, size_t why_size);
 void options_help(FILE *out, command_id command); /* of one command, or with COMMAND_EDIT of the whole program */
 /* The entry of `names` (NULL-terminated) that `typed` is probably meant to be, or NULL. */
 const char *options_nearest(const char *typed, const char *const *names);

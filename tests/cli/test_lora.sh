@@ -38,6 +38,13 @@ two() { renders two.png plain.json --lora style:0.5 --lora sub/shapes --lora-dir
 check '--lora twice' two
 by_environment() { renders env.png tag.json && pixels tag.png env.png; }
 COUPLET_LORA_DIR=loras check 'COUPLET_LORA_DIR' by_environment
+by_config() {
+    mkdir -p config/couplet && printf '# folders\nlora-dir %s/loras\n' "$work" >config/couplet/config &&
+        XDG_CONFIG_HOME=$work/config renders configured.png tag.json && pixels tag.png configured.png
+}
+check 'a folder from the configuration' by_config
+bad_config() { echo 'lora-dri x' >config/couplet/config && XDG_CONFIG_HOME=$work/config run 2 "$COUPLET" render tag.json -o never.png && has "$err" 'config:1: ' && has "$err" 'lora-dir' && absent never.png; }
+check 'a configuration with a slip' bad_config
 in_data() { mkdir -p "$HOME/.local/share/couplet" && ln -s "$work/loras" "$HOME/.local/share/couplet/loras" && by_environment; }
 check 'the data folder' in_data
 inside() { renders again.png two.png && cmp two.png again.png; }
