@@ -46,7 +46,7 @@ static void test_longer_pauses(void **state) {
     (void)state;
     cpu_patience p = {0};
     double now = 1000, queued = 0, awake = 0;
-    for (; now < 121000; now += 1) {
+    for (int ms = 0; ms < 120000; ms++, now++) {
         if (cpu_patience_is_due(&p, now)) cpu_patience_look(&p, now, queued, 2);
         queued += p.asleep ? 0 : 1;
         awake += !p.asleep;

@@ -58,9 +58,9 @@ static void every_cut_stays_inside(void **state) {
     (void)state;
     for (const char *const *name = cpl_sampler_names(); *name; name++)
         for (int steps = 1; steps < 30; steps++)
-            for (double denoise = 0.01; denoise <= 1; denoise += 0.09)
+            for (int percent = 1; percent <= 100; percent += 9)
                 for (int fix = 0; fix < 2; fix++) {
-                    cpl_span span = span_of(*name, steps, denoise, fix);
+                    cpl_span span = span_of(*name, steps, percent / 100.0, fix);
                     if (!span.asked) continue;
                     int all = cpl_sampler_steps(*name, "normal", 1000, span.asked);
                     assert_true(span.skip >= 0 && span.steps >= 1 && span.skip + span.steps == all);

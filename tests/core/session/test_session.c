@@ -376,7 +376,7 @@ static void live_runs_take_edits_up(void **state) {
     layout->regions[0].x2 = 0.125;
     hand_over(session, layout, CPL_SYNC_NOW);
     layout->regions[0].x2 = 0.25;
-    ticket = hand_over(session, layout, CPL_SYNC_NOW);
+    hand_over(session, layout, CPL_SYNC_NOW);
     await(session, CPL_EVENT_FINISHED, &event);
     assert_true(event.splices >= 2 && event.hash == 0 && event.step == 80);
     assert_int_equal(strncmp(text_of(&event, "couplet-splices"), "step ", 5), 0);
@@ -407,7 +407,7 @@ static void live_runs_begin_anew_for_other_edits(void **state) {
         if (i == 0) layout->sampling.cfg = 3;
         if (i == 1) assert_true(cpl_text_set(&layout->regions[0].negative, "text", NULL));
         if (i == 2) layout->sampling.seed = 5, layout->sampling.steps = 1;
-        ticket = hand_over(session, layout, CPL_SYNC_NOW);
+        hand_over(session, layout, CPL_SYNC_NOW);
         await(session, CPL_EVENT_CANCELLED, &event);
         cpl_event_clear(&event);
     }
