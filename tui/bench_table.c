@@ -142,15 +142,18 @@ static void print_ops(FILE *out, const cJSON *run) {
 
 static void print_all_ops(FILE *out, const cJSON *runs) {
     const cJSON *run;
-    cJSON_ArrayForEach(run, runs) print_ops(out, run);
+    cJSON_ArrayForEach(run, runs) { print_ops(out, run); }
 }
 
 /* The original is a fair opponent if its products are as fast as products can be. */
 static void print_original(FILE *out, const cJSON *steps) {
     const cJSON *step;
-    cJSON_ArrayForEach(step, steps) if (number(step, "products_of_ceiling") > 0) fprintf(
-        out, "  %s, %s: the original's products at R = %.0f reach %.0f %% of the ceiling\n", text(step, "model"),
-        text(step, "precision"), number(step, "regions"), 100 * number(step, "products_of_ceiling"));
+    cJSON_ArrayForEach(step, steps) {
+        if (number(step, "products_of_ceiling") > 0)
+            fprintf(out, "  %s, %s: the original's products at R = %.0f reach %.0f %% of the ceiling\n",
+                    text(step, "model"), text(step, "precision"), number(step, "regions"),
+                    100 * number(step, "products_of_ceiling"));
+    }
 }
 
 static void print_sync(FILE *out, const cJSON *sync) {
