@@ -91,7 +91,7 @@ static void pool_prompt(e2e *e, const char *prompt, cpl_tensor *pooled) {
     if (!fill_chunks(tokens, &chunks) || !cpl_model_pool_chunks(e->f.model, s, &chunks, pooled, &error)) {
         golden_fail(e->f.g, prompt, "%s", error.message);
     } else {
-        cpl_tensor y = cpl_make(s, 1, 1, 1, width);
+        cpl_tensor y = cpl_make_as(s, CPL_F32, 1, 1, 1, width);
         cpl_model_vector(e->f.model, s, &y, pooled, e->width, e->height);
         s->ops->download(s, got, &y);
         cpl_tensor_free(&y);
