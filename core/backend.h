@@ -20,7 +20,7 @@
 #include "couple/plan.h"
 #include "memory/tensor.h"
 
-#define CPL_BACKEND_ABI 3u
+#define CPL_BACKEND_ABI 4u
 
 typedef struct cpl_backend cpl_backend;
 typedef struct cpl_stream cpl_stream;
@@ -30,9 +30,9 @@ typedef enum cpl_activation { CPL_ACT_NONE, CPL_ACT_SILU, CPL_ACT_GELU, CPL_ACT_
 
 /* What one batch element listens to in cross-attention. */
 typedef struct cpl_listen {
-    int lines;                  /* 1, or the number of lines of the plan */
-    const cpl_tensor *const *k; /* [lines] tensors [1, 1, S_r, heads * d]; S_r may differ from line to line */
-    const cpl_tensor *const *v;
+    int lines; /* 1, or the number of lines of the plan */
+    /* [lines] tensors [1, 1, S_r, heads * d], or what arrange_text has made of them; S_r may differ from line to line */
+    const cpl_tensor *const *k, *const *v;
     const cpl_plan *plan; /* NULL: ordinary attention to line 0 */
 } cpl_listen;
 
@@ -107,6 +107,9 @@ typedef struct cpl_backend_ops {
     /* softmax(q k^T / sqrt(d)) v per batch element and head; heads are consecutive slices of c; causal: key <= query. */
     void (*attention)(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *q, const cpl_tensor *k, const cpl_tensor *v,
                       int heads, bool causal);
+    /* Rearranges keys and values of a text, [1, 1, S, heads * d], as cross_attention with so many heads reads them fastest,
+     * once for all steps. Their memory and shapes may be others then; a failed stream keeps what is there. */
+    void (*arrange_text)(cpl_stream *s, cpl_tensor *k, cpl_tensor *v, int heads); /* NULL: they are best as they are */
     /* Cross-attention, one cpl_listen per batch element of q [n, h, w, c]:
      * y[t] = sum over the lines r of t of weight_r(t) * softmax(q[t] K_r^T / sqrt(d)) V_r, see design note "Coupled
      * attention". A plan's grid must be q's. */

@@ -83,6 +83,7 @@ static bool make_text(bench *b, method *m, int index) {
     m->v[index] = cpl_make(s, 1, 1, KEYS, c);
     s->ops->linear(s, &m->k[index], &context, b->to_k, CPL_ACT_NONE, NULL);
     s->ops->linear(s, &m->v[index], &context, b->to_v, CPL_ACT_NONE, NULL);
+    if (s->ops->arrange_text) s->ops->arrange_text(s, &m->k[index], &m->v[index], b->level->heads);
     m->listed_k[index] = &m->k[index];
     m->listed_v[index] = &m->v[index];
     m->texts = index + 1;

@@ -59,15 +59,41 @@
 #define KERNEL_NAME "avx512 bf16"
 #define LARGER(a, b) ((floats_bf16)_mm512_max_ps((__m512)(a), (__m512)(b)))
 #define DOT(sum, a, b) ((floats_bf16)_mm512_dpbf16_ps((__m512)(sum), (__m512bh)(a), (__m512bh)(b)))
+#define WIDE                                                                                                           \
+    static inline __attribute__((target("avx512bf16,avx512f,avx512dq,avx512vl,avx512bw,avx2,fma"), always_inline))
+
+/* How two rows of halves are zipped: first, first + second, first + 1, first + 1 + second ... */
+WIDE __m512i zip_order(int first, int second) {
+    const __m512i ones = _mm512_set1_epi32(0x10001);
+    const __m512i count = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    return _mm512_add_epi32(_mm512_mullo_epi32(count, ones), _mm512_set1_epi32((first + second) << 16 | first));
+}
+
 /* Rounded to the nearest, the value of the lower key in the lower half of each word. */
-#define PAIR(low, high)                                                                                                \
-    ((words_bf16)_mm512_or_si512(                                                                                      \
-        _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)(low))),                                             \
-        _mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)(high))), 16)))
-#define JOIN_HALVES(low, high)                                                                                         \
-    ((words_bf16)_mm512_or_si512(                                                                                      \
-        _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(low))),                               \
-        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(high))), 16)))
+WIDE __m512i pair_of(__m512 low, __m512 high) {
+    return _mm512_permutexvar_epi16(zip_order(0, 16), (__m512i)_mm512_cvtne2ps_pbh(high, low));
+}
+
+/* 2^x for x <= 0. It is rounded to 8 bits: a polynomial of degree 3, which is off by 8e-5 of it, is as good as any. */
+WIDE __m512 power_of_weight(__m512 x) {
+    __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), r = _mm512_sub_ps(x, whole);
+    __m512 p = _mm512_fmadd_ps(r, _mm512_set1_ps(0.0551716276f), _mm512_set1_ps(0.24261114f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.693260968f));
+    p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(0.999928057f));
+    return _mm512_scalef_ps(p, whole);
+}
+
+/* Of up to 32 channels of two rows, from the first on. */
+WIDE void zip_rows(uint32_t *to, const uint16_t *low, const uint16_t *high, int count) {
+    __mmask32 there = count < 32 ? (1u << count) - 1 : ~0u;
+    __m512i a = _mm512_maskz_loadu_epi16(there, low), b = _mm512_maskz_loadu_epi16(there, high);
+    _mm512_mask_storeu_epi32(to, (__mmask16)there, _mm512_permutex2var_epi16(a, zip_order(0, 32), b));
+    _mm512_mask_storeu_epi32(to + 16, (__mmask16)(there >> 16), _mm512_permutex2var_epi16(a, zip_order(16, 32), b));
+}
+
+#define PAIR(low, high) ((words_bf16)pair_of((__m512)(low), (__m512)(high)))
+#define POWER(x) ((floats_bf16)power_of_weight((__m512)(x)))
+#define ZIP_ROWS(to, low, high, count) zip_rows(to, low, high, count)
 #include "attend_body.h"
 #undef WIDTH
 #undef COLUMNS
@@ -77,7 +103,8 @@
 #undef LARGER
 #undef DOT
 #undef PAIR
-#undef JOIN_HALVES
+#undef POWER
+#undef ZIP_ROWS
 
 #endif
 

@@ -1,6 +1,7 @@
 /* attend_body.h: the loops of attend.h, included once per set with WIDTH (words of a vector), COLUMNS (vectors of queries
  * that are computed together), TARGET (a function attribute), SUFFIX, KERNEL_NAME, LARGER(a, b), and for bf16 DOT(sum, a, b),
- * PAIR(low, high) and JOIN_HALVES(low, high) defined. No include guard: it is meant to be read several times. */
+ * PAIR(low, high), POWER(x) and ZIP_ROWS(to, low, high, count) defined, the last for 32 channels at most. No include guard: it
+ * is meant to be read several times. */
 
 #define JOIN2(a, b) a##_##b
 #define JOIN(a, b) JOIN2(a, b)
@@ -134,8 +135,8 @@ INLINE void F(soften)(const cpu_attend *t, int lane, int count, bool first, F(fl
     *top = best;
 #ifdef DOT
     for (int key = 0; key < count; key += 2) {
-        F(floats) low = F(power)(F(load)(score + key * CPU_ATTEND_QUERIES) * unit - floor), high = {0};
-        if (key + 1 < count) high = F(power)(F(load)(score + (key + 1) * CPU_ATTEND_QUERIES) * unit - floor);
+        F(floats) low = POWER(F(load)(score + key * CPU_ATTEND_QUERIES) * unit - floor), high = {0};
+        if (key + 1 < count) high = POWER(F(load)(score + (key + 1) * CPU_ATTEND_QUERIES) * unit - floor);
         F(words) pair = PAIR(low, high);
         sum += low + high;
         memcpy(t->score + key / 2 * CPU_ATTEND_QUERIES + lane, &pair, sizeof pair);
@@ -209,12 +210,7 @@ TARGET static void F(round_off)(float *out, int depth) {
 }
 
 TARGET static void F(pair_values)(cpu_word *to, const uint16_t *low, const uint16_t *high, int count) {
-    int i = 0;
-    for (; i + WIDTH <= count; i += WIDTH) {
-        F(words) pair = JOIN_HALVES(low + i, high + i);
-        memcpy(to + i, &pair, sizeof pair);
-    }
-    for (; i < count; i++) to[i] = low[i] | (uint32_t)high[i] << 16;
+    for (int i = 0; i < count; i += 32) ZIP_ROWS(to + i, low + i, high + i, count - i);
 }
 
 #endif

@@ -1,6 +1,7 @@
 /* attention.c: softmax attention in tiles of queries, on all threads. Keys and values are read where they lie unless they
- * are long or of a type that has to be rearranged; then each head's are copied once. A tile's result depends on nothing
- * but its inputs. Self-attention is here; who listens to which text is decided in cross_attention.c. */
+ * are long or of a type that has to be rearranged; then each head's are copied once: per run, or for all runs by
+ * cpu_arrange_text. A tile's result depends on nothing but its inputs. Self-attention is here; who listens to which text is
+ * decided in cross_attention.c. */
 #include "attention.h"
 
 #include <math.h>
@@ -23,18 +24,17 @@ typedef struct run {
 } run;
 
 static cpl_dtype type_of(const run *r) { return r->job->q->dtype; }
-static bool copies_keys(const run *r, const cpu_source *source) { return r->widen || source->keys > LONG_SOURCE; }
+static bool copies_keys(const run *r, const cpu_source *source) {
+    return !source->arranged && (r->widen || source->keys > LONG_SOURCE);
+}
 static bool copies_values(const run *r, const cpu_source *source) {
-    return copies_keys(r, source) || type_of(r) == CPL_BF16;
+    return copies_keys(r, source) || (!source->arranged && type_of(r) == CPL_BF16);
 }
 
-/* In words, of one head. */
-static size_t packed_keys(const run *r, const cpu_source *source) {
-    return copies_keys(r, source) ? (size_t)source->keys * (size_t)r->words : 0;
-}
-static size_t packed_values(const run *r, const cpu_source *source) {
-    size_t rows = (size_t)(r->attend->bf16 ? (source->keys + 1) / 2 : source->keys);
-    return copies_values(r, source) ? rows * (size_t)r->depth : 0;
+/* A head by itself, in words. */
+static size_t head_keys(const run *r, const cpu_source *source) { return (size_t)source->keys * (size_t)r->words; }
+static size_t head_values(const run *r, const cpu_source *source) {
+    return (size_t)(r->attend->bf16 ? (source->keys + 1) / 2 : source->keys) * (size_t)r->depth;
 }
 
 /* A row of one head in a tensor whose rows are all heads side by side. */
@@ -50,20 +50,27 @@ static void copy_row(const run *r, cpu_word *to, const void *from) {
         memcpy(to, from, (size_t)r->words * sizeof *to);
 }
 
-static void pack(const run *r, const cpu_source *source, int head) {
-    cpu_word *k = r->packed + source->packed_k + (size_t)head * packed_keys(r, source);
-    cpu_word *v = r->packed + source->packed_v + (size_t)head * packed_values(r, source);
+static void pack_keys(const run *r, const cpu_source *source, int head, cpu_word *to) {
+    for (size_t i = 0; i < (size_t)source->keys; i++)
+        copy_row(r, to + i * (size_t)r->words, head_row(r, source->k, i, head));
+}
+
+static void pack_values(const run *r, const cpu_source *source, int head, cpu_word *to) {
     size_t keys = (size_t)source->keys, depth = (size_t)r->depth;
-    for (size_t i = 0; copies_keys(r, source) && i < keys; i++)
-        copy_row(r, k + i * (size_t)r->words, head_row(r, source->k, i, head));
-    if (!copies_values(r, source)) return;
-    for (size_t i = 0; !r->attend->bf16 && i < keys; i++) copy_row(r, v + i * depth, head_row(r, source->v, i, head));
+    for (size_t i = 0; !r->attend->bf16 && i < keys; i++) copy_row(r, to + i * depth, head_row(r, source->v, i, head));
     for (size_t i = 0; r->attend->bf16 && i < keys; i += 2) {
         /* The last of an odd number is paired with itself: it meets a weight of zero. */
         const void *low = head_row(r, source->v, i, head);
         const void *high = i + 1 < keys ? head_row(r, source->v, i + 1, head) : low;
-        r->attend->pair_values(v + i / 2 * depth, low, high, r->depth);
+        r->attend->pair_values(to + i / 2 * depth, low, high, r->depth);
     }
+}
+
+static void pack(const run *r, const cpu_source *source, int head) {
+    if (copies_keys(r, source))
+        pack_keys(r, source, head, r->packed + source->packed_k + (size_t)head * head_keys(r, source));
+    if (copies_values(r, source))
+        pack_values(r, source, head, r->packed + source->packed_v + (size_t)head * head_values(r, source));
 }
 
 /* One thread's memory for a tile. */
@@ -120,14 +127,23 @@ static void scatter(const run *r, const cpu_queries *t, int head, const desk *d)
 static void listen_to(const run *r, cpu_attend *tile, int source_index, int head) {
     const cpu_source *source = &r->job->source[source_index];
     size_t row = (size_t)r->words * (size_t)r->job->heads;
-    bool own_k = copies_keys(r, source), own_v = copies_values(r, source);
     tile->keys = source->keys;
-    tile->k =
-        own_k ? r->packed + source->packed_k + (size_t)head * packed_keys(r, source) : head_row(r, source->k, 0, head);
-    tile->k_stride = own_k ? (size_t)r->words : row;
-    tile->v = own_v ? r->packed + source->packed_v + (size_t)head * packed_values(r, source)
-                    : head_row(r, source->v, 0, head);
-    tile->v_stride = own_v ? (size_t)r->depth : row;
+    if (copies_keys(r, source) || source->arranged) {
+        const cpu_word *first = source->arranged ? source->k : r->packed + source->packed_k;
+        tile->k = first + (size_t)head * head_keys(r, source);
+        tile->k_stride = (size_t)r->words;
+    } else {
+        tile->k = head_row(r, source->k, 0, head);
+        tile->k_stride = row;
+    }
+    if (copies_values(r, source) || source->arranged) {
+        const cpu_word *first = source->arranged ? source->v : r->packed + source->packed_v;
+        tile->v = first + (size_t)head * head_values(r, source);
+        tile->v_stride = (size_t)r->depth;
+    } else {
+        tile->v = head_row(r, source->v, 0, head);
+        tile->v_stride = row;
+    }
     r->attend->attend(tile);
 }
 
@@ -187,10 +203,13 @@ static void run_all(const run *r) {
     }
 }
 
+static const cpu_attend_kernels *paired_kernels(cpl_dtype type, int depth) {
+    return type == CPL_BF16 && depth % 2 == 0 ? cpu_attend_pick(true) : NULL;
+}
+
 static void choose_kernel(run *r) {
-    bool bf16 = type_of(r) == CPL_BF16;
-    r->attend = bf16 && r->depth % 2 == 0 ? cpu_attend_pick(true) : NULL;
-    r->widen = bf16 && !r->attend;
+    r->attend = paired_kernels(type_of(r), r->depth);
+    r->widen = type_of(r) == CPL_BF16 && !r->attend;
     if (!r->attend) r->attend = cpu_attend_pick(false);
     r->words = r->attend->bf16 ? r->depth / 2 : r->depth;
 }
@@ -203,8 +222,9 @@ void cpu_attention_run(cpl_stream *s, cpu_attention_job *job) {
         cpu_source *source = &job->source[i];
         r.products += 2.0 * source->keys * job->q->c * job->q->h * job->q->w;
         source->packed_k = packed;
-        source->packed_v = packed += (size_t)job->heads * packed_keys(&r, source);
-        packed += (size_t)job->heads * packed_values(&r, source);
+        if (copies_keys(&r, source)) packed += (size_t)job->heads * head_keys(&r, source);
+        source->packed_v = packed;
+        if (copies_values(&r, source)) packed += (size_t)job->heads * head_values(&r, source);
     }
     r.scratch_floats = desk_floats(&r);
     r.scratch = cpu_scratch(s, (size_t)cpu_of(s)->threads * r.scratch_floats, sizeof *r.scratch);
@@ -212,6 +232,48 @@ void cpu_attention_run(cpl_stream *s, cpu_attention_job *job) {
     if (r.scratch && (r.packed || !packed)) run_all(&r);
     cpl_pool_give(s->pool, r.packed);
     cpl_pool_give(s->pool, r.scratch);
+}
+
+bool cpu_arranged_shapes(cpl_dtype type, int keys, int heads, int depth, cpl_tensor *k, cpl_tensor *v) {
+    bool pairs = paired_kernels(type, depth) != NULL;
+    if (type == CPL_BF16 && !pairs) return false; /* copied as f32, which takes twice the memory */
+    *k = (cpl_tensor){.dtype = type, .n = 1, .h = heads, .w = keys, .c = depth};
+    *v = *k;
+    if (pairs) v->w = (keys + 1) / 2, v->c = 2 * depth;
+    return true;
+}
+
+static void arrange(const cpu_attention_job *job, cpl_tensor *k, cpl_tensor *v) {
+    run r = {.job = job, .depth = job->q->c / job->heads};
+    choose_kernel(&r);
+    for (int head = 0; head < job->heads; head++) {
+        pack_keys(&r, job->source, head, (cpu_word *)k->data + (size_t)head * head_keys(&r, job->source));
+        pack_values(&r, job->source, head, (cpu_word *)v->data + (size_t)head * head_values(&r, job->source));
+    }
+}
+
+void cpu_arrange_text(cpl_stream *s, cpl_tensor *k, cpl_tensor *v, int heads) {
+    if (!cpu_enter(s) || !cpu_usable(s, "arrange_text", "k", k) ||
+        !cpu_shaped(s, "arrange_text", "k", k, 1, 1, k->w, k->c) || !cpu_like(s, "arrange_text", "v", v, k))
+        return;
+    if (heads < 1 || k->c % heads) {
+        cpl_stream_fail(s, CPL_E_DEVICE, "arrange_text: %d channels do not fall into %d heads", k->c, heads);
+        return;
+    }
+    cpl_tensor ks, vs;
+    if (!cpu_arranged_shapes(k->dtype, k->w, heads, k->c / heads, &ks, &vs)) return;
+    ks = cpl_make_like(s, &ks);
+    vs = cpl_make_like(s, &vs);
+    if (cpl_stream_ok(s)) {
+        cpu_source text = {.k = k->data, .v = v->data, .keys = k->w};
+        arrange(&(cpu_attention_job){.q = k, .heads = heads, .source = &text}, &ks, &vs);
+        cpl_tensor before = *k;
+        *k = ks, ks = before;
+        before = *v;
+        *v = vs, vs = before;
+    }
+    cpl_tensor_free(&ks);
+    cpl_tensor_free(&vs);
 }
 
 void cpu_attention(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *q, const cpl_tensor *k, const cpl_tensor *v,

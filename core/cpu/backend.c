@@ -202,6 +202,7 @@ const cpl_backend_ops cpl_cpu_backend = {
     .geglu = cpu_geglu,
     .activate = cpu_activate,
     .attention = cpu_attention,
+    .arrange_text = cpu_arrange_text,
     .cross_attention = cpu_cross_attention,
     .upsample = cpu_upsample,
     .concat = cpu_concat,

@@ -110,6 +110,7 @@ void cpu_scale_add(cpl_stream *s, const cpl_tensor *y, float alpha, const cpl_te
                    const cpl_tensor *b);
 void cpu_attention(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *q, const cpl_tensor *k, const cpl_tensor *v,
                    int heads, bool causal);
+void cpu_arrange_text(cpl_stream *s, cpl_tensor *k, cpl_tensor *v, int heads);
 void cpu_cross_attention(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *q, const cpl_listen *listen, int heads);
 void cpu_upsample(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *x);
 void cpu_concat(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *a, const cpl_tensor *b);

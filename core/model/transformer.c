@@ -68,6 +68,7 @@ void cpl_transformer_text_kv(const cpl_transformer *t, cpl_stream *s, const cpl_
         v[i] = cpl_make_like(s, &k[i]);
         cpl_linear(s, &k[i], conditioning, t->block[i].k2, CPL_ACT_NONE, NULL);
         cpl_linear(s, &v[i], conditioning, t->block[i].v2, CPL_ACT_NONE, NULL);
+        if (s->ops->arrange_text) s->ops->arrange_text(s, &k[i], &v[i], t->heads);
     }
 }
 

@@ -224,6 +224,64 @@ static void each_operation_differs_by_rounding_only(void **state) {
     cpu_test_close(&exact), cpu_test_close(&narrow);
 }
 
+/* A text arranged once is the same text: results agree to the byte, with and without a plan. */
+static void check_arranged(cpu_test *t) {
+    operands o = operands_new(t);
+    float masks[LINES * H * W];
+    for (int i = 0; i < H * W; i++) masks[i] = i % W < 2 ? 1 : 0.25f, masks[H * W + i] = 1 - masks[i];
+    cpl_plan *plan = cpl_plan_new(masks, LINES, W, H, NULL);
+    const cpl_tensor *k[LINES] = {&o.k[0], &o.k[1]}, *v[LINES] = {&o.v[0], &o.v[1]};
+    const cpl_listen listen[N] = {{1, &k[1], &v[1], NULL}, {LINES, k, v, plan}};
+    cpl_tensor as_is = cpl_make_like(t->s, &o.x), arranged = cpl_make_like(t->s, &o.x);
+    t->ops->cross_attention(t->s, &as_is, &o.x, listen, HEADS);
+    for (int i = 0; i < LINES; i++) t->ops->arrange_text(t->s, &o.k[i], &o.v[i], HEADS);
+    assert_int_equal(o.k[1].h, HEADS);
+    t->ops->cross_attention(t->s, &arranged, &o.x, listen, HEADS);
+    cpl_error error = {0};
+    if (!cpl_stream_settle(t->s, &error)) fail_msg("%s", error.message);
+    assert_memory_equal(arranged.data, as_is.data, cpl_tensor_bytes(&as_is));
+    t->ops->cross_attention(t->s, &arranged, &o.x, listen, 2 * HEADS);
+    expect_failure(t, "cross_attention: k is");
+    t->ops->arrange_text(t->s, &o.k[0], &o.v[0], HEADS);
+    expect_failure(t, "arrange_text: k is");
+    t->ops->arrange_text(t->s, &o.x, &o.x, HEADS);
+    expect_failure(t, "arrange_text: k is");
+    cpl_tensor_free(&as_is), cpl_tensor_free(&arranged);
+    cpl_plan_free(plan);
+    operands_free(t, &o);
+}
+
+static void arranged_texts_give_the_same_results(void **state) {
+    (void)state;
+    cpu_test exact = cpu_test_open(2);
+    check_arranged(&exact);
+    cpu_test_close(&exact);
+    if (!supported()) return;
+    cpu_test narrow = cpu_test_open_as(2, CPL_BF16);
+    check_arranged(&narrow);
+    cpu_test_close(&narrow);
+}
+
+/* Heads of an odd number of channels are computed in f32: in bf16 their texts stay as they are, and no others fit. */
+static void texts_are_arranged_only_for_heads_that_are_read_so(void **state) {
+    (void)state;
+    if (!supported()) skip();
+    cpu_test t = cpu_test_open_as(1, CPL_BF16);
+    operands o = operands_new(&t);
+    const void *data = o.v[0].data;
+    t.ops->arrange_text(t.s, &o.k[0], &o.v[0], C);
+    assert_true(o.v[0].data == data && o.v[0].w == KEYS && o.k[0].h == 1);
+    t.ops->arrange_text(t.s, &o.k[0], &o.v[0], 7);
+    expect_failure(&t, "arrange_text: 48 channels do not fall into 7 heads");
+    t.ops->arrange_text(t.s, &o.k[0], &o.v[0], HEADS);
+    const cpl_tensor *k = &o.k[0], *v = &o.v[0];
+    const cpl_listen listen[N] = {{1, &k, &v, NULL}, {1, &k, &v, NULL}};
+    t.ops->cross_attention(t.s, &o.other, &o.x, listen, C);
+    expect_failure(&t, "cross_attention: k and v were arranged for other heads");
+    operands_free(&t, &o);
+    cpu_test_close(&t);
+}
+
 static void types_that_do_not_fit_fail_the_stream(void **state) {
     (void)state;
     if (!supported()) skip();
@@ -286,6 +344,8 @@ static void conversions_are_exact_and_round_to_even(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_operation_differs_by_rounding_only),
+        cmocka_unit_test(arranged_texts_give_the_same_results),
+        cmocka_unit_test(texts_are_arranged_only_for_heads_that_are_read_so),
         cmocka_unit_test(types_that_do_not_fit_fail_the_stream),
         cmocka_unit_test(conversions_are_exact_and_round_to_even),
     };
