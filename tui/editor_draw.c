@@ -25,6 +25,21 @@ static int title_part(const editor *e, int at, style with, const char *text) {
     return at + draw_text(&e->theme, w.row, at, 1, theme_ink(&e->theme, STYLE_TITLE), " ");
 }
 
+/* At the right: how much the line carries, which is why previews are small on a slow one. */
+static void title_line(const editor *e, int at) {
+    static const char *const sizes[] = {"", "half size", "quarter size", "small", "no previews"};
+    window w = e->windows.picture;
+    char rate[24], text[64];
+    int level = preview_level(&e->preview), end = w.column + w.columns - 2;
+    if (!editor_link_text(e, rate, sizeof rate)) return;
+    bool slow = e->core.running && level > 0;
+    snprintf(text, sizeof text, " %s%s%s ", rate, slow ? ": " : "", slow ? sizes[level] : "");
+    int columns = text_columns(text);
+    if (columns <= end - at)
+        draw_text(&e->theme, w.row, end - columns, columns, theme_ink(&e->theme, slow ? STYLE_WARNING : STYLE_TITLE),
+                  text);
+}
+
 static void picture_title(const editor *e) {
     window w = e->windows.picture;
     const cpl_event *made = editor_result(e);
@@ -36,7 +51,8 @@ static void picture_title(const editor *e) {
     if (e->core.running) {
         snprintf(text, sizeof text, "step %d of %d", e->core.step, e->core.steps);
         at = title_part(e, at, STYLE_TITLE_FOCUS, text);
-        if (e->core.spliced) title_part(e, at, STYLE_WARNING, " with your edits");
+        if (e->core.spliced) at = title_part(e, at, STYLE_WARNING, " with your edits");
+        title_line(e, at);
         return;
     }
     if (!made) return;
@@ -57,7 +73,8 @@ static void picture_title(const editor *e) {
     snprintf(text, sizeof text, " %d steps", made->steps);
     at = title_part(e, at, STYLE_TITLE, text);
     snprintf(text, sizeof text, " %.1f s", made->ms / 1000);
-    title_part(e, at, STYLE_TITLE, text);
+    at = title_part(e, at, STYLE_TITLE, text);
+    title_line(e, at);
 }
 
 static void picture_hint(const editor *e, const char *text, int below) {

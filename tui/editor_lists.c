@@ -1,12 +1,10 @@
-/* editor_lists.c: the lists that open over the panes: keys and commands, messages, statistics. Each is made anew for a
+/* editor_lists.c: the lists that open over the panes: keys and commands, messages. Each is made anew for a
  * frame, so that it is never old, and scrolls alike. */
 #include "editor_ui.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cjson/cJSON.h>
 
 #define LEFT 20 /* columns of the names */
 #define WIDEST 100
@@ -90,7 +88,7 @@ static void list_commands(lines *l) {
     }
 }
 
-/* ---- Messages, statistics ---- */
+/* ---- Messages ---- */
 
 static void list_messages(const editor *e, lines *l) {
     if (!e->said_count) add_text(l, NULL, "nothing was said so far");
@@ -98,48 +96,6 @@ static void list_messages(const editor *e, lines *l) {
         const said_line *s = &e->said[(e->said_first + i) % SAID];
         add_text(l, s->tone == TONE_ERROR ? "error" : s->tone == TONE_WARNING ? "warning" : "", s->text);
     }
-}
-
-static void print_value(const cJSON *item, char *text, size_t size) {
-    size_t used = strlen(text);
-    if (cJSON_IsString(item)) {
-        snprintf(text + used, size - used, "%s", item->valuestring);
-    } else if (cJSON_IsNumber(item)) {
-        double value = item->valuedouble;
-        snprintf(text + used, size - used, value == (double)(long long)value ? "%.0f" : "%.2f", value);
-    } else {
-        for (const cJSON *child = item->child; child; child = child->next) {
-            used = strlen(text);
-            snprintf(text + used, size - used, "%s%s ", child == item->child ? "" : ", ", child->string);
-            print_value(child, text, size);
-        }
-    }
-}
-
-static void list_stats(const editor *e, lines *l) {
-    cpl_stats stats = {0};
-    cpl_session_stats(e->session, &stats);
-    char *json = cpl_stats_print(&stats, NULL);
-    cJSON *root = json ? cJSON_Parse(json) : NULL;
-    char text[400];
-    snprintf(text, sizeof text, "%llu bytes", (unsigned long long)term_bytes_written(e->term));
-    add_text(l, "pictures sent", text);
-    size_t link = term_link_bytes(e->term, 1000);
-    if (link == SIZE_MAX)
-        snprintf(text, sizeof text, "no picture was measured yet");
-    else
-        snprintf(text, sizeof text, "%zu kB/s, by the pictures so far", link / 1000);
-    add_text(l, "link", text);
-    for (const cJSON *item = root ? root->child : NULL; item; item = item->next) {
-        char name[64];
-        snprintf(name, sizeof name, "%s", item->string);
-        for (char *c = name; *c; c++) *c = *c == '_' ? ' ' : *c;
-        text[0] = '\0';
-        print_value(item, text, sizeof text);
-        add_text(l, name, text);
-    }
-    cJSON_Delete(root);
-    free(json);
 }
 
 /* ---- The list on the screen ---- */
@@ -154,8 +110,6 @@ static void fill(const editor *e, lines *l) {
         list_commands(l);
     } else if (e->list == LIST_MESSAGES) {
         list_messages(e, l);
-    } else if (e->list == LIST_STATS) {
-        list_stats(e, l);
     }
 }
 
@@ -177,11 +131,21 @@ static void draw_line(const editor *e, const line *l, int row, int column, int c
         draw_text(&e->theme, row, column + 3 + LEFT, columns - 3 - LEFT, theme_ink(&e->theme, STYLE_TEXT), l->right);
 }
 
+void editor_draw_scroll(const editor *e, window w, int first, int shown, int count) {
+    char where[48];
+    snprintf(where, sizeof where, " %d-%d of %d ", first + 1, first + shown, count);
+    draw_text(&e->theme, w.row + w.rows - 1, w.column + w.columns - 2 - text_columns(where), w.columns,
+              theme_ink(&e->theme, STYLE_TITLE), where);
+}
+
 void editor_draw_list(editor *e) {
-    static const char *const titles[] = {
-        [LIST_HELP] = " Keys of couplet ", [LIST_MESSAGES] = " Messages ", [LIST_STATS] = " Statistics "};
+    static const char *const titles[] = {[LIST_HELP] = " Keys of couplet ", [LIST_MESSAGES] = " Messages "};
     int width = width_of(e), page = page_of(e), top = 2, left = (e->windows.columns - width) / 2;
     lines l;
+    if (e->list == LIST_STATS) {
+        editor_draw_stats(e);
+        return;
+    }
     fill(e, &l);
     /* Short lists take no more room than they need. */
     if (l.count < page) page = l.count > 0 ? l.count : 1;
@@ -190,12 +154,7 @@ void editor_draw_list(editor *e) {
     draw_fill(top, left - 1, page + 2, width + 2, theme_ink(&e->theme, STYLE_TEXT));
     draw_frame(&e->theme, top, left, page + 2, width, true);
     draw_text(&e->theme, top, left + 2, width - 4, theme_ink(&e->theme, STYLE_TITLE_FOCUS), titles[e->list]);
-    if (l.count > page) {
-        char where[48];
-        snprintf(where, sizeof where, " %d-%d of %d ", e->list_top + 1, e->list_top + page, l.count);
-        draw_text(&e->theme, top + page + 1, left + width - 2 - text_columns(where), width,
-                  theme_ink(&e->theme, STYLE_TITLE), where);
-    }
+    if (l.count > page) editor_draw_scroll(e, (window){top, left, page + 2, width}, e->list_top, page, l.count);
     for (int i = 0; i < page && e->list_top + i < l.count; i++)
         draw_line(e, &l.line[e->list_top + i], top + 1 + i, left + 2, width - 4);
     clear(&l);

@@ -146,6 +146,7 @@ static void on_started(editor *e, cpl_event *event) {
     e->map = false;
     core->requested = core->done = core->cancelled = core->failed = false;
     core->step = 0;
+    e->steps.last_step = 0;
     core->run_revision = event->revision;
     core->spliced = false;
     core->steps = event->steps;
@@ -155,6 +156,7 @@ static void on_started(editor *e, cpl_event *event) {
 static void on_progress(editor *e, cpl_event *event) {
     /* A run that goes on with a newer layout. */
     if (event->revision > e->core.run_revision && e->core.run_revision) e->core.spliced = true;
+    editor_time_step(e, event);
     e->core.step = event->step;
     if (event->steps) e->core.steps = event->steps;
 }

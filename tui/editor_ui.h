@@ -4,11 +4,12 @@
  *   editor_draw.c     the screen; _canvas, _table, _bars   editor_command.c  the commands behind ":"
  *   editor_mouse.c    clicks and drags                     editor_files.c    saving, opening, autosave, statistics
  *   editor_complete.c Tab while typing                     editor_past.c     commands typed before
- *   editor_lists.c    help, messages, statistics           editor_script.c   key scripts, the screen as text
+ *   editor_lists.c    help, messages                       editor_script.c   key scripts, the screen as text
  *   editor_journal.c  unsaved edits after a crash          editor_results.c  the last pictures
  *   editor_masks.c    painting masks                       editor_presets.c  sets of regions
  *   editor_outside.c  clipboard, $EDITOR                   editor_zoom.c      the part of the canvas that is seen
- *   editor_backdrop.c an image under the regions           editor_prompt.c    a long prompt while it is typed */
+ *   editor_backdrop.c an image under the regions           editor_prompt.c    a long prompt while it is typed
+ *   editor_stats.c    the statistics panel */
 #ifndef TUI_EDITOR_UI_H
 #define TUI_EDITOR_UI_H
 
@@ -59,6 +60,15 @@ typedef struct core_status {
     char **line_prompts;  /* owned: the rows' prompts that they are about */
     int line_count;
 } core_status;
+
+/* The last steps that were timed, for the statistics: a ring. */
+#define STEP_TIMES 256
+typedef struct step_times {
+    float ms[STEP_TIMES];
+    int first, count;
+    int last_step; /* of the run under way, 0: none yet */
+    double last_ms;
+} step_times;
 
 /* The pictures of the last finished runs, the newest last. */
 #define RESULTS 16
@@ -111,6 +121,7 @@ typedef struct editor {
     cpl_session *session; /* owned */
     editor_state state;
     core_status core;
+    step_times steps;
     results results;
     preview preview;
     bool live;
@@ -209,6 +220,12 @@ void editor_past_clear(editor *e);
 void editor_open_list(editor *e, list_kind which);
 void editor_scroll_list(editor *e, int count, bool pages);
 void editor_draw_list(editor *e);
+void editor_draw_scroll(const editor *e, window w, int first, int shown, int count); /* in the frame: how far it is */
+
+/* editor_stats.c */
+void editor_draw_stats(editor *e);
+void editor_time_step(editor *e, const cpl_event *progress);     /* from each PROGRESS event */
+bool editor_link_text(const editor *e, char *text, size_t size); /* "118 kB/s"; false: not measured yet */
 
 /* editor_script.c */
 void editor_script_run(editor *e); /* all steps until one has to wait */

@@ -173,6 +173,8 @@ void preview_collect(preview *p, const term *t) {
     }
 }
 
+int preview_level(const preview *p) { return p->level; }
+
 static bool within(window inner, window outer) {
     return inner.row >= outer.row && inner.column >= outer.column && inner.row + inner.rows <= outer.row + outer.rows &&
            inner.column + inner.columns <= outer.column + outer.columns;

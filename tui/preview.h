@@ -46,6 +46,7 @@ void preview_paint(preview *p, term *t, int64_t rest_ms);
 int preview_timeout(const preview *p, const term *t,
                     int64_t rest_ms);            /* ms until there is something to paint; -1: nothing */
 void preview_collect(preview *p, const term *t); /* the encoder's descriptor is readable */
+int preview_level(const preview *p);             /* how often previews are halved for a slow line; 4: none are sent */
 void preview_draw(preview *p, const theme *t, const term_caps *caps); /* the fallback, by ncurses */
 
 #endif

@@ -103,8 +103,8 @@ term *term_open(color_choice color, char *why, size_t why_size) {
     bool fine = tty_raw(&t->tty);
     if (fine) {
         put(t, TERM_QUERIES);
-        int64_t asked = term_clock_ms();
-        if (await_fence(t, TERM_QUERY_MS)) t->delay_ms = term_clock_ms() - asked;
+        double asked = term_clock_exact_ms();
+        if (await_fence(t, TERM_QUERY_MS)) t->delay_ms = term_clock_exact_ms() - asked;
         term_caps_cell(&t->caps, &t->tty, &t->answers);
         fine = start_screen(t, why, why_size);
     } else {
@@ -162,12 +162,12 @@ static void enqueue(term *t, input_event *event) {
 static void mark_answered(term *t) {
     if (t->marks_answered >= t->marks) return;
     t->marks_answered++;
-    double ms = (double)(term_clock_ms() - t->paint_started_ms - t->delay_ms);
+    double ms = term_clock_exact_ms() - t->paint_started_ms - t->delay_ms;
     double bytes = (double)(t->marked_bytes - t->paint_started_bytes);
-    /* Little bytes tell more about the delay of the line than about its width. */
+    /* Little bytes tell more about the delay of the line than about its width, and large pictures more than small ones. */
     if (bytes < 2048) return;
-    double now = bytes / (ms < 1 ? 1 : ms);
-    t->bytes_per_ms = t->bytes_per_ms > 0 ? 0.5 * t->bytes_per_ms + 0.5 * now : now;
+    t->link_bytes = t->link_bytes / 2 + bytes;
+    t->link_ms = t->link_ms / 2 + (ms < 0.1 ? 0.1 : ms);
 }
 
 static void handle_reply(term *t, const input_event *event) {
@@ -354,7 +354,9 @@ void term_mark(term *t) {
 /* A terminal that never answers must not stop pictures for good. */
 bool term_drained(const term *t) { return t->marks_answered >= t->marks || term_clock_ms() - t->marked_ms > 2000; }
 
+double term_answer_ms(const term *t) { return t->delay_ms; }
+
 size_t term_link_bytes(const term *t, int ms) {
-    if (t->bytes_per_ms <= 0) return SIZE_MAX;
-    return (size_t)(t->bytes_per_ms * ms);
+    if (t->link_ms <= 0) return SIZE_MAX;
+    return (size_t)(t->link_bytes / t->link_ms * ms);
 }

@@ -49,6 +49,7 @@ bool term_drained(const term *t);
 void term_mark(term *t); /* sends that CSI 6 n */
 /* How many bytes the link carries in that time, by the pictures so far; SIZE_MAX before the first was measured. */
 size_t term_link_bytes(const term *t, int ms);
+double term_answer_ms(const term *t); /* from the first questions to their answer; 0: there was none */
 
 /* Text from a file or user made safe to print: control characters (C0, DEL, C1) and invalid UTF-8 become '?'. Caller frees. */
 char *term_safe(const char *text);

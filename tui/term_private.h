@@ -31,6 +31,7 @@ void tty_restore(tty *y);
 size_t tty_write(tty *y, const char *bytes, size_t count, bool (*stop)(void *user), void *user);
 bool tty_read(tty *y); /* what is there, into the parser; false: nothing or gone */
 int64_t term_clock_ms(void);
+double term_clock_exact_ms(void);
 
 /* Capabilities: safe values, then what the environment, the kernel and the terminal say. */
 typedef struct term_answers {
@@ -56,10 +57,11 @@ struct term {
     input_event queue[TERM_QUEUE]; /* ring of events that wait for term_next */
     int first, queued;
     int marks, marks_answered;
-    int64_t paint_started_ms, marked_ms;
-    int64_t delay_ms; /* from a few bytes to the answer: what is no matter of the line's width */
+    int64_t marked_ms;
+    double paint_started_ms;
+    double delay_ms; /* from a few bytes to the answer: what is no matter of the line's width */
     uint64_t paint_started_bytes, marked_bytes;
-    double bytes_per_ms; /* of the link, 0: not measured */
+    double link_bytes, link_ms; /* of the last pictures, older ones less; 0: none was measured */
 };
 void term_pump(term *t); /* reads what is there and sorts it: replies are handled, the rest is queued */
 /* A sixel string at a cell (from 0). False: a key, a signal or the end of the line cut it short. */

@@ -28,7 +28,7 @@ run_one() { # run_one NAME SIZE: what it showed is in $work/NAME.SIZE/
     echo $? >status
     # times differ from run to run, and what is left free beside them with their digits
     for file in ./*.txt; do
-        [ -f "$file" ] && sed -i -E -e 's/[0-9]+\.[0-9] s/N.N s/g' -e '/N\.N s/{s/ {2,}/  /g;s/─{2,}/──/g}' \
+        [ -f "$file" ] && sed -i -E -e 's/[0-9.]+ [kMG]B\/s/N B\/s/g' -e 's/[0-9]+\.[0-9] s/N.N s/g' -e '/N\.N s|N B\/s/{s/ {2,}/  /g;s/─{2,}/──/g}' \
             -e 's/[A-Z][a-z][a-z] [0-9]{2} [0-9]{2}:[0-9]{2}/Mon DD HH:MM/' -e "$(header "$script" sed)" "$file"
     done
 }

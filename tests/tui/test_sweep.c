@@ -43,6 +43,7 @@ static const variant variants[] = {
     {.name = "tiles", .mode = CPL_MODE_BASIC},
     {.name = "help", .list = LIST_HELP},
     {.name = "messages", .list = LIST_MESSAGES},
+    {.name = "statistics", .list = LIST_STATS},
     {.name = "a command",
      .command = "set model a long path that wants more room than there is in most terminals of all"},
     {.name = "a question", .asking = true},

@@ -182,6 +182,40 @@ static void paints_in_place(void **state) {
     fake_end(&f);
 }
 
+/* At most 4096 bytes every 40 ms; a busy machine makes it fewer. */
+#define LINE_BYTES_PER_S 102400
+
+static void child_measures_the_line(void) {
+    term *t = open_terminal();
+    picture_sixel sixel = large_sixel();
+    const size_t part = 40000;
+    sixel.bytes[part - 2] = '\033';
+    sixel.bytes[part - 1] = '\\';
+    const picture_sixel shown = {.bytes = sixel.bytes, .size = part};
+    NEED(picture_paint(t, &shown, 2, 10));
+    term_mark(t);
+    while (term_link_bytes(t, 1000) == SIZE_MAX) term_poll(t, NULL, 0, 20);
+    /* What the buffers of the line took at once came for nothing. */
+    NEED(term_link_bytes(t, 1000) < LINE_BYTES_PER_S * 2);
+    NEED(term_link_bytes(t, 1000) > 100);
+    picture_sixel_clear(&sixel);
+    term_close(t);
+}
+
+static void measures_a_slow_line(void **state) {
+    (void)state;
+    fake f;
+    fake_start(&f, XTERM, child_measures_the_line);
+    for (long end = now_ms() + 20000; !f.ended && now_ms() < end;) {
+        fake_read(&f, 20);
+        /* The answers to the first questions come at once: only the picture is slow. */
+        if (f.size > 400) usleep(40000);
+        f.ended = waitpid(f.child, &f.status, WNOHANG) == f.child;
+    }
+    fake_expect_exit(&f);
+    fake_end(&f);
+}
+
 static void child_is_interrupted(void) {
     term *t = open_terminal();
     picture_sixel sixel = large_sixel();
@@ -275,8 +309,8 @@ int main(void) {
         cmocka_unit_test(asks_and_restores),          cmocka_unit_test(silent_terminal_gets_safe_values),
         cmocka_unit_test(hears_keys_mouse_and_paste), cmocka_unit_test(waits_for_other_descriptors),
         cmocka_unit_test(learns_new_size_and_font),   cmocka_unit_test(paints_in_place),
-        cmocka_unit_test(key_ends_a_picture),         cmocka_unit_test(refuses_in_words),
-        cmocka_unit_test(queries_without_a_screen),
+        cmocka_unit_test(measures_a_slow_line),       cmocka_unit_test(key_ends_a_picture),
+        cmocka_unit_test(refuses_in_words),           cmocka_unit_test(queries_without_a_screen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
