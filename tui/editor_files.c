@@ -106,6 +106,7 @@ bool editor_open(editor *e, const char *wanted) {
         free(path);
         return false;
     }
+    editor_place_keep(e);
     fresh.step = e->state.step;
     fresh.latent = e->state.latent;
     e->zoom = (zoom){0};
@@ -115,6 +116,7 @@ bool editor_open(editor *e, const char *wanted) {
     free(e->path);
     e->path = path;
     editor_edited(e);
+    editor_place_restore(e);
     editor_say(e, TONE_INFO, "opened %s", path);
     editor_recover_ask(e);
     return true;

@@ -43,7 +43,9 @@ bool editor_journal_flush(editor *e) {
 }
 
 void editor_journal_tick(editor *e, int64_t now_ms) {
-    if (e->journal_due_ms && now_ms >= e->journal_due_ms) editor_journal_flush(e);
+    if (!e->journal_due_ms || now_ms < e->journal_due_ms) return;
+    editor_place_keep(e); /* first: whoever finds the journal finds the place too */
+    editor_journal_flush(e);
 }
 
 int editor_journal_timeout(const editor *e, int64_t now_ms) {

@@ -141,6 +141,7 @@ static bool start(editor *e, const editor_options *options) {
     e->last_key_ms = editor_clock_ms() - 1000;
     e->script = options->script;
     editor_past_read(e);
+    editor_place_restore(e);
     cpl_error no_journal = {0};
     e->journal = journal_open(&no_journal);
     if (!e->journal) editor_say(e, TONE_WARNING, "%s", no_journal.message);
@@ -153,9 +154,11 @@ static bool start(editor *e, const editor_options *options) {
 
 static void end(editor *e) {
     /* The terminal first: whatever takes long or goes wrong after this does so in a sane terminal. */
+    bool shown = e->term != NULL;
     preview_clear(&e->preview);
     term_close(e->term);
     if (e->farewell[0]) fputs(e->farewell, stderr);
+    if (shown) editor_place_keep(e);
     if (!e->keep_journal) journal_drop(e->journal);
     journal_close(e->journal);
     journal_left_clear(&e->left);

@@ -9,7 +9,7 @@
  *   editor_masks.c    painting masks                       editor_presets.c  sets of regions
  *   editor_outside.c  clipboard, $EDITOR                   editor_zoom.c      the part of the canvas that is seen
  *   editor_backdrop.c an image under the regions           editor_prompt.c    a long prompt while it is typed
- *   editor_stats.c    the statistics panel */
+ *   editor_stats.c    the statistics panel                 editor_place.c     where one was in each file */
 #ifndef TUI_EDITOR_UI_H
 #define TUI_EDITOR_UI_H
 
@@ -263,9 +263,15 @@ bool editor_prompt_covers_picture(const editor *e);
 void editor_draw_prompt(editor *e);
 bool editor_prompt_row(editor *e, int direction); /* the cursor goes a row up or down; false: there is none */
 
+/* editor_place.c */
+void editor_place_keep(editor *e);    /* where one is in the file */
+void editor_place_restore(editor *e); /* after the file was opened, once the terminal is */
+
 /* editor_zoom.c */
-void editor_zoom_arrange(editor *e); /* after the windows: what of the drawing is seen */
-void editor_zoom(editor *e, int by); /* around the selected region, or the brush */
+void editor_zoom_arrange(editor *e);                            /* after the windows: what of the drawing is seen */
+void editor_zoom(editor *e, int by);                            /* around the selected region, or the brush */
+void editor_zoom_to(editor *e, int level, double x, double y);  /* around a point, 0..1 of the canvas; brought inside */
+void editor_zoom_middle(const editor *e, double *x, double *y); /* of what is seen */
 double editor_zoom_factor(const editor *e);
 void editor_pan(editor *e, int dx, int dy);                /* by quarters of what is seen */
 void editor_follow(editor *e);                             /* the selected region, or the brush, comes into sight */

@@ -57,19 +57,29 @@ static canvas_rect subject(const editor *e) {
     return rect;
 }
 
-void editor_zoom(editor *e, int by) {
+void editor_zoom_to(editor *e, int level, double x, double y) {
     zoom *z = &e->zoom;
-    int level = clamp(z->level + by, 0, LEVELS - 1);
+    z->level = clamp(level, 0, LEVELS - 1);
+    editor_zoom_arrange(e);
+    z->left = (int)(x * z->columns) - e->canvas_cells.columns / 2;
+    z->top = (int)(y * z->rows) - e->canvas_cells.rows / 2;
+    editor_zoom_arrange(e);
+}
+
+void editor_zoom_middle(const editor *e, double *x, double *y) {
+    const zoom *z = &e->zoom;
+    *x = z->columns > 0 ? (z->left + 0.5 * e->canvas_cells.columns) / z->columns : 0.5;
+    *y = z->rows > 0 ? (z->top + 0.5 * e->canvas_cells.rows) / z->rows : 0.5;
+}
+
+void editor_zoom(editor *e, int by) {
+    const zoom *z = &e->zoom;
     canvas_rect r = subject(e);
     int columns = z->columns, rows = z->rows;
-    z->level = level;
-    editor_zoom_arrange(e);
+    editor_zoom_to(e, z->level + by, (r.x1 + r.x2) / 2, (r.y1 + r.y2) / 2);
     /* The brush stays on its place of the canvas. */
     e->brush.x = e->brush.x * z->columns / (columns ? columns : 1);
     e->brush.y = e->brush.y * z->rows / (rows ? rows : 1);
-    z->left = (int)((r.x1 + r.x2) / 2 * z->columns) - e->canvas_cells.columns / 2;
-    z->top = (int)((r.y1 + r.y2) / 2 * z->rows) - e->canvas_cells.rows / 2;
-    editor_zoom_arrange(e);
 }
 
 void editor_pan(editor *e, int dx, int dy) {

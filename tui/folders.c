@@ -56,6 +56,16 @@ char *folders_expand(const char *path) {
     return path[0] == '~' && path[1] == '/' && home ? join(home, path + 1, "") : strdup(path);
 }
 
+char *folders_whole(const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *directory = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+    char *real = directory ? realpath(directory, NULL) : NULL, *whole = NULL;
+    if (real && asprintf(&whole, "%s/%s", strcmp(real, "/") ? real : "", slash ? slash + 1 : path) < 0) whole = NULL;
+    free(real);
+    free(directory);
+    return whole;
+}
+
 bool folders_write(const char *path, const char *text) {
     char *part = NULL;
     if (asprintf(&part, "%s.%ld", path, (long)getpid()) < 0) return false;

@@ -15,6 +15,9 @@ char *folders_models(void); /* $XDG_DATA_HOME/couplet/models, ~/.local/share/cou
 bool folders_make(char *path); /* with all parents, for this user only */
 /* "~/" as in a shell, for names typed by hand; blanks before are dropped. Caller frees. */
 char *folders_expand(const char *path);
+/* The same file by whatever name: its folder without links and "..", and its own name. NULL: there is no such folder.
+ * Caller frees. */
+char *folders_whole(const char *path);
 /* Replaces a file by renaming, so that it is whole whenever it is read. Not flushed to the disk: no user's work. */
 bool folders_write(const char *path, const char *text);
 

@@ -61,19 +61,8 @@ journal *journal_open(cpl_error *error) {
     return NULL;
 }
 
-/* The same file by whatever name: its folder without links and "..", and its own name. Caller frees. */
-static char *whole_path(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *directory = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
-    char *real = directory ? realpath(directory, NULL) : NULL, *whole = NULL;
-    if (real && asprintf(&whole, "%s/%s", strcmp(real, "/") ? real : "", slash ? slash + 1 : path) < 0) whole = NULL;
-    free(real);
-    free(directory);
-    return whole;
-}
-
 bool journal_write(journal *j, const cpl_layout *layout, const char *path, cpl_error *error) {
-    char *json = cpl_layout_print(layout, error), *whole = path ? whole_path(path) : NULL;
+    char *json = cpl_layout_print(layout, error), *whole = path ? folders_whole(path) : NULL;
     cJSON *name = cJSON_CreateString(whole ? whole : "");
     cJSON *directory = cJSON_CreateString(layout->directory ? layout->directory : "");
     char *name_text = name ? cJSON_PrintUnformatted(name) : NULL;
@@ -164,7 +153,7 @@ static void consider(const char *lock, const char *wanted, journal_left *best) {
 
 bool journal_find(const char *path, journal_left *left) {
     *left = (journal_left){0};
-    char *where = folder(), *wanted = path ? whole_path(path) : strdup("");
+    char *where = folder(), *wanted = path ? folders_whole(path) : strdup("");
     DIR *open = where && wanted ? opendir(where) : NULL;
     const struct dirent *entry;
     while (open && (entry = readdir(open))) {

@@ -323,6 +323,44 @@ static void a_tiny_terminal_shows_a_card(void **state) {
     fake_end(&f);
 }
 
+static void it_opens_where_one_was(void **state) {
+    (void)state;
+    fake f;
+    begin(&f);
+    press(&f, "]Z", "1.5x");
+    fake_send(&f, "q");
+    assert_int_equal(exit_status(&f), 0);
+    fake_end(&f);
+    begin(&f);
+    fake_expect(&f, 0, "1.5x");
+    press(&f, "x", "[+]"); /* the second row is the selected one */
+    press(&f, "s", "saved work.json");
+    fake_send(&f, "q");
+    assert_int_equal(exit_status(&f), 0);
+    assert_true(first_x1("work.json") == 0);
+    fake_end(&f);
+}
+
+static void a_broken_place_is_told_and_ignored(void **state) {
+    (void)state;
+    fake f;
+    assert_true(mkdir("couplet", 0700) == 0);
+    FILE *file = fopen("couplet/places.json", "w");
+    assert_non_null(file);
+    fputs("{\"places\": 1, \"list\": {}}", file);
+    fclose(file);
+    fake_start(&f, XTERM, run_editor);
+    fake_expect(&f, 0, "is broken: ignored");
+    fake_send(&f, "q");
+    assert_int_equal(exit_status(&f), 0);
+    fake_end(&f);
+    begin(&f); /* it was begun anew */
+    assert_false(fake_holds(&f, 0, "is broken"));
+    fake_send(&f, "q");
+    assert_int_equal(exit_status(&f), 0);
+    fake_end(&f);
+}
+
 #define in_folder(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
 
 int main(void) {
@@ -339,6 +377,8 @@ int main(void) {
         in_folder(pictures_stay_above_the_last_row),
         in_folder(help_hides_the_picture_and_brings_it_back),
         in_folder(a_tiny_terminal_shows_a_card),
+        in_folder(it_opens_where_one_was),
+        in_folder(a_broken_place_is_told_and_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
