@@ -81,6 +81,7 @@ int command_edit(const arguments *a) {
                     .cache_bytes = (uint64_t)a->cache_bytes,
                     .pool_bytes = (uint64_t)a->pool_bytes},
         .color = (color_choice)a->color,
+        .theme = (theme_choice)a->theme,
         .generate = a->generate,
         .script = keys,
     };

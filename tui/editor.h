@@ -5,12 +5,14 @@
 #include "../core/couplet.h"
 #include "script.h"
 #include "term.h"
+#include "theme.h"
 
 typedef struct editor_options {
     const char *path;    /* the layout's file, NULL: a new one without a name */
     cpl_layout *layout;  /* taken over */
     cpl_options session; /* device, threads, ... */
     color_choice color;
+    theme_choice theme;
     bool generate;  /* press `g` once at the start (what `make run` does) */
     script *script; /* taken over: keys that are pressed first; NULL: none */
 } editor_options;

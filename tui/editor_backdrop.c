@@ -72,7 +72,7 @@ void editor_backdrop_command(editor *e, const char *argument) {
         editor_say(e, TONE_ERROR, "there is no picture yet: g makes one");
 }
 
-#define DIMMED 11 / 20 /* of its brightness, so that lines and text stand out */
+#define DIMMED 11 / 20 /* of its brightness, or of what it lacks to white, so that lines and text stand out */
 
 bool editor_backdrop_at(editor *e, int column, int half, unsigned char rgb[3]) {
     backdrop *b = &e->backdrop;
@@ -87,6 +87,9 @@ bool editor_backdrop_at(editor *e, int column, int half, unsigned char rgb[3]) {
         b->scaled->rgb + ((size_t)(half + 2 * e->zoom.top) * (size_t)width + (size_t)(column + e->zoom.left)) * 3;
     /* The cube of 256 colours has nothing between 0 and 95, so that dark hues would flicker from cell to cell: its greys do. */
     int grey = (from[0] * 30 + from[1] * 59 + from[2] * 11) / 100;
-    for (int c = 0; c < 3; c++) rgb[c] = (unsigned char)((e->theme.colors == 256 ? grey : from[c]) * DIMMED);
+    for (int c = 0; c < 3; c++) {
+        int value = e->theme.colors == 256 ? grey : from[c];
+        rgb[c] = (unsigned char)(e->theme.light ? 255 - (255 - value) * DIMMED : value * DIMMED);
+    }
     return true;
 }

@@ -246,6 +246,11 @@ static void run_list(editor *e, call *c) {
     editor_open_list(e, action == EX_STATS ? LIST_STATS : action == EX_MESSAGES ? LIST_MESSAGES : LIST_HELP);
 }
 
+static void run_theme(editor *e, call *c) {
+    for (e->look = THEME_AUTO; strcmp(c->command->words[e->look], c->argument) != 0;) e->look++;
+    theme_start(&e->theme, e->caps, e->look);
+}
+
 static void run_wait(editor *e, call *c) {
     if (!e->script)
         editor_say(e, TONE_INFO, "\":wait\" is for key scripts (couplet --keys FILE)");
@@ -271,6 +276,7 @@ static run_fn *const run[EX_ACTIONS] = {
     [EX_LIVE] = run_live,           [EX_MAP] = run_map,
     [EX_STATS] = run_list,          [EX_MESSAGES] = run_list,
     [EX_HELP] = run_list,           [EX_WAIT] = run_wait,
+    [EX_THEME] = run_theme,
 };
 
 static bool is_choice(const char *const *words, const char *text) {

@@ -7,11 +7,8 @@
 
 #define AREA 95 /* the strongest of red, green and blue in a region's area */
 #define AREA_SELECTED 135
-
-/* Towards white, for lines and text on a dark area of the same colour. */
-static void lighten(const unsigned char rgb[3], double by, unsigned char out[3]) {
-    for (int c = 0; c < 3; c++) out[c] = (unsigned char)(rgb[c] + (255 - rgb[c]) * by + 0.5);
-}
+#define AREA_LIGHT 60 /* the same for what a light area lacks to white */
+#define AREA_LIGHT_SELECTED 85
 
 static bool filled(const editor *e) { return e->theme.colors >= 256; }
 
@@ -28,7 +25,9 @@ static void tone_down(const unsigned char rgb[3], int strongest, unsigned char o
 static int hue_error(const theme *t, const unsigned char rgb[3]) {
     unsigned char shown[3];
     int most = 1, most_shown = 1, error = 0;
-    theme_shown(t, rgb, shown);
+    for (int c = 0; c < 3; c++) shown[c] = (unsigned char)(t->light ? 255 - rgb[c] : rgb[c]);
+    theme_shown(t, shown, shown);
+    for (int c = 0; t->light && c < 3; c++) shown[c] = (unsigned char)(255 - shown[c]);
     for (int c = 0; c < 3; c++) most = rgb[c] > most ? rgb[c] : most;
     for (int c = 0; c < 3; c++) most_shown = shown[c] > most_shown ? shown[c] : most_shown;
     for (int c = 0; c < 3; c++) error += abs(255 * rgb[c] / most - 255 * shown[c] / most_shown);
@@ -36,16 +35,19 @@ static int hue_error(const theme *t, const unsigned char rgb[3]) {
 }
 
 /* A region's area is a dark tone of its colour. Darkening alone ends in the greys of 256-colour terminals, whose cube has
- * nothing between 0 and 95: so the hue is purified first, and of a few tones the one is taken that the cube meets best. */
+ * nothing between 0 and 95: so the hue is purified first, and of a few tones the one is taken that the cube meets best. On a
+ * light terminal all this is done to what a colour lacks to white. */
 static void area_color(const theme *t, const unsigned char rgb[3], bool selected, unsigned char out[3]) {
-    int base = selected ? AREA_SELECTED : AREA, best = -1;
+    unsigned char pure[3];
+    int base = t->light ? selected ? AREA_LIGHT_SELECTED : AREA_LIGHT : selected ? AREA_SELECTED : AREA, best = -1;
+    for (int c = 0; c < 3; c++) pure[c] = (unsigned char)(t->light ? 255 - rgb[c] : rgb[c]);
     for (int strongest = base; strongest <= base + 40; strongest += 20) {
         unsigned char tried[3];
-        tone_down(rgb, strongest, tried);
+        tone_down(pure, strongest, tried);
         int error = hue_error(t, tried);
         if (best >= 0 && error >= best - 40) continue; /* brighter only for a clear gain */
         best = error;
-        memcpy(out, tried, 3);
+        for (int c = 0; c < 3; c++) out[c] = (unsigned char)(t->light ? 255 - tried[c] : tried[c]);
     }
 }
 
@@ -74,7 +76,7 @@ static void draw_border(const editor *e, const canvas_cell *cell, int row, int c
     const unsigned char *color = theme_palette[canvas_color(e->state.layout, cell->border)];
     bool selected = cell->border == e->state.selected;
     unsigned char line[3];
-    lighten(color, selected ? 0.55 : 0.0, line);
+    theme_raise(&e->theme, color, e->theme.light ? selected ? 0.5 : 0.2 : selected ? 0.55 : 0.0, line);
     bool background = over_image || (filled(e) && (cell->covers || cell->background));
     ink with = theme_rgb(&e->theme, filled(e) ? line : color, background ? cell->rgb : NULL, selected);
     draw_glyph(&e->theme, row, column, with, theme_line(&e->theme, cell->lines, selected));
@@ -84,7 +86,7 @@ static void draw_area(const editor *e, const canvas_cell *cell, int row, int col
     unsigned char dot[3];
     const char *mark = cell->grid ? theme_glyph(&e->theme, GLYPH_GRID) : " ";
     if (filled(e)) {
-        lighten(cell->rgb, 0.3, dot);
+        theme_raise(&e->theme, cell->rgb, 0.3, dot);
         draw_glyph(&e->theme, row, column, theme_rgb(&e->theme, cell->grid ? dot : NULL, cell->rgb, false), mark);
         return;
     }
@@ -176,7 +178,7 @@ static void draw_backdrop(editor *e, canvas_cell *cells) {
 /* Text over cells of different colours: each character keeps the area's colour under it. */
 static void draw_over(const editor *e, const canvas_cell *cells, int row, int column, const char *text, size_t size,
                       bool bold) {
-    static const unsigned char light[3] = {240, 240, 240};
+    static const unsigned char letters[2][3] = {{240, 240, 240}, {24, 24, 28}};
     window w = e->canvas_cells;
     int width;
     for (size_t step; size && (step = text_next(text, &width)); column += width) {
@@ -185,7 +187,7 @@ static void draw_over(const editor *e, const canvas_cell *cells, int row, int co
         memcpy(one, text, step);
         one[step] = '\0';
         const unsigned char *area = cells[row * w.columns + column].rgb;
-        ink with = filled(e) ? theme_rgb(&e->theme, light, area, bold)
+        ink with = filled(e) ? theme_rgb(&e->theme, letters[e->theme.light], area, bold)
                              : theme_ink(&e->theme, bold ? STYLE_STRONG : STYLE_TEXT);
         draw_text(&e->theme, w.row + row, w.column + column, width, with, one);
         text += step;
@@ -202,8 +204,23 @@ static size_t line_of(const char *text, int columns) {
     return word ? word : fits;
 }
 
+/* No token of some attention grid lies inside: the region has no say there. */
+static bool too_thin(const editor *e, int region) {
+    const cpl_line_info *line = editor_line_info(e, region);
+    return line && line->vanishes;
+}
+
+/* Behind the number, or below it where the region is that thin. */
+static void draw_thin_mark(const editor *e, const canvas_label *label, int used) {
+    window w = e->canvas_cells;
+    bool behind = used < label->columns;
+    if (!behind && label->rows < 2) return;
+    draw_glyph(&e->theme, w.row + label->row + !behind, w.column + label->column + (behind ? used : 0),
+               theme_ink(&e->theme, STYLE_BAR_WARNING), theme_glyph(&e->theme, GLYPH_WARNING));
+}
+
 static void draw_label(const editor *e, const canvas_cell *cells, const canvas_label *label) {
-    static const unsigned char black[3] = {0, 0, 0};
+    static const unsigned char black[3] = {0, 0, 0}, white[3] = {255, 255, 255};
     window w = e->canvas_cells;
     const unsigned char *color = theme_palette[canvas_color(e->state.layout, label->region)];
     bool selected = label->region == e->state.selected;
@@ -212,10 +229,15 @@ static void draw_label(const editor *e, const canvas_cell *cells, const canvas_l
     snprintf(number, sizeof number, label->columns >= 3 + (label->region >= 9) ? marked ? "*%d " : " %d " : "%d",
              label->region + 1);
     unsigned char chip[3];
-    lighten(color, selected ? 0.35 : 0, chip);
-    ink with = filled(e) ? theme_rgb(&e->theme, black, chip, true) : theme_rgb(&e->theme, color, NULL, true);
+    bool inverse = e->theme.light && selected;
+    theme_raise(&e->theme, color, inverse ? 0.25 : selected ? 0.35 : 0, chip);
+    ink with =
+        filled(e) ? theme_rgb(&e->theme, inverse ? white : black, chip, true) : theme_rgb(&e->theme, color, NULL, true);
     if (!filled(e) && selected) with = theme_ink(&e->theme, STYLE_CURSOR);
     int used = draw_text(&e->theme, w.row + label->row, w.column + label->column, label->columns, with, number);
+    bool thin = too_thin(e, label->region);
+    if (thin) draw_thin_mark(e, label, used);
+    if (thin && used < label->columns) used++;
     const char *text = state_prompt(&e->state, label->region);
     for (int r = 0; r < label->rows && *text; r++) {
         int at = r && label->columns < 16 ? 1 : used + 1, room = label->columns - at;
@@ -258,7 +280,7 @@ static void draw_rubber(const editor *e) {
 
 static void draw_title(const editor *e) {
     window w = e->windows.canvas;
-    char title[96], hole[48] = "";
+    char title[96], hole[64] = "", thin[32] = "";
     char tool[32];
     editor_brush_text(e, tool, sizeof tool);
     char enlarged[16] = "", size[24];
@@ -266,6 +288,9 @@ static void draw_title(const editor *e) {
     snprintf(size, sizeof size, "%dx%d", e->state.settings.width, e->state.settings.height);
     bool fill = e->state.layout->uncovered == CPL_UNCOVERED_FILL;
     int open = 100 - (int)(100 * e->state.coverage), room = w.columns - 2;
+    int thin_ones = 0;
+    for (int r = 0; r < e->state.count; r++) thin_ones += too_thin(e, r);
+    if (thin_ones) snprintf(thin, sizeof thin, " %d too thin ", thin_ones);
     if (open > 0 && e->state.count) snprintf(hole, sizeof hole, " %s %d %% ", fill ? "filled" : "uncovered", open);
     for (int tries = 0; tries < 2; tries++) {
         const char *space = size[0] ? "  " : " ";
@@ -283,9 +308,16 @@ static void draw_title(const editor *e) {
     int used = draw_text(&e->theme, w.row, w.column + 1, room,
                          theme_ink(&e->theme, focused ? STYLE_TITLE_FOCUS : STYLE_TITLE), title);
     room -= used;
-    if (hole[0] && text_columns(hole) <= room)
-        draw_text(&e->theme, w.row, w.column + w.columns - 1 - text_columns(hole), room,
-                  theme_ink(&e->theme, fill ? STYLE_TITLE : STYLE_WARNING), hole);
+    int at = w.column + w.columns - 1;
+    if (hole[0] && text_columns(hole) <= room) {
+        at -= text_columns(hole);
+        room -= text_columns(hole);
+        draw_text(&e->theme, w.row, at, text_columns(hole), theme_ink(&e->theme, fill ? STYLE_TITLE : STYLE_WARNING),
+                  hole);
+    }
+    if (thin[0] && text_columns(thin) <= room)
+        draw_text(&e->theme, w.row, at - text_columns(thin), text_columns(thin), theme_ink(&e->theme, STYLE_WARNING),
+                  thin);
 }
 
 void editor_draw_canvas(editor *e) {

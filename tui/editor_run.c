@@ -58,7 +58,8 @@ static void on_input(editor *e, input_event *event) {
 }
 
 static void on_resize(editor *e) {
-    /* Sixel support may have been told late. */
+    /* Sixel support and the background may have been told late. */
+    if (e->look == THEME_AUTO && e->caps->light != e->theme.light) theme_start(&e->theme, e->caps, e->look);
     if (e->caps->sixel && !e->preview.encoder) e->preview.encoder = picture_encoder_new(NULL);
     /* ncurses clears the screen for its full repaint, and every image with it. */
     clearok(stdscr, TRUE);
@@ -133,7 +134,8 @@ static bool start(editor *e, const editor_options *options) {
         return false;
     }
     e->caps = term_capabilities(e->term);
-    theme_start(&e->theme, e->caps);
+    e->look = options->theme;
+    theme_start(&e->theme, e->caps, e->look);
     if (!preview_start(&e->preview, e->caps, &error)) editor_say_error(e, &error);
     e->state.cell = CELL_PROMPT;
     e->cursor_row = -1;

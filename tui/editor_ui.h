@@ -118,6 +118,7 @@ typedef struct editor {
     term *term;                    /* owned */
     const term_caps *caps;
     theme theme;
+    theme_choice look;
     cpl_session *session; /* owned */
     editor_state state;
     core_status core;

@@ -123,7 +123,9 @@ static void mark_text(int at, int marks, char text[12]) {
 /* The selected region's extent is drawn strongly, in its colour. */
 static ink extent(const editor *e, bool inside) {
     if (!inside) return theme_ink(&e->theme, e->focus == PANE_CANVAS ? STYLE_FRAME_FOCUS : STYLE_FRAME);
-    return theme_rgb(&e->theme, theme_palette[canvas_color(e->state.layout, e->state.selected)], NULL, true);
+    unsigned char color[3];
+    theme_readable(&e->theme, theme_palette[canvas_color(e->state.layout, e->state.selected)], color);
+    return theme_rgb(&e->theme, color, NULL, true);
 }
 
 static bool selected_span(const editor *e, canvas_span *s) {

@@ -19,6 +19,7 @@ static const char *const under[] = {"picture", "off", NULL};
 static const char *const zooms[] = {"in", "out", "whole", NULL};
 static const char *const verbs[] = {"save", "load", "delete", "import", "export", NULL};
 static const char *const mask_verbs[] = {"import", "export", "invert", "clear", NULL};
+static const char *const themes[] = {"auto", "dark", "light", NULL};
 static const char *const waits[] = {"synced", "done", NULL};
 
 static const ex_command table[] = {
@@ -88,6 +89,8 @@ static const ex_command table[] = {
      false},
 
     {"messages", NULL, "", "show what was said so far", PROGRAM, EX_MESSAGES, EX_NOTHING, 0, NULL, false},
+    {"theme", NULL, "auto|dark|light", "colours for a dark or a light terminal", PROGRAM, EX_THEME, EX_WORDS, 0, themes,
+     false},
     {"help", "h", "", "show keys and commands", PROGRAM, EX_HELP, EX_NOTHING, 0, NULL, false},
     {"wait", NULL, "synced|done", "in a key script: go on when the core has the layout, or the run has ended", PROGRAM,
      EX_WAIT, EX_WORDS, 0, waits, false},

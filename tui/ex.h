@@ -40,6 +40,7 @@ typedef enum ex_action {
     EX_GRID,
     EX_BACKDROP,
     EX_ZOOM,
+    EX_THEME,
     EX_NEGATIVE,
     EX_MASK,
     EX_USE_PRESET,

@@ -261,23 +261,33 @@ static int step_x10(input_parser *p, unsigned char byte, input_event *event) {
     return EMIT;
 }
 
+/* Of the strings only replies about colours mean anything; all others are swallowed. */
+static int end_string(input_parser *p, input_event *event) {
+    bool whole = p->string_kind == ']' && p->length <= INPUT_SEQUENCE_MAX;
+    if (whole && input_osc_decode(p->sequence, p->length, event)) return emit_after_escape(p, event);
+    return leave(p, GROUND);
+}
+
 static int step_string(input_parser *p, unsigned char byte, input_event *event) {
-    (void)event;
+    if (byte == BEL) return end_string(p, event);
     if (byte == ESC) {
         p->state = STRING_ESCAPE;
         return TAKEN;
     }
-    if (byte == BEL || byte == CAN || byte == SUB || ++p->string_bytes > INPUT_STRING_MAX) return leave(p, GROUND);
+    if (byte == CAN || byte == SUB || ++p->string_bytes > INPUT_STRING_MAX) return leave(p, GROUND);
     if (byte < 0x08 || (byte > 0x0d && byte < 0x20)) { /* no terminal sends these in a string: a key of a stuck user */
         leave(p, GROUND);
         return AGAIN;
     }
+    if (p->length < INPUT_SEQUENCE_MAX)
+        p->sequence[p->length++] = (char)byte;
+    else
+        p->length = INPUT_SEQUENCE_MAX + 1;
     return TAKEN;
 }
 
 static int step_string_escape(input_parser *p, unsigned char byte, input_event *event) {
-    (void)event;
-    if (byte == '\\') return leave(p, GROUND);
+    if (byte == '\\') return end_string(p, event);
     leave(p, ESCAPE);
     return AGAIN;
 }

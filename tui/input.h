@@ -49,7 +49,8 @@ typedef struct input_event {
     int column, row; /* cells from 0 */
     bool focused;
     char *text;            /* PASTE: UTF-8, owned; control characters other than newline and tab are gone */
-    char reply_kind;       /* REPLY: final byte: 'c' DA1, 't' window, 'S' graphics, 'y' mode, 'R' cursor */
+    char reply_kind;       /* REPLY: final byte: 'c' DA1, 't' window, 'S' graphics, 'y' mode, 'R' cursor;
+                            ']' a colour: its number and red, green, blue of 255 */
     char reply_prefix;     /* '?' or 0 */
     int value[16], values; /* REPLY: its numbers, missing ones -1 */
 } input_event;

@@ -174,6 +174,39 @@ csi_result input_csi_decode(const char *sequence, int length, char final, input_
     return key(event, find(BY_LETTER, COUNT(BY_LETTER), final), modifiers);
 }
 
+/* One to four hexadecimal digits are a part of all that there is: "f" and "ffff" are the same. */
+static bool color_part(const char **at, const char *end, int *value) {
+    static const int most[] = {1, 15, 255, 4095, 65535};
+    int number = 0, digits = 0;
+    for (; *at < end && digits < 4 && **at > ' '; (*at)++, digits++) {
+        char c = **at;
+        int digit = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
+        if (digit < 0) break;
+        number = 16 * number + digit;
+    }
+    *value = (number * 255 + most[digits] / 2) / most[digits];
+    return digits > 0;
+}
+
+/* "11;rgb:ffff/ffff/ffff", or with "rgba:" and a fourth part: the terminal's background. */
+bool input_osc_decode(const char *string, int length, input_event *event) {
+    const char *at = string, *end = string + length;
+    int value[3];
+    if (length < 12 || strncmp(at, "11;rgb", 6) != 0) return false;
+    at += 6;
+    if (*at == 'a') at++;
+    for (int i = 0; i < 3; i++) {
+        if (at >= end || *at++ != (i ? '/' : ':') || !color_part(&at, end, &value[i])) return false;
+    }
+    *event =
+        (input_event){.type = INPUT_REPLY, .reply_kind = ']', .values = 4, .value = {11, value[0], value[1], value[2]}};
+    for (int i = 4; i < 16; i++) event->value[i] = -1;
+    return true;
+}
+
 bool input_ss3_decode(char final, input_event *event) {
     uint32_t arrow = find(RXVT_ARROWS, COUNT(RXVT_ARROWS), final);
     if (arrow) return key(event, arrow, INPUT_CTRL) == CSI_EVENT;

@@ -19,6 +19,7 @@ char *input_paste_text(const char *bytes, size_t count);
 typedef enum csi_result { CSI_NOTHING, CSI_EVENT, CSI_PASTE } csi_result;
 /* `sequence`: all between CSI and its final byte. */
 csi_result input_csi_decode(const char *sequence, int length, char final, input_event *event);
+bool input_osc_decode(const char *string, int length, input_event *event); /* false: nothing of ours */
 bool input_ss3_decode(char final, input_event *event);
 bool input_linux_decode(char final, input_event *event); /* CSI [ A ... E */
 /* The button code of a mouse report; false: nothing that we tell (motion without a button, a third wheel). Leaves

@@ -37,6 +37,11 @@ static const char *const *color_names(void) {
     return names;
 }
 
+static const char *const *theme_names(void) {
+    static const char *const names[] = {"auto", "dark", "light", NULL};
+    return names;
+}
+
 static const char *const *precision_names(void) {
     static const char *const names[] = {"auto", "f32", "bf16", "f16", NULL};
     return names;
@@ -101,6 +106,8 @@ const option_entry option_table[] = {
     {"json", 0, NULL, OPTION_SWITCH, AT(json), ON(CHECK) | ON(LINES) | ON(MASKS) | ON(INFO) | ON(STATS) | ON(BENCH), 0,
      0, NULL, "print JSON"},
     {"color", 0, "WHEN", OPTION_INDEX, AT(color), EVERYWHERE, 0, 0, color_names, "auto, always or never"},
+    {"theme", 0, "NAME", OPTION_INDEX, AT(theme), ON(EDIT), 0, 0, theme_names,
+     "colours for a dark or a light terminal: auto, dark or light"},
     {"quiet", 'q', NULL, OPTION_SWITCH, AT(quiet), EVERYWHERE, 0, 0, NULL, "no progress, notes and warnings"},
     {"help", 'h', NULL, OPTION_SWITCH, AT(help), EVERYWHERE, 0, 0, NULL, "print help"},
     {"version", 'V', NULL, OPTION_SWITCH, AT(version), EVERYWHERE, 0, 0, NULL, "print the version"},

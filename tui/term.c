@@ -102,6 +102,7 @@ term *term_open(color_choice color, char *why, size_t why_size) {
     arm(t);
     bool fine = tty_raw(&t->tty);
     if (fine) {
+        put(t, term_query_background(name));
         put(t, TERM_QUERIES);
         double asked = term_clock_exact_ms();
         if (await_fence(t, TERM_QUERY_MS)) t->delay_ms = term_clock_exact_ms() - asked;
@@ -179,8 +180,8 @@ static void handle_reply(term *t, const input_event *event) {
     if (!term_caps_reply(&t->caps, &t->answers, event)) return;
     if (event->reply_kind == 't') term_caps_cell(&t->caps, &t->tty, &t->answers);
     /* An answer that comes late, or after a change of font, changes how pictures are shown. */
-    if (t->started && (before.sixel != t->caps.sixel || before.cell_width != t->caps.cell_width ||
-                       before.cell_height != t->caps.cell_height))
+    if (t->started && (before.light != t->caps.light || before.sixel != t->caps.sixel ||
+                       before.cell_width != t->caps.cell_width || before.cell_height != t->caps.cell_height))
         t->resized = true;
 }
 

@@ -14,6 +14,7 @@ typedef struct term_caps {
     int sixel_max_width, sixel_max_height; /* 1000 x 1000 unless told otherwise */
     int colors; /* of text: 0 (NO_COLOR, --color never, monochrome), 8, 16, 256, or 1 << 24 */
     bool utf8;
+    bool light;    /* dark text on a light background: the terminal says so, or COLORFGBG */
     char name[64]; /* TERM */
 } term_caps;
 

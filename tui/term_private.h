@@ -43,6 +43,8 @@ void term_caps_cell(term_caps *caps, const tty *y, const term_answers *answers);
 /* True if the reply was one to our queries. */
 bool term_caps_reply(term_caps *caps, term_answers *answers, const input_event *event);
 extern const char TERM_QUERIES[], TERM_QUERY_CELL[], TERM_FENCE[];
+/* Asked before them; "" where the terminal could not even swallow it. */
+const char *term_query_background(const char *name);
 extern const char TERM_MODES_ON[], TERM_MODES_OFF[];
 
 struct term {

@@ -16,6 +16,12 @@ const char TERM_QUERIES[] = "\0337\033[16t\033[14t\033[?1;1;0S\033[?2;4;0S\033[?
 const char TERM_QUERY_CELL[] = "\033[16t\033[14t";
 const char TERM_FENCE[] = "\033[c";
 
+/* What a terminal makes of it that does not know such strings is wiped. The Linux console's kernel takes some for orders to
+ * change its palette. */
+const char *term_query_background(const char *name) {
+    return name && !strncmp(name, "linux", 5) ? "" : "\0337\033]11;?\033\\\0338\033[K";
+}
+
 static bool set(const char *variable) {
     const char *value = getenv(variable);
     return value && value[0];
@@ -32,10 +38,20 @@ static int text_colors(color_choice color, int terminfo_colors) {
     return color == COLOR_ALWAYS ? 16 : 0;
 }
 
+/* rxvt, konsole and others tell "FOREGROUND;BACKGROUND" or "FOREGROUND;default;BACKGROUND" as numbers of the palette: 7 and what
+ * is above 8 are light. */
+static bool light_by_environment(void) {
+    const char *value = getenv("COLORFGBG"), *last = value ? strrchr(value, ';') : NULL;
+    if (!last || !last[1] || strspn(last + 1, "0123456789") < strlen(last + 1)) return false;
+    int background = atoi(last + 1);
+    return background == 7 || (background > 8 && background < 16);
+}
+
 void term_caps_start(term_caps *caps, color_choice color, const char *name, const term_info *info) {
     *caps = (term_caps){
         .cell_width = 10, .cell_height = 20, .sixel_registers = 256, .sixel_max_width = 1000, .sixel_max_height = 1000};
     caps->colors = text_colors(color, info->colors);
+    caps->light = light_by_environment();
     caps->utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
     snprintf(caps->name, sizeof caps->name, "%s", name ? name : "");
 }
@@ -86,6 +102,9 @@ bool term_caps_reply(term_caps *caps, term_answers *answers, const input_event *
             answers->text_width = clamp(value[2], 0, 1 << 16);
         }
         return value[0] == 6 || value[0] == 4;
+    case ']':
+        caps->light = value[1] * 30 + value[2] * 59 + value[3] * 11 > 50 * 255;
+        return true;
     case 'S':
         graphics_reply(caps, event);
         return true;
@@ -102,6 +121,8 @@ static bool ask(tty *y, term_caps *caps) {
     term_answers answers = {0};
     bool interrupted = false;
     int64_t end = term_clock_ms() + TERM_QUERY_MS;
+    const char *background = term_query_background(caps->name);
+    tty_write(y, background, strlen(background), NULL, NULL);
     tty_write(y, TERM_QUERIES, strlen(TERM_QUERIES), NULL, NULL);
     while (!answers.fence && !y->gone) {
         struct pollfd ready = {.fd = y->fd, .events = POLLIN};

@@ -1,4 +1,4 @@
-/* theme.c: what "warning" or "selected" looks like, by the terminal's colours. Never changes the terminal's palette: it
+/* theme.c: what "warning" or "selected" looks like, by the terminal's colours and whether it is dark or light. Never changes the terminal's palette: it
  * is the user's. Knows no layout. */
 #include "theme.h"
 #include "line_edit.h"
@@ -14,41 +14,94 @@ const unsigned char theme_palette[16][3] = {
     {240, 127, 176}, {154, 123, 79}, {139, 195, 74}, {92, 107, 192},  {255, 138, 61}, {96, 125, 139},
     {212, 225, 87},  {0, 172, 193},  {171, 71, 188}, {161, 136, 127},
 };
-/* The six chromatic colours that every colour terminal has, for the sixteen above. */
-static const short palette8[16] = {1, 4, 3, 2, 5, 6, 5, 3, 2, 4, 3, 7, 3, 6, 5, 7};
+/* The six chromatic colours that every colour terminal has, for the sixteen above: yellow cannot be read on white. */
+static const short palette8[2][16] = {{1, 4, 3, 2, 5, 6, 5, 3, 2, 4, 3, 7, 3, 6, 5, 7},
+                                      {1, 4, 5, 2, 5, 6, 5, 1, 2, 4, 1, 0, 2, 6, 5, 0}};
 
+enum { OWN = -1, BOLD = A_BOLD, BACK = A_REVERSE, BACK_BOLD = A_REVERSE | A_BOLD };
+
+/* Foreground, background (OWN: the terminal's) and attributes, for 256 colours and more, for 16 and for 8. */
 typedef struct look {
-    short fg256, bg256; /* -1: the terminal's own */
+    short fg256, bg256;
+    attr_t with256;
+    short fg16, bg16;
+    attr_t with16;
     short fg8, bg8;
-    unsigned bold : 1, bold8 : 1, reverse8 : 1;
-    attr_t mono;
+    attr_t with8;
 } look;
 
-/* Greys and hues are chosen to be readable on black and on white: only bars and cursors bring their own background. */
-static const look looks[STYLES] = {
-    [STYLE_TEXT] = {-1, -1, -1, -1, 0, 0, 0, A_NORMAL},
-    [STYLE_DIM] = {244, -1, -1, -1, 0, 0, 0, A_NORMAL},
-    [STYLE_STRONG] = {-1, -1, -1, -1, 1, 1, 0, A_BOLD},
-    [STYLE_FRAME] = {241, -1, -1, -1, 0, 0, 0, A_NORMAL},
-    [STYLE_FRAME_FOCUS] = {74, -1, 6, -1, 1, 1, 0, A_BOLD},
-    [STYLE_TITLE] = {246, -1, -1, -1, 0, 0, 0, A_NORMAL},
-    [STYLE_TITLE_FOCUS] = {74, -1, 6, -1, 1, 1, 0, A_BOLD},
-    [STYLE_BAR] = {250, 236, -1, -1, 0, 0, 1, A_REVERSE},
-    [STYLE_BAR_STRONG] = {231, 236, -1, -1, 1, 0, 1, A_REVERSE | A_BOLD},
-    [STYLE_BAR_GOOD] = {114, 236, -1, -1, 0, 0, 1, A_REVERSE},
-    [STYLE_BAR_WARNING] = {215, 236, -1, -1, 1, 0, 1, A_REVERSE | A_BOLD},
-    [STYLE_BAR_BAD] = {210, 236, -1, -1, 1, 0, 1, A_REVERSE | A_BOLD},
-    [STYLE_GOOD] = {71, -1, 2, -1, 0, 0, 0, A_NORMAL},
-    [STYLE_WARNING] = {172, -1, 3, -1, 0, 1, 0, A_BOLD},
-    [STYLE_ERROR] = {231, 160, 7, 1, 1, 1, 0, A_REVERSE | A_BOLD},
-    [STYLE_KEY] = {74, -1, 6, -1, 1, 1, 0, A_BOLD},
-    [STYLE_ROW] = {-1, -1, -1, -1, 1, 1, 0, A_BOLD},
-    [STYLE_CURSOR] = {16, 74, -1, -1, 0, 0, 1, A_REVERSE},
-    [STYLE_TYPING] = {231, 24, 7, 4, 0, 1, 0, A_UNDERLINE | A_BOLD},
-    [STYLE_BADGE] = {16, 74, -1, -1, 1, 0, 1, A_REVERSE | A_BOLD},
-    [STYLE_PROGRESS] = {74, -1, 6, -1, 0, 1, 0, A_BOLD},
-    [STYLE_PROGRESS_REST] = {240, -1, -1, -1, 0, 0, 0, A_NORMAL},
-    [STYLE_HOLE] = {167, -1, 1, -1, 0, 0, 0, A_NORMAL},
+/* Bars, cursors and fields being typed bring their own background. With few colours a bar is the terminal's reversed, and
+ * only what is wrong in it has a colour. */
+static const look dark[STYLES] = {
+    [STYLE_TEXT] = {OWN, OWN, 0, OWN, OWN, 0, OWN, OWN, 0},
+    [STYLE_DIM] = {244, OWN, 0, 8, OWN, 0, OWN, OWN, 0},
+    [STYLE_STRONG] = {OWN, OWN, BOLD, OWN, OWN, BOLD, OWN, OWN, BOLD},
+    [STYLE_FRAME] = {241, OWN, 0, 8, OWN, 0, OWN, OWN, 0},
+    [STYLE_FRAME_FOCUS] = {74, OWN, 0, 14, OWN, 0, 6, OWN, BOLD},
+    [STYLE_TITLE] = {246, OWN, 0, 7, OWN, 0, OWN, OWN, 0},
+    [STYLE_TITLE_FOCUS] = {74, OWN, BOLD, 14, OWN, BOLD, 6, OWN, BOLD},
+    [STYLE_BAR] = {250, 236, 0, OWN, OWN, BACK, OWN, OWN, BACK},
+    [STYLE_BAR_STRONG] = {231, 236, BOLD, OWN, OWN, BACK_BOLD, OWN, OWN, BACK},
+    [STYLE_BAR_GOOD] = {114, 236, 0, OWN, OWN, BACK, OWN, OWN, BACK},
+    [STYLE_BAR_WARNING] = {215, 236, BOLD, 0, 11, 0, 0, 3, 0},
+    [STYLE_BAR_BAD] = {210, 236, BOLD, 15, 1, BOLD, 7, 1, BOLD},
+    [STYLE_GOOD] = {71, OWN, 0, 10, OWN, 0, 2, OWN, 0},
+    [STYLE_WARNING] = {172, OWN, 0, 11, OWN, 0, 3, OWN, BOLD},
+    [STYLE_ERROR] = {231, 160, BOLD, 15, 1, BOLD, 7, 1, BOLD},
+    [STYLE_KEY] = {74, OWN, BOLD, 14, OWN, BOLD, 6, OWN, BOLD},
+    [STYLE_ROW] = {OWN, OWN, BOLD, OWN, OWN, BOLD, OWN, OWN, BOLD},
+    [STYLE_CURSOR] = {16, 74, 0, 0, 14, 0, OWN, OWN, BACK},
+    [STYLE_TYPING] = {231, 24, 0, 15, 4, 0, 7, 4, BOLD},
+    [STYLE_BADGE] = {16, 74, BOLD, 0, 14, 0, OWN, OWN, BACK},
+    [STYLE_PROGRESS] = {74, OWN, 0, 14, OWN, 0, 6, OWN, BOLD},
+    [STYLE_PROGRESS_REST] = {240, OWN, 0, 8, OWN, 0, OWN, OWN, 0},
+    [STYLE_HOLE] = {167, OWN, 0, 9, OWN, 0, 1, OWN, 0},
+};
+
+/* Bold is brighter in many terminals of few colours, which on a light background is fainter: it goes with none here. */
+static const look light[STYLES] = {
+    [STYLE_TEXT] = {OWN, OWN, 0, OWN, OWN, 0, OWN, OWN, 0},
+    [STYLE_DIM] = {242, OWN, 0, 8, OWN, 0, OWN, OWN, 0},
+    [STYLE_STRONG] = {OWN, OWN, BOLD, OWN, OWN, BOLD, OWN, OWN, BOLD},
+    [STYLE_FRAME] = {250, OWN, 0, 8, OWN, 0, OWN, OWN, 0},
+    [STYLE_FRAME_FOCUS] = {25, OWN, 0, 4, OWN, 0, 4, OWN, 0},
+    [STYLE_TITLE] = {240, OWN, 0, OWN, OWN, 0, OWN, OWN, 0},
+    [STYLE_TITLE_FOCUS] = {25, OWN, BOLD, 4, OWN, 0, 4, OWN, 0},
+    [STYLE_BAR] = {238, 254, 0, OWN, OWN, BACK, OWN, OWN, BACK},
+    [STYLE_BAR_STRONG] = {16, 254, BOLD, OWN, OWN, BACK, OWN, OWN, BACK},
+    [STYLE_BAR_GOOD] = {28, 254, 0, OWN, OWN, BACK, OWN, OWN, BACK},
+    [STYLE_BAR_WARNING] = {130, 254, BOLD, 0, 11, 0, 0, 3, 0},
+    [STYLE_BAR_BAD] = {160, 254, BOLD, 15, 1, 0, 7, 1, BOLD},
+    [STYLE_GOOD] = {28, OWN, 0, 2, OWN, 0, 2, OWN, 0},
+    [STYLE_WARNING] = {130, OWN, BOLD, 5, OWN, 0, 5, OWN, 0},
+    [STYLE_ERROR] = {231, 160, BOLD, 15, 1, 0, 7, 1, BOLD},
+    [STYLE_KEY] = {25, OWN, BOLD, 4, OWN, 0, 4, OWN, 0},
+    [STYLE_ROW] = {OWN, OWN, BOLD, OWN, OWN, BOLD, OWN, OWN, BOLD},
+    [STYLE_CURSOR] = {231, 25, 0, 15, 4, 0, OWN, OWN, BACK},
+    [STYLE_TYPING] = {16, 153, 0, 0, 14, 0, 0, 6, 0},
+    [STYLE_BADGE] = {231, 25, BOLD, 15, 4, 0, OWN, OWN, BACK},
+    [STYLE_PROGRESS] = {25, OWN, 0, 4, OWN, 0, 4, OWN, 0},
+    [STYLE_PROGRESS_REST] = {251, OWN, 0, 7, OWN, 0, OWN, OWN, 0},
+    [STYLE_HOLE] = {167, OWN, 0, 1, OWN, 0, 1, OWN, 0},
+};
+
+static const attr_t mono[STYLES] = {
+    [STYLE_STRONG] = A_BOLD,
+    [STYLE_FRAME_FOCUS] = A_BOLD,
+    [STYLE_TITLE_FOCUS] = A_BOLD,
+    [STYLE_BAR] = A_REVERSE,
+    [STYLE_BAR_STRONG] = A_REVERSE | A_BOLD,
+    [STYLE_BAR_GOOD] = A_REVERSE,
+    [STYLE_BAR_WARNING] = A_REVERSE | A_BOLD,
+    [STYLE_BAR_BAD] = A_REVERSE | A_BOLD,
+    [STYLE_WARNING] = A_BOLD,
+    [STYLE_ERROR] = A_REVERSE | A_BOLD,
+    [STYLE_KEY] = A_BOLD,
+    [STYLE_ROW] = A_BOLD,
+    [STYLE_CURSOR] = A_REVERSE,
+    [STYLE_TYPING] = A_UNDERLINE | A_BOLD,
+    [STYLE_BADGE] = A_REVERSE | A_BOLD,
+    [STYLE_PROGRESS] = A_BOLD,
 };
 
 static const char *const glyphs[GLYPHS][2] = {
@@ -81,10 +134,10 @@ static void xterm_rgb(int index, unsigned char rgb[3]) {
     rgb[2] = level[index % 6];
 }
 
-static int nearest_ansi(const unsigned char rgb[3], int colors) {
+static int nearest_ansi(const theme *t, const unsigned char rgb[3]) {
     for (int i = 0; i < 16; i++)
-        if (!memcmp(rgb, theme_palette[i], 3)) return palette8[i];
-    return picture_ansi(rgb, colors);
+        if (!memcmp(rgb, theme_palette[i], 3)) return palette8[t->light][i];
+    return picture_ansi(rgb, t->colors);
 }
 
 void theme_shown(const theme *t, const unsigned char rgb[3], unsigned char shown[3]) {
@@ -97,7 +150,7 @@ void theme_shown(const theme *t, const unsigned char rgb[3], unsigned char shown
 static int number_of(const theme *t, const unsigned char *rgb) {
     if (!rgb) return -1;
     if (t->colors > 256) return direct(rgb);
-    return t->colors == 256 ? picture_xterm256(rgb) : nearest_ansi(rgb, t->colors);
+    return t->colors == 256 ? picture_xterm256(rgb) : nearest_ansi(t, rgb);
 }
 
 static int from256(const theme *t, short index) {
@@ -107,7 +160,7 @@ static int from256(const theme *t, short index) {
     return direct(rgb);
 }
 
-void theme_start(theme *t, const term_caps *caps) {
+void theme_start(theme *t, const term_caps *caps, theme_choice choice) {
     *t = (theme){.utf8 = caps->utf8};
     if (caps->colors > 0 && has_colors()) {
         start_color();
@@ -117,17 +170,26 @@ void theme_start(theme *t, const term_caps *caps) {
         if (t->colors > caps->colors)
             t->colors = caps->colors >= 256 ? 256 : caps->colors >= 16 ? 16 : caps->colors >= 8 ? 8 : 0;
     }
+    t->light = choice == THEME_LIGHT || (choice == THEME_AUTO && caps->light);
     for (int s = 0; s < STYLES; s++) {
-        const look *l = &looks[s];
-        attr_t bold = l->bold ? A_BOLD : A_NORMAL,
-               bold8 = (l->bold8 ? A_BOLD : A_NORMAL) | (l->reverse8 ? A_REVERSE : A_NORMAL);
+        const look *l = t->light ? &light[s] : &dark[s];
         if (!t->colors)
-            t->style[s] = (ink){l->mono, 0};
+            t->style[s] = (ink){mono[s], 0};
         else if (t->colors >= 256)
-            t->style[s] = pair_of(from256(t, l->fg256), from256(t, l->bg256), bold);
+            t->style[s] = pair_of(from256(t, l->fg256), from256(t, l->bg256), l->with256);
         else
-            t->style[s] = pair_of(l->fg8, l->bg8, bold8);
+            t->style[s] = t->colors >= 16 ? pair_of(l->fg16, l->bg16, l->with16) : pair_of(l->fg8, l->bg8, l->with8);
     }
+}
+
+void theme_raise(const theme *t, const unsigned char rgb[3], double by, unsigned char out[3]) {
+    double to = t->light ? 0 : 255;
+    for (int c = 0; c < 3; c++) out[c] = (unsigned char)(rgb[c] + (to - rgb[c]) * by + 0.5);
+}
+
+void theme_readable(const theme *t, const unsigned char rgb[3], unsigned char out[3]) {
+    memcpy(out, rgb, 3);
+    if (t->light && t->colors >= 256) theme_raise(t, rgb, 0.35, out);
 }
 
 ink theme_ink(const theme *t, style s) { return t->style[s]; }

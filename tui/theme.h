@@ -57,6 +57,8 @@ typedef enum glyph {
     GLYPHS
 } glyph;
 
+typedef enum theme_choice { THEME_AUTO, THEME_DARK, THEME_LIGHT } theme_choice;
+
 typedef struct ink {
     unsigned attributes;
     int pair;
@@ -64,12 +66,16 @@ typedef struct ink {
 
 typedef struct theme {
     int colors; /* 0, 8, 16, 256 or 1 << 24: what is used */
-    bool utf8;
+    bool utf8, light;
     ink style[STYLES];
 } theme;
 
-/* After the screen is up. */
-void theme_start(theme *t, const term_caps *caps);
+/* After the screen is up, and again when what is meant by THEME_AUTO, or the choice, has changed. */
+void theme_start(theme *t, const term_caps *caps, theme_choice choice);
+/* Away from the terminal's background, by 0..1: towards white on a dark one, towards black on a light one. */
+void theme_raise(const theme *t, const unsigned char rgb[3], double by, unsigned char out[3]);
+/* A region's colour for lines and numbers on the terminal's own background. */
+void theme_readable(const theme *t, const unsigned char rgb[3], unsigned char out[3]);
 ink theme_ink(const theme *t, style s);
 const char *theme_glyph(const theme *t, glyph g);
 /* Any colours; NULL is the terminal's own. On 8 and 16 colours the nearest, in mono none. */

@@ -1,5 +1,5 @@
 /* pty: runs a program in a pseudo terminal of a given size, and answers it as a terminal would:
- * `pty WxH [--sixel] [--kill PATTERN] PROGRAM...`; with --kill it is killed (SIGKILL) once there is a file of such a name.
+ * `pty WxH [--sixel] [--light] [--kill PATTERN] PROGRAM...`; with --kill it is killed (SIGKILL) once there is a file of such a name.
  * What the program writes is thrown away, so it must say in files what it shows (`:save-display`). Its exit status is
  * that of the program; 124 after a minute. Far quicker than a real terminal, and there may be many at once. */
 #include <errno.h>
@@ -27,6 +27,11 @@ static const answer plain[] = {{"\033[16t", "\033[6;18;9t"}, {"\033[c", "\033[?6
 static const answer sixel[] = {
     {"\033[16t", "\033[6;18;9t"},     {"\033[?1;1;0S", "\033[?1;0;256S"}, {"\033[?2;4;0S", "\033[?2;0;1000;1000S"},
     {"\033[c", "\033[?63;1;2;4;22c"}, {"\033[6n", "\033[2;1R"},           {NULL, NULL}};
+
+static const answer light[] = {{"\033]11;?\033\\", "\033]11;rgb:ffff/ffff/ffff\033\\"},
+                               {"\033[16t", "\033[6;18;9t"},
+                               {"\033[c", "\033[?62;22c"},
+                               {NULL, NULL}};
 
 static long now_ms(void) {
     struct timespec t;
@@ -81,11 +86,13 @@ static int play(int master, pid_t child, const answer *answers, const char *fata
 int main(int argc, char **argv) {
     int columns, rows, at = 2;
     if (argc < 3 || sscanf(argv[1], "%dx%d", &columns, &rows) != 2) {
-        fputs("usage: pty WxH [--sixel] [--kill PATTERN] PROGRAM...\n", stderr);
+        fputs("usage: pty WxH [--sixel] [--light] [--kill PATTERN] PROGRAM...\n", stderr);
         return 2;
     }
     bool pictures = !strcmp(argv[at], "--sixel");
     at += pictures;
+    bool bright = !strcmp(argv[at], "--light");
+    at += bright;
     bool killed = argc > at + 2 && !strcmp(argv[at], "--kill");
     const char *fatal = killed ? argv[at + 1] : NULL;
     at += killed ? 2 : 0;
@@ -105,5 +112,5 @@ int main(int argc, char **argv) {
         perror(argv[at]);
         _exit(127);
     }
-    return play(master, child, pictures ? sixel : plain, fatal);
+    return play(master, child, bright ? light : pictures ? sixel : plain, fatal);
 }

@@ -46,6 +46,8 @@ static const answer XTERM[] = {{"\033[16t", "\033[6;18;9t"},       {"\033[14t", 
                                {"\033[?1;1;0S", "\033[?1;0;256S"}, {"\033[?2;4;0S", "\033[?2;0;2000;1500S"},
                                {"\033[?2026$p", "\033[?2026;2$y"}, {"\033[c", "\033[?63;1;2;4;6;9;15;22c"},
                                {"\033[2;1H\033[6n", "\033[2;1R"},  {NULL, NULL}};
+static const answer WHITE[] = {
+    {"\033]11;?\033\\", "\033]11;rgb:fdfd/fcfc/f8f8\033\\"}, {"\033[c", "\033[?63;1;2;4;6;9;15;22c"}, {NULL, NULL}};
 static const answer SILENT[] = {{NULL, NULL}};
 
 /* In the child: a check that fails ends it with a message that the parent shows. */

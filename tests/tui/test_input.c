@@ -184,7 +184,10 @@ static void replies(void **state) {
 static void unknown_is_swallowed(void **state) {
     (void)state;
     SAYS("\033[>41;379;0c\033[0n\033[?997;1n\033[12;3;4;5x\033[ q\033[!p\033[?1u", "");
-    SAYS("\033]11;rgb:0000/0000/0000\033\\a\033]0;title\x07z", "a z ");
+    SAYS("\033]11;rgb:0000/0000/0000\033\\a\033]0;title\x07z", "reply]:11,0,0,0 a z ");
+    SAYS("\033]11;rgb:ffff/8080/00ff\007a", "reply]:11,255,128,1 a ");
+    SAYS("\033]11;rgba:ff/F/000/ffff\033\\a", "reply]:11,255,255,0 a ");
+    SAYS("\033]11;rgb:ff/ff\033\\\033]11;rgb:ff/xx/ff\007\033]10;rgb:ff/ff/ff\007\033]11;?\007a", "a ");
     SAYS("\033P1$r0m\033\\\033_Gi=1;OK\033\\\033^x\033\\\033Xy\033\\k", "k ");
     SAYS("\033P>|xterm(379)\033[Ag", "Up g "); /* a string cut off by the next sequence */
     SAYS("\033]52;c;\x03", "Ctrl-C ");         /* a string that never ends: a control key gets out */

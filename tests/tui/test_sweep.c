@@ -62,7 +62,7 @@ static void start_editor(editor *e) {
     NEED(e->session);
     e->term = open_terminal();
     e->caps = term_capabilities(e->term);
-    theme_start(&e->theme, e->caps);
+    theme_start(&e->theme, e->caps, THEME_AUTO);
     NEED(preview_start(&e->preview, e->caps, &error));
     e->state.cell = CELL_PROMPT;
     for (int i = 0; i < 30; i++)

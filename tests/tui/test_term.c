@@ -49,7 +49,7 @@ static void child_opens_silent(void) {
     dprintf(2, "ready");
     input_event event = next_event(t);
     NEED(event.type == INPUT_KEY && event.key == 'x');
-    NEED(c->sixel); /* the late reply was understood, and was no key */
+    NEED(c->sixel && c->light); /* the late replies were understood, and were no keys */
     NEED(term_resized(t) && !term_resized(t));
     term_close(t);
 }
@@ -59,10 +59,57 @@ static void silent_terminal_gets_safe_values(void **state) {
     fake f;
     fake_start(&f, SILENT, child_opens_silent);
     fake_expect(&f, 0, "ready");
-    fake_send(&f, "\033[?62;4;22c\033]11;rgb:00/00/00\033\\x");
+    fake_send(&f, "\033[?62;4;22c\033]11;rgb:ff/ff/ee\033\\x");
     fake_expect_exit(&f);
     fake_expect_restored(&f, 0);
     fake_end(&f);
+}
+
+static void child_is_light(void) {
+    setenv("COLORFGBG", "15;0", 1); /* what the terminal says itself counts more */
+    term *t = open_terminal();
+    NEED(term_capabilities(t)->light);
+    term_close(t);
+}
+
+static void child_is_dark(void) {
+    setenv("COLORFGBG", "0;default;15", 1);
+    term *t = open_terminal();
+    NEED(!term_capabilities(t)->light);
+    term_close(t);
+}
+
+/* No answer, as of the Linux console, which is not even asked. */
+static void child_goes_by_the_environment(void) {
+    static const struct {
+        const char *value;
+        bool light;
+    } cases[] = {{"0;15", true}, {"0;default;7", true}, {"15;0", false}, {"15;8", false},
+                 {"7", false},   {"0;default", false},  {"", false}};
+    setenv("TERM", "linux", 1);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        setenv("COLORFGBG", cases[i].value, 1);
+        term *t = open_terminal();
+        NEED(term_capabilities(t)->light == cases[i].light);
+        term_close(t);
+    }
+}
+
+static const answer BLACK[] = {
+    {"\033]11;?\033\\", "\033]11;rgb:1414/1616/1a1a\033\\"}, {"\033[c", "\033[?62;22c"}, {NULL, NULL}};
+static const answer CONSOLE[] = {{"\033[c", "\033[?6c"}, {NULL, NULL}};
+
+static void knows_light_from_dark(void **state) {
+    (void)state;
+    static void (*const children[])(void) = {child_is_light, child_is_dark, child_goes_by_the_environment};
+    static const answer *const answers[] = {WHITE, BLACK, CONSOLE};
+    for (int i = 0; i < 3; i++) {
+        fake f;
+        fake_start(&f, answers[i], children[i]);
+        fake_expect_exit(&f);
+        assert_int_equal(fake_holds(&f, 0, "\033]11"), i < 2);
+        fake_end(&f);
+    }
 }
 
 static void child_listens(void) {
@@ -309,8 +356,9 @@ int main(void) {
         cmocka_unit_test(asks_and_restores),          cmocka_unit_test(silent_terminal_gets_safe_values),
         cmocka_unit_test(hears_keys_mouse_and_paste), cmocka_unit_test(waits_for_other_descriptors),
         cmocka_unit_test(learns_new_size_and_font),   cmocka_unit_test(paints_in_place),
-        cmocka_unit_test(measures_a_slow_line),       cmocka_unit_test(key_ends_a_picture),
-        cmocka_unit_test(refuses_in_words),           cmocka_unit_test(queries_without_a_screen),
+        cmocka_unit_test(measures_a_slow_line),       cmocka_unit_test(knows_light_from_dark),
+        cmocka_unit_test(key_ends_a_picture),         cmocka_unit_test(refuses_in_words),
+        cmocka_unit_test(queries_without_a_screen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
