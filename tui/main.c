@@ -9,11 +9,16 @@
  * holes between the weights of SD 1.5 then add 0.3 GB to the peak. */
 #define LARGE_BLOCK (1 << 20)
 
+/* What the end of the heap may keep: a drawing that is made anew at each key would else be made of fresh pages, and bringing
+ * those in takes longer than drawing. */
+#define KEPT (16 << 20)
+
 int main(int argc, char **argv) {
     /* LC_CTYPE for UTF-8 and nothing more: numbers are written and read with a point, whatever the user's locale. */
     setlocale(LC_CTYPE, "");
 #ifdef M_MMAP_THRESHOLD
     mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
+    mallopt(M_TRIM_THRESHOLD, KEPT);
 #endif
     return program_run(argc, argv);
 }

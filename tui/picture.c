@@ -79,6 +79,17 @@ static void average(const cpl_image *image, const span *x, const span *y, unsign
     for (int c = 0; c < 3; c++) out[c] = (unsigned char)((sum[c] + total / 2) / total);
 }
 
+static void scale_row(const cpl_image *image, const span *across, const span *down, unsigned char *to, int width) {
+    const unsigned char *row = image->rgb + (size_t)down->first * (size_t)image->width * 3;
+    bool nearest = down->total == 1 && across->total == 1;
+    for (int x = 0; x < width; x++, to += 3) {
+        if (nearest)
+            memcpy(to, row + (size_t)across[x].first * 3, 3);
+        else
+            average(image, &across[x], down, to);
+    }
+}
+
 cpl_image *picture_scale(const cpl_image *image, int width, int height) {
     cpl_image *out = cpl_image_new(width, height, NULL);
     span *across = out ? malloc((size_t)width * sizeof *across) : NULL;
@@ -87,10 +98,16 @@ cpl_image *picture_scale(const cpl_image *image, int width, int height) {
         return NULL;
     }
     for (int x = 0; x < width; x++) across[x] = span_at(x, width, image->width);
+    size_t row = (size_t)width * 3;
     unsigned char *to = out->rgb;
-    for (int y = 0; y < height; y++) {
+    span above = {.first = -1, .total = 1};
+    for (int y = 0; y < height; y++, to += row) {
         span down = span_at(y, height, image->height);
-        for (int x = 0; x < width; x++, to += 3) average(image, &across[x], &down, to);
+        if (down.first == above.first && down.total == 1 && above.total == 1)
+            memcpy(to, to - row, row); /* enlarging: the same pixels once more */
+        else
+            scale_row(image, across, &down, to, width);
+        above = down;
     }
     free(across);
     return out;

@@ -40,17 +40,21 @@ static void widen_palette(sixel_dither_t *dither) {
     }
 }
 
-/* The colours of a drawing such as a region map, if there are at most `most`: how many, else 0. */
-static int distinct_colors(const cpl_image *image, int most, unsigned char *palette) {
+/* The colours of a drawing such as a region map, and for each pixel which one it has: how many, 0 if they are more than
+ * `most`. */
+static int distinct_colors(const cpl_image *image, int most, unsigned char *palette, unsigned char *index) {
     int count = 0, last = 0;
     size_t pixels = (size_t)image->width * (size_t)image->height;
     for (size_t i = 0; i < pixels; i++) {
         const unsigned char *rgb = image->rgb + i * 3;
-        if (count && !memcmp(palette + last * 3, rgb, 3)) continue;
-        for (last = 0; last < count && memcmp(palette + last * 3, rgb, 3) != 0;) last++;
-        if (last < count) continue;
-        if (count == most) return 0;
-        memcpy(palette + count++ * 3, rgb, 3);
+        if (!count || memcmp(palette + last * 3, rgb, 3) != 0) {
+            for (last = 0; last < count && memcmp(palette + last * 3, rgb, 3) != 0;) last++;
+            if (last == count) {
+                if (count == most) return 0;
+                memcpy(palette + count++ * 3, rgb, 3);
+            }
+        }
+        index[i] = (unsigned char)last;
     }
     return count;
 }
@@ -65,27 +69,46 @@ static SIXELSTATUS choose_palette(sixel_dither_t *dither, const cpl_image *pixel
     return status;
 }
 
-/* Few colours are taken as they are: rounded ones would be wrong, and diffusion would speckle their flat areas. */
-static void keep_palette(sixel_dither_t *dither, unsigned char *palette) {
-    sixel_dither_set_palette(dither, palette);
-    sixel_dither_set_diffusion_type(dither, SIXEL_DIFFUSE_NONE);
+static SIXELSTATUS write_sixel(unsigned char *pixels, const cpl_image *image, sixel_dither_t *dither,
+                               text_buffer *text) {
+    sixel_output_t *output = NULL;
+    SIXELSTATUS status = sixel_output_new(&output, write_bytes, text, NULL);
+    if (SIXEL_FAILED(status)) return status;
+    sixel_output_set_encode_policy(output, SIXEL_ENCODEPOLICY_FAST);
+    status = sixel_encode(pixels, image->width, image->height, 3, dither, output);
+    sixel_output_unref(output);
+    return status;
 }
 
-static SIXELSTATUS encode(cpl_image *pixels, int colors, bool diffuse, text_buffer *text) {
-    unsigned char palette[FEW_COLORS * 3];
-    int few = distinct_colors(pixels, colors < FEW_COLORS ? colors : FEW_COLORS, palette);
+/* Few colours are taken as they are: rounded ones would be wrong, and diffusion would speckle their flat areas. */
+static SIXELSTATUS encode_few(const cpl_image *image, int count, unsigned char *palette, unsigned char *index,
+                              text_buffer *text) {
     sixel_dither_t *dither = NULL;
-    sixel_output_t *output = NULL;
-    SIXELSTATUS status = sixel_dither_new(&dither, few ? few : colors, NULL);
-    if (!SIXEL_FAILED(status)) status = sixel_output_new(&output, write_bytes, text, NULL);
-    if (!SIXEL_FAILED(status) && few) keep_palette(dither, palette);
-    if (!SIXEL_FAILED(status) && !few) status = choose_palette(dither, pixels, diffuse);
-    if (!SIXEL_FAILED(status)) {
-        sixel_output_set_encode_policy(output, SIXEL_ENCODEPOLICY_FAST);
-        status = sixel_encode(pixels->rgb, pixels->width, pixels->height, 3, dither, output);
-    }
-    if (output) sixel_output_unref(output);
-    if (dither) sixel_dither_unref(dither);
+    SIXELSTATUS status = sixel_dither_new(&dither, count, NULL);
+    if (SIXEL_FAILED(status)) return status;
+    sixel_dither_set_palette(dither, palette);
+    sixel_dither_set_pixelformat(dither, SIXEL_PIXELFORMAT_PAL8);
+    status = write_sixel(index, image, dither, text);
+    sixel_dither_unref(dither);
+    return status;
+}
+
+static SIXELSTATUS encode_many(cpl_image *image, int colors, bool diffuse, text_buffer *text) {
+    sixel_dither_t *dither = NULL;
+    SIXELSTATUS status = sixel_dither_new(&dither, colors, NULL);
+    if (SIXEL_FAILED(status)) return status;
+    status = choose_palette(dither, image, diffuse);
+    if (!SIXEL_FAILED(status)) status = write_sixel(image->rgb, image, dither, text);
+    sixel_dither_unref(dither);
+    return status;
+}
+
+static SIXELSTATUS encode(cpl_image *image, int colors, bool diffuse, text_buffer *text) {
+    unsigned char palette[FEW_COLORS * 3], *index = malloc((size_t)image->width * (size_t)image->height);
+    if (!index) return SIXEL_BAD_ALLOCATION;
+    int few = distinct_colors(image, colors < FEW_COLORS ? colors : FEW_COLORS, palette, index);
+    SIXELSTATUS status = few ? encode_few(image, few, palette, index, text) : encode_many(image, colors, diffuse, text);
+    free(index);
     return status;
 }
 

@@ -1,5 +1,4 @@
 /* map.c: a picture of the regions: each pixel mixes the colours of the lines by their weights there. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,7 +39,7 @@ static void paint_row(map *m, int y) {
         const float *mix = m->mix + 4 * (size_t)x;
         /* the hatch leans to the right, in two greys that no palette uses alone */
         unsigned char hatch = (x + y) / 4 % 2 ? 40 : 80;
-        for (int k = 0; k < 3; k++) out[k] = mix[3] > 0 ? (unsigned char)lroundf(mix[k] / mix[3]) : hatch;
+        for (int k = 0; k < 3; k++) out[k] = mix[3] > 0 ? (unsigned char)(mix[k] / mix[3] + 0.5f) : hatch;
     }
 }
 
