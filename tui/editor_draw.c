@@ -153,11 +153,13 @@ void editor_draw(editor *e) {
         draw_panes(e);
     preview_hide(&e->preview, e->list != LIST_NONE || editor_prompt_covers_picture(e));
     preview_erase(&e->preview, e->term);
+    term_frame_begin(e->term);
     curs_set(e->cursor_row >= 0 ? 1 : 0);
     if (e->cursor_row >= 0) move(e->cursor_row, e->cursor_column);
     if (e->preview.painted.rows)
         refresh_rows();
     else
         refresh();
+    term_frame_end(e->term);
     e->changed = false;
 }

@@ -79,15 +79,9 @@ static void average(const cpl_image *image, const span *x, const span *y, unsign
     for (int c = 0; c < 3; c++) out[c] = (unsigned char)((sum[c] + total / 2) / total);
 }
 
-static void scale_row(const cpl_image *image, const span *across, const span *down, unsigned char *to, int width) {
-    const unsigned char *row = image->rgb + (size_t)down->first * (size_t)image->width * 3;
-    bool nearest = down->total == 1 && across->total == 1;
-    for (int x = 0; x < width; x++, to += 3) {
-        if (nearest)
-            memcpy(to, row + (size_t)across[x].first * 3, 3);
-        else
-            average(image, &across[x], down, to);
-    }
+static void repeat_row(const cpl_image *image, const span *across, int y, unsigned char *to, int width) {
+    const unsigned char *row = image->rgb + (size_t)y * (size_t)image->width * 3;
+    for (int x = 0; x < width; x++, to += 3) memcpy(to, row + (size_t)across[x].first * 3, 3);
 }
 
 cpl_image *picture_scale(const cpl_image *image, int width, int height) {
@@ -98,16 +92,18 @@ cpl_image *picture_scale(const cpl_image *image, int width, int height) {
         return NULL;
     }
     for (int x = 0; x < width; x++) across[x] = span_at(x, width, image->width);
+    bool enlarging = width >= image->width && height >= image->height;
     size_t row = (size_t)width * 3;
     unsigned char *to = out->rgb;
-    span above = {.first = -1, .total = 1};
-    for (int y = 0; y < height; y++, to += row) {
+    for (int y = 0, above = -1; y < height; y++, to += row) {
         span down = span_at(y, height, image->height);
-        if (down.first == above.first && down.total == 1 && above.total == 1)
-            memcpy(to, to - row, row); /* enlarging: the same pixels once more */
+        if (enlarging && down.first == above)
+            memcpy(to, to - row, row);
+        else if (enlarging)
+            repeat_row(image, across, down.first, to, width);
         else
-            scale_row(image, across, &down, to, width);
-        above = down;
+            for (int x = 0; x < width; x++) average(image, &across[x], &down, to + (size_t)x * 3);
+        above = down.first;
     }
     free(across);
     return out;

@@ -54,6 +54,7 @@ static bool start_screen(term *t, char *why, size_t why_size) {
         snprintf(why, why_size, "cannot draw on this terminal (TERM=%s)", t->caps.name);
         return false;
     }
+    frame_open(&t->frame, t->file);
     raw();
     noecho();
     nonl();
@@ -86,7 +87,7 @@ term *term_open(color_choice color, char *why, size_t why_size) {
         snprintf(why, why_size, "out of memory");
         return NULL;
     }
-    t->tty.fd = -1;
+    t->tty.fd = t->frame.memory = t->frame.tty = -1;
     term_info_read(name, &t->info);
     term_caps_start(&t->caps, color, name, &t->info);
     if (!usable(name, &t->info, why, why_size) || !tty_open(&t->tty, why, why_size)) {
@@ -137,6 +138,7 @@ void term_close(term *t) {
         endwin();
         delscreen(t->screen);
     }
+    frame_close(&t->frame);
     if (t->file) fclose(t->file);
     tty_restore(&t->tty);
     term_crash_disarm();

@@ -44,6 +44,9 @@ void term_suspend(term *t);                  /* Ctrl-Z: gives the terminal back,
 bool term_run(term *t, const char *program, const char *argument, char *why, size_t why_size);
 /* All output outside ncurses goes through here (after refresh()); short writes and EINTR are dealt with. */
 bool term_write(term *t, const char *bytes, size_t count);
+/* Between these two ncurses draws into memory; the end sends it all at once. */
+void term_frame_begin(term *t);
+void term_frame_end(term *t);
 uint64_t term_bytes_written(const term *t);
 /* True when the terminal has answered the CSI 6 n sent after the last picture: it keeps up. */
 bool term_drained(const term *t);

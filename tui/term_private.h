@@ -47,8 +47,18 @@ extern const char TERM_QUERIES[], TERM_QUERY_CELL[], TERM_FENCE[];
 const char *term_query_background(const char *name);
 extern const char TERM_MODES_ON[], TERM_MODES_OFF[];
 
+/* Where a frame of ncurses is put together. */
+typedef struct frame {
+    int screen;      /* borrowed: what ncurses writes to */
+    int memory, tty; /* owned: what that is meanwhile, and what it is else; -1: there is none */
+    bool begun;
+} frame;
+void frame_open(frame *f, FILE *file);
+void frame_close(frame *f);
+
 struct term {
     tty tty;
+    frame frame;
     term_caps caps;
     term_answers answers;
     term_info info;

@@ -324,6 +324,51 @@ static void refuses_in_words(void **state) {
     fake_end(&f);
 }
 
+static void draw_rows(char letter) {
+    for (int row = 0; row < LINES; row++) {
+        for (int column = 0; column < COLS - 1; column++) mvaddch(row, column, (chtype)letter);
+        refresh();
+    }
+}
+
+/* 24 refreshes of a whole row each, which ncurses would write one by one, as "x, and 78 more". */
+static void child_draws_a_frame(void) {
+    term *t = open_terminal();
+    refresh();
+    for (const char *letter = "xyz"; *letter; letter++) {
+        uint64_t before = term_bytes_written(t);
+        term_frame_begin(t);
+        draw_rows(*letter);
+        NEED(term_bytes_written(t) == before);
+        dprintf(2, "ready%c", *letter);
+        NEED(next_event(t).key == 'g');
+        term_frame_end(t);
+        NEED(term_bytes_written(t) > before);
+    }
+    draw_rows('w'); /* outside of a frame as ever */
+    NEED(next_event(t).key == 'q');
+    term_close(t);
+}
+
+static void frame_is_sent_at_its_end(void **state) {
+    (void)state;
+    fake f;
+    fake_start(&f, XTERM, child_draws_a_frame);
+    size_t at = 0;
+    for (const char *letter = "xyz"; *letter; letter++) {
+        char ready[8] = {'r', 'e', 'a', 'd', 'y', *letter, '\0'}, row[] = {*letter, '\033', '[', '7', '8', 'b', '\0'};
+        size_t now = fake_expect(&f, at, ready);
+        assert_false(fake_holds(&f, at, row));
+        fake_send(&f, "g");
+        at = fake_expect(&f, now, row);
+    }
+    fake_expect(&f, at, "w\033[78b");
+    fake_send(&f, "q");
+    fake_expect_exit(&f);
+    fake_expect_restored(&f, 0);
+    fake_end(&f);
+}
+
 static void child_queries(void) {
     term_caps caps;
     NEED(term_query(COLOR_AUTO, &caps) && caps.sixel && caps.cell_width == 9 && caps.colors == 256);
@@ -358,7 +403,7 @@ int main(void) {
         cmocka_unit_test(learns_new_size_and_font),   cmocka_unit_test(paints_in_place),
         cmocka_unit_test(measures_a_slow_line),       cmocka_unit_test(knows_light_from_dark),
         cmocka_unit_test(key_ends_a_picture),         cmocka_unit_test(refuses_in_words),
-        cmocka_unit_test(queries_without_a_screen),
+        cmocka_unit_test(queries_without_a_screen),   cmocka_unit_test(frame_is_sent_at_its_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
