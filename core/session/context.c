@@ -9,6 +9,7 @@ static void give_way(void *user) {
     cpl_context *context = user;
     cpl_texts_trim(&context->texts);
     cpl_cache_trim(context->plans, 0);
+    cpl_cache_trim(context->loras, 0);
 }
 
 bool cpl_context_open(cpl_context *context, cpl_engine *engine, const atomic_bool *cancelled, uint64_t cache_bytes,

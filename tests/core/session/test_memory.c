@@ -76,6 +76,25 @@ static void a_run_survives_each_refusal(void **state) {
     cpl_session_free(session);
 }
 
+/* Sets of LoRAs of earlier runs give way too. */
+static void unused_loras_give_way(void **state) {
+    (void)state;
+    enum { RUNS = 5 };
+    cpl_session *session = open_session(&(cpl_options){.debounce_ms = 60000, .lora_dir = folder});
+    outcome sum = {0};
+    for (int i = 1; i <= RUNS; i++) {
+        cpl_layout *layout = small_layout(2000 + i);
+        cpl_image_free(picture_of(session, layout));
+        cpl_layout_free(layout);
+    }
+    assert_int_equal(stats_of(session).loras.entries, RUNS);
+    for (int at = 60; !stats_of(session).memory_rescues && at < 400; at += 7)
+        run_with_refusals(session, at, 0, 2000 + RUNS, &sum);
+    assert_true(stats_of(session).memory_rescues > 0);
+    assert_in_range(stats_of(session).loras.entries, 0, 1); /* the run's own */
+    cpl_session_free(session);
+}
+
 /* Allocations that go on failing: all of them from some moment on, or each n-th. */
 static void a_run_survives_many_refusals(void **state) {
     (void)state;
@@ -181,9 +200,9 @@ static int tear_down(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(opening_survives_refusals),   cmocka_unit_test(handing_over_survives_refusals),
-        cmocka_unit_test(a_run_survives_each_refusal), cmocka_unit_test(a_run_survives_many_refusals),
-        cmocka_unit_test(loading_survives_refusals),
+        cmocka_unit_test(opening_survives_refusals),    cmocka_unit_test(handing_over_survives_refusals),
+        cmocka_unit_test(unused_loras_give_way),        cmocka_unit_test(a_run_survives_each_refusal),
+        cmocka_unit_test(a_run_survives_many_refusals), cmocka_unit_test(loading_survives_refusals),
     };
     if (!WATCHED) {
         print_message("skipped: a sanitizer owns the heap\n");
