@@ -164,10 +164,16 @@ static void enqueue(term *t, input_event *event) {
 
 static void mark_answered(term *t) {
     if (t->marks_answered >= t->marks) return;
-    t->marks_answered++;
-    double ms = term_clock_exact_ms() - t->paint_started_ms - t->delay_ms;
+    /* An answer that was not waited for any more says nothing of the picture that is on its way now. */
+    bool began = ++t->marks_answered == t->paint_mark, ended = t->marks_answered == t->paint_mark + 1;
+    if (began) t->paint_began_ms = term_clock_exact_ms(), t->paint_began_read = t->reads;
+    if (!ended || t->paint_began_ms <= 0) return;
+    /* Both answers come the same way: between them lies the picture alone, unless we were late and read both at once. */
+    double since = t->paint_began_read == t->reads ? t->paint_started_ms + t->delay_ms : t->paint_began_ms;
+    double ms = term_clock_exact_ms() - since;
     double bytes = (double)(t->marked_bytes - t->paint_started_bytes);
-    /* Little bytes tell more about the delay of the line than about its width, and large pictures more than small ones. */
+    t->paint_began_ms = 0;
+    /* Large pictures tell more than small ones. */
     if (bytes < 2048) return;
     t->link_bytes = t->link_bytes / 2 + bytes;
     t->link_ms = t->link_ms / 2 + (ms < 0.1 ? 0.1 : ms);
@@ -200,6 +206,7 @@ static void sort_events(term *t, bool idle) {
 
 void term_pump(term *t) {
     if (t->queued < TERM_QUEUE) tty_read(&t->tty);
+    t->reads++;
     sort_events(t, false);
     if (t->tty.gone && !t->quit_signal) t->quit_signal = SIGHUP;
 }
@@ -348,10 +355,10 @@ uint64_t term_bytes_written(const term *t) { return t->tty.written; }
 void term_mark(term *t) {
     /* In row 2, because the answer for row 1 reads as Shift-F3. */
     static const char MARK[] = "\0337\033[2;1H\033[6n\0338";
+    t->marked_bytes = t->tty.written;
     if (!t->answers.fence || !term_write(t, MARK, sizeof MARK - 1)) return;
     t->marks++;
     t->marked_ms = term_clock_ms();
-    t->marked_bytes = t->tty.written;
 }
 
 /* A terminal that never answers must not stop pictures for good. */

@@ -16,6 +16,9 @@ bool term_paint(term *t, const char *string, size_t count, int row, int column) 
     char place[64];
     if (input_waits(t)) return false;
     t->paint_started_ms = term_clock_exact_ms();
+    term_mark(t);
+    t->paint_mark = t->marks;
+    t->paint_began_ms = 0;
     t->paint_started_bytes = t->tty.written;
     snprintf(place, sizeof place, "%s\0337\033[%d;%dH", t->caps.sync_updates ? "\033[?2026h" : "", row + 1, column + 1);
     if (!term_write(t, place, strlen(place))) return false;

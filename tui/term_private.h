@@ -70,8 +70,12 @@ struct term {
     int first, queued;
     int marks, marks_answered;
     int64_t marked_ms;
+    unsigned reads; /* of the tty */
+    unsigned paint_began_read;
     double paint_started_ms;
-    double delay_ms; /* from a few bytes to the answer: what is no matter of the line's width */
+    int paint_mark;        /* the mark before the last picture; the one behind it follows */
+    double paint_began_ms; /* when it was answered; 0: not yet, or used */
+    double delay_ms;       /* from the first questions to their answer */
     uint64_t paint_started_bytes, marked_bytes;
     double link_bytes, link_ms; /* of the last pictures, older ones less; 0: none was measured */
 };

@@ -119,7 +119,11 @@ static ink pair_of(int foreground, int background, attr_t attributes) {
     return (ink){attributes, pair > 0 ? pair : 0};
 }
 
-static int direct(const unsigned char rgb[3]) { return rgb[0] << 16 | rgb[1] << 8 | rgb[2]; }
+/* The first eight numbers are the palette's colours in terminfo's descriptions of such terminals. */
+static int direct(const unsigned char rgb[3]) {
+    int number = rgb[0] << 16 | rgb[1] << 8 | rgb[2];
+    return number < 8 ? 0x010101 : number;
+}
 
 /* An entry of the 6x6x6 cube or the greys of 256-colour terminals. */
 static void xterm_rgb(int index, unsigned char rgb[3]) {

@@ -222,8 +222,8 @@ static void paints_in_place(void **state) {
     fake f;
     fake_start(&f, XTERM, child_paints);
     fake_expect_exit(&f);
-    size_t at = fake_expect(&f, 0, "\033[?2026h\0337\033[3;11H\033P");
-    size_t end = fake_expect(&f, at + 20, "\033\\");
+    size_t at = fake_expect(&f, 0, "\0337\033[2;1H\033[6n\0338\033[?2026h\0337\033[3;11H\033P");
+    size_t end = fake_expect(&f, at + 34, "\033\\");
     assert_true(end > at + 300000);
     assert_memory_equal(f.output + end, "\033\\\0338\033[?2026l", 12);
     fake_end(&f);
