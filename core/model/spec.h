@@ -7,6 +7,7 @@
 
 #define CPL_MAX_LEVELS 8
 #define CPL_MAX_TEXTS 2
+#define CPL_MAX_PREVIEW_CHANNELS 16
 
 typedef enum cpl_prediction { CPL_PREDICT_EPSILON, CPL_PREDICT_V } cpl_prediction;
 
@@ -23,7 +24,8 @@ typedef struct cpl_vae_spec {
     int num_res_blocks, z_channels, norm_groups;
     float scaling_factor;
     bool has_latent_rgb;
-    float latent_rgb[4][3], latent_rgb_bias[3]; /* latent (sampler scale) to RGB 0..1, linear, for previews */
+    /* Latent (sampler scale) to RGB 0..1, linear, for previews; a row for each of z_channels. */
+    float latent_rgb[CPL_MAX_PREVIEW_CHANNELS][3], latent_rgb_bias[3];
 } cpl_vae_spec;
 
 typedef struct cpl_text_spec {

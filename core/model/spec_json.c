@@ -155,8 +155,10 @@ static bool read_latent_rgb(spec_reader *r, const cJSON *object, cpl_vae_spec *v
     int n = 0;
     enter(r, "latent_rgb.");
     if (!object) return true;
-    if (!cJSON_IsArray(factors) || cJSON_GetArraySize(factors) != 4 || v->z_channels != 4)
-        return cpl_spec_wrong(r, "factors", "is not a list of four rows for four latent channels");
+    if (!cJSON_IsArray(factors) || cJSON_GetArraySize(factors) != v->z_channels ||
+        v->z_channels > CPL_MAX_PREVIEW_CHANNELS)
+        return cpl_spec_wrong(r, "factors",
+                              "is not a list of one row for each latent channel, or they are more than 16");
     cJSON_ArrayForEach(row, factors) {
         if (!numbers3(row, v->latent_rgb[n++]))
             return cpl_spec_wrong(r, "factors", "has a row that is not three numbers");

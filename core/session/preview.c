@@ -10,7 +10,7 @@ void cpl_preview(const cpl_vae_spec *spec, const float *latent, size_t cells, un
     for (size_t i = 0; i < cells; i++)
         for (int k = 0; k < 3; k++) {
             float value = spec->latent_rgb_bias[k];
-            for (int c = 0; c < 4; c++) value += latent[(size_t)c * cells + i] * spec->latent_rgb[c][k];
+            for (int c = 0; c < spec->z_channels; c++) value += latent[(size_t)c * cells + i] * spec->latent_rgb[c][k];
             rgb[i * 3 + (size_t)k] = to_byte(value);
         }
 }

@@ -4,7 +4,7 @@
 
 #include "../model/spec.h"
 
-/* latent: [4, cells] of the sampler's scale; rgb: 3 bytes a cell. Only where spec->has_latent_rgb. */
+/* latent: [z_channels, cells] of the sampler's scale; rgb: 3 bytes a cell. Only where spec->has_latent_rgb. */
 void cpl_preview(const cpl_vae_spec *spec, const float *latent, size_t cells, unsigned char *rgb);
 
 #endif

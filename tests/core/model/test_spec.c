@@ -107,6 +107,25 @@ static void test_absent_keys_have_defaults(void **state) {
     assert_float_equal(spec.vae.scaling_factor, 0.18215, 1e-7);
 }
 
+#define WIDE_UNET                                                                                                      \
+    "\"unet\":{\"in_channels\":6,\"model_channels\":32,\"channel_mult\":[1,2],\"num_res_blocks\":1,"                   \
+    "\"transformer_depth\":[1,1],\"num_heads\":4,\"context_dim\":32}"
+#define WIDE_VAE "\"vae\":{\"ch\":32,\"ch_mult\":[1,2],\"num_res_blocks\":1,\"z_channels\":6}"
+#define ROW "[0.5,0.25,0]"
+
+static void test_previews_of_more_channels(void **state) {
+    (void)state;
+    cpl_model_spec spec;
+    cpl_error error;
+    if (!parse("{" FAMILY "," WIDE_UNET "," WIDE_VAE "," TEXT ",\"latent_rgb\":{\"factors\":[" ROW "," ROW "," ROW
+               "," ROW "," ROW ",[0,0,0.75]],\"bias\":[0,0,0.5]}}",
+               &spec, &error))
+        fail_msg("%s", error.message);
+    assert_true(spec.vae.has_latent_rgb);
+    assert_float_equal(spec.vae.latent_rgb[4][1], 0.25, 0);
+    assert_float_equal(spec.vae.latent_rgb[5][2], 0.75, 0);
+}
+
 static void test_faults_name_their_key(void **state) {
     (void)state;
     static const struct {
@@ -170,6 +189,9 @@ static void test_faults_name_their_key(void **state) {
         {"{" FAMILY "," UNET "," VAE "," TEXT ",\"beta_end\":\"0.1\"}", "beta_end"},
         {"{" FAMILY "," UNET "," VAE "," TEXT ",\"num_train_timesteps\":0}", "num_train_timesteps"},
         {"{" FAMILY "," UNET "," VAE "," TEXT ",\"latent_rgb\":{\"factors\":[[1,2,3]]}}", "latent_rgb.factors"},
+        {"{" FAMILY "," WIDE_UNET "," WIDE_VAE "," TEXT ",\"latent_rgb\":{\"factors\":[" ROW "," ROW "," ROW "," ROW
+         "],\"bias\":[0,0,0]}}",
+         "one row for each latent channel"},
         {"{" FAMILY "," UNET "," VAE "," TEXT ",\"defaults\":{\"width\":100}}", "defaults.width"},
         {"{" FAMILY "," UNET "," VAE "," TEXT ",\"defaults\":{\"sampler\":\"a name that is far too long for it\"}}",
          "defaults.sampler"},
@@ -259,6 +281,7 @@ int main(void) {
         cmocka_unit_test(test_builtin_spec),
         cmocka_unit_test(test_shapes_say_the_same),
         cmocka_unit_test(test_absent_keys_have_defaults),
+        cmocka_unit_test(test_previews_of_more_channels),
         cmocka_unit_test(test_faults_name_their_key),
         cmocka_unit_test(test_strangers_are_named),
         cmocka_unit_test(test_incomplete_checkpoints),

@@ -70,7 +70,8 @@ static void statistics_follow_the_runs(void **state) {
 
 static void previews_are_linear_in_the_latent(void **state) {
     (void)state;
-    cpl_vae_spec spec = {.has_latent_rgb = true,
+    cpl_vae_spec spec = {.z_channels = 4,
+                         .has_latent_rgb = true,
                          .latent_rgb = {{0.5f, 0, 0}, {0, 0.5f, 0}, {0, 0, 0.5f}, {0.1f, 0.1f, 0.1f}},
                          .latent_rgb_bias = {0.25f, 0.5f, 0}};
     /* Four cells: the bias, mixed, beyond both ends, not a number. */
@@ -78,6 +79,18 @@ static void previews_are_linear_in_the_latent(void **state) {
     static const unsigned char expected[12] = {63, 127, 0, 191, 127, 63, 255, 0, 255, 0, 0, 0};
     unsigned char rgb[12];
     cpl_preview(&spec, latent, 4, rgb);
+    assert_memory_equal(rgb, expected, sizeof expected);
+}
+
+static void previews_count_every_channel(void **state) {
+    (void)state;
+    cpl_vae_spec spec = {.z_channels = 6, .has_latent_rgb = true, .latent_rgb_bias = {0.25f, 0.25f, 0.25f}};
+    spec.latent_rgb[5][1] = 0.25f;
+    /* One cell of six channels: only the last speaks, and only of green. */
+    const float latent[6] = {1, 1, 1, 1, 1, 2};
+    static const unsigned char expected[3] = {63, 191, 63};
+    unsigned char rgb[3];
+    cpl_preview(&spec, latent, 1, rgb);
     assert_memory_equal(rgb, expected, sizeof expected);
 }
 
@@ -147,9 +160,9 @@ static void a_dump_holds_each_stage(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(statistics_are_json),        cmocka_unit_test(no_member_is_left_out),
-        cmocka_unit_test(statistics_follow_the_runs), cmocka_unit_test(previews_are_linear_in_the_latent),
-        cmocka_unit_test(a_dump_holds_each_stage),
+        cmocka_unit_test(statistics_are_json),          cmocka_unit_test(no_member_is_left_out),
+        cmocka_unit_test(statistics_follow_the_runs),   cmocka_unit_test(previews_are_linear_in_the_latent),
+        cmocka_unit_test(previews_count_every_channel), cmocka_unit_test(a_dump_holds_each_stage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
