@@ -18,6 +18,7 @@ PACKAGES_BUILD := gcc libc6-dev make pkgconf libncurses-dev libcjson-dev libsixe
 PACKAGES_TEST := g++ libcmocka-dev tmux screen xterm ncurses-term foot-terminfo xvfb xfonts-base x11-xkb-utils xkb-data imagemagick python3 locales
 PACKAGES_FULL := npm python3-numpy
 PACKAGES_LINT := clang clang-format clang-tidy cppcheck mandoc shellcheck
+PACKAGES_MODEL := python3-torch libopenblas0-pthread python3-pil python3-numpy fonts-noto-color-emoji
 PACKAGES_FUZZ := clang libclang-rt-dev
 
 PKG_CORE := libcjson libpng
@@ -336,6 +337,15 @@ kill: $(program) ## SIGKILL the editor at KILLS=200 random moments of editing an
 .PHONY: bench
 bench: couplet ## measure this machine and what couplet makes of it; BENCH='--quick', '--json', '--model FILE'
 	@./couplet bench $(BENCH)
+# A recipe of its own: neither the program nor its tests need it. See core/model/builtin/train/README.md.
+TRAIN := core/model/builtin/train/recipe.py
+TRAIN_CONFIG ?= cpu
+TRAIN_PYTHON ?= /usr/bin/python3
+.PHONY: bench-model train-model
+bench-model: deps-model couplet ## judge what the built-in model draws, coupled and with one joined prompt; BENCH='--model FILE', '--cases N'
+	@$(TRAIN_PYTHON) $(TRAIN) bench $(TRAIN_CONFIG) --model core/model/builtin/builtin.safetensors $(BENCH)
+train-model: deps-model couplet ## make the built-in model from nothing: hours; TRAIN_CONFIG=cpu, cuda or smoke
+	@$(TRAIN_PYTHON) $(TRAIN) all $(TRAIN_CONFIG)
 FUZZ_SECONDS ?= 600
 .PHONY: fuzz-editor
 fuzz-editor: ## random keys, mouse events, replies and resizes for the editor, under sanitizers; FUZZ_SECONDS=N
@@ -382,13 +392,15 @@ linted:
 
 # ---- House-keeping -----------------------------------------------------------------------------------------------
 
-.PHONY: deps deps-test deps-full deps-lint deps-fuzz
+.PHONY: deps deps-test deps-full deps-model deps-lint deps-fuzz
 deps: ## install what a build needs (apt; sudo where needed)
 	@tests/packages $(PACKAGES_BUILD)
 deps-test: ## ... and what the tests need
 	@tests/packages $(PACKAGES_BUILD) $(PACKAGES_TEST)
 deps-full: ## ... and what golden-full needs
 	@tests/packages $(PACKAGES_BUILD) $(PACKAGES_FULL)
+deps-model: ## ... and what training and judging the built-in model needs
+	@tests/packages $(PACKAGES_BUILD) $(PACKAGES_MODEL)
 deps-fuzz:
 	@tests/packages $(PACKAGES_BUILD) $(PACKAGES_FUZZ)
 deps-lint: ## ... and what the linters are

@@ -1,0 +1,97 @@
+"""Batches for the UNet: scenes of one size and one number of regions each, their latents, captions and masks."""
+
+import os
+
+import numpy as np
+import torch
+
+import captions
+import latents
+import layouts
+import pictures
+from scenes import read_lines
+
+
+class Batch:
+    """latents: [n, z, h, w], scaled; ids: [n, regions, context_length]; masks: of each level [n, regions, cells], or None."""
+
+    def __init__(self, latents_, ids, masks):
+        self.latents, self.ids, self.masks = latents_, ids, masks
+
+
+class Group:
+    """All scenes of one size and one number of regions."""
+
+    def __init__(self, size, regions):
+        self.size, self.regions, self.scenes = size, regions, []  # of (mapped latents, index, scene)
+
+
+class Scenes:
+    def __init__(self, settings, paths, tokenizer, rng):
+        self.settings, self.tokenizer, self.rng = settings, tokenizer, rng
+        self.scale = latents.description(settings)["scaling_factor"]
+        self.levels = len(settings.unet.channel_mult)
+        self.groups = {}
+        for path in paths:
+            self.add(path)
+        self.plain = [group for group in self.groups.values() if group.regions == 1]
+        self.coupled = [group for group in self.groups.values() if group.regions > 1]
+
+    def add(self, path):
+        mapped = np.load(latents.path_of(self.settings, path), mmap_mode="r")
+        for i, scene in enumerate(read_lines(path)):
+            key = (*scene["size"], len(scene["regions"]))
+            group = self.groups.setdefault(key, Group(scene["size"], len(scene["regions"])))
+            group.scenes.append((mapped, i, scene))
+
+    def pick(self, groups):
+        shares = np.array([len(group.scenes) for group in groups], float)
+        return groups[self.rng.choice(len(groups), p=shares / shares.sum())]
+
+    def size_of_batch(self, group):
+        """Larger pictures in smaller batches: a step then takes about as long."""
+        width, height = group.size
+        return max(1, self.settings.unet.batch * 128 ** 2 // (width * height))
+
+    def texts(self, scene, coupled):
+        """The captions of one sample; dropped for guidance all at once."""
+        regions = scene["regions"]
+        if self.rng.random() < self.settings.unet.caption_drop:
+            return [""] * (len(regions) if coupled else 1)
+        if coupled:
+            return [captions.describe(region, self.rng) for region in regions]
+        return [captions.describe_joined(regions, self.rng)]
+
+    def masks(self, chosen, group):
+        width, height = group.size
+        made = []
+        for level in range(self.levels):
+            columns, rows = (-(-side // (8 << level)) for side in (width, height))  # halved, rounding up
+            masks = [layouts.masks([r["rect"] for r in scene["regions"]], [r["weight"] for r in scene["regions"]],
+                                   width, height, columns, rows) for _, _, scene in chosen]
+            made.append(torch.from_numpy(np.stack(masks)).to(self.settings.run.device))
+        return made
+
+    def make(self, group, coupled):
+        length, device = self.settings.text.context_length, self.settings.run.device
+        picks = self.rng.integers(len(group.scenes), size=self.size_of_batch(group))
+        chosen = [group.scenes[i] for i in picks]
+        z = torch.from_numpy(np.stack([mapped[i] for mapped, i, _ in chosen])).to(device).float() * self.scale
+        ids = [[self.tokenizer.ids(text, length) for text in self.texts(scene, coupled)] for _, _, scene in chosen]
+        return Batch(z, torch.tensor(ids, device=device), self.masks(chosen, group) if coupled else None)
+
+    def batch(self):
+        if self.rng.random() < self.settings.unet.coupled_share:
+            return self.make(self.pick(self.coupled), True)
+        joined = self.rng.random() < self.settings.unet.joined_share
+        return self.make(self.pick(self.coupled if joined else self.plain), False)
+
+
+def training_and_held_out(settings, tokenizer, rng):
+    """The last file of each size is held out. Sizes of which there is but one file are trained on whole."""
+    trained, held = [], []
+    for size in sorted({os.path.basename(path).split("-")[0] for path in pictures.all_files(settings)}):
+        paths = pictures.all_files(settings, size)
+        trained += paths[:-1] or paths
+        held += paths[-1:] if len(paths) > 1 else []
+    return Scenes(settings, trained, tokenizer, rng), Scenes(settings, held, tokenizer, np.random.default_rng(0))

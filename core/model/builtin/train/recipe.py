@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""The recipe of the built-in model: one command for each stage. README.md tells the whole story."""
+
+import argparse
+import os
+import shutil
+
+import settings as settings_module
+from settings import BUILTIN, REPOSITORY, path_in
+
+SHIPPED = ["builtin.safetensors", "vocab.json", "merges.txt", "vocabulary.json"]
+GOLDEN = os.path.join(REPOSITORY, "tests", "golden", "builtin")
+
+
+def exported(settings):
+    return path_in(settings, "model", "builtin.safetensors")
+
+
+def chosen_model(settings, arguments):
+    """--model, else what the run has exported, else the model of the repository."""
+    if arguments.model:
+        return os.path.abspath(arguments.model)
+    return exported(settings) if os.path.exists(exported(settings)) else os.path.join(BUILTIN, "builtin.safetensors")
+
+
+def stage_numerics(settings, arguments):
+    import numerics
+    numerics.run(settings)
+
+
+def stage_scenes(settings, arguments):
+    import scenes
+    scenes.run(settings)
+
+
+def stage_vae(settings, arguments):
+    import train_vae
+    train_vae.run(settings)
+
+
+def stage_latents(settings, arguments):
+    import latents
+    latents.run(settings)
+
+
+def stage_unet(settings, arguments):
+    import train_unet
+    train_unet.run(settings, arguments.start)
+
+
+def stage_export(settings, arguments):
+    import export
+    export.run(settings)
+
+
+def stage_golden(settings, arguments):
+    import golden
+    golden.run(chosen_model(settings, arguments), path_in(settings, "golden", ""))
+
+
+def stage_detector(settings, arguments):
+    import detector
+    detector.run(settings, chosen_model(settings, arguments))
+
+
+def stage_evaluate(settings, arguments):
+    import evaluate
+    evaluate.run(settings, chosen_model(settings, arguments), arguments.cases, arguments.kinds)
+
+
+def stage_sheet(settings, arguments):
+    import detector
+    import sheet
+    judge = detector.trained(settings) if os.path.exists(path_in(settings, "detector.pt")) else None
+    sheet.run(settings, chosen_model(settings, arguments), path_in(settings, "sheet.png"), judge)
+
+
+def stage_bench(settings, arguments):
+    if not os.path.exists(path_in(settings, "detector.pt")):
+        stage_detector(settings, arguments)
+    stage_evaluate(settings, arguments)
+
+
+def stage_install(settings, arguments):
+    """What the program and its golden tests are made of, from this run."""
+    for name in SHIPPED:
+        shutil.copy(path_in(settings, "model", name), BUILTIN)
+    for name in ("expected.json", "expected.safetensors"):
+        shutil.copy(path_in(settings, "golden", name), GOLDEN)
+    if os.path.exists(path_in(settings, "sheet.png")):
+        shutil.copy(path_in(settings, "sheet.png"), BUILTIN)
+    print(f"installed into {BUILTIN} and {GOLDEN}: now make golden")
+
+
+def stage_all(settings, arguments):
+    for stage in (stage_numerics, stage_scenes, stage_vae, stage_latents, stage_unet, stage_export, stage_golden,
+                  stage_detector, stage_evaluate, stage_sheet):
+        stage(settings, arguments)
+
+
+STAGES = {name[len("stage_"):]: function for name, function in globals().items() if name.startswith("stage_")}
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Makes couplet's built-in model; stages in the order of their use.")
+    parser.add_argument("stage", choices=STAGES)
+    parser.add_argument("settings", help="cpu, cuda, smoke or the path of a TOML file")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change one setting")
+    parser.add_argument("--model", help="a checkpoint of this recipe, for golden, detector, evaluate and sheet")
+    parser.add_argument("--start", help="unet: begin with the weights of this checkpoint")
+    parser.add_argument("--cases", type=int, default=96, help="evaluate: pictures of each kind of layout")
+    parser.add_argument("--kinds", nargs="*", help="evaluate: these kinds only")
+    arguments = parser.parse_args()
+    STAGES[arguments.stage](settings_module.read(arguments.settings, arguments.set), arguments)
+
+
+if __name__ == "__main__":
+    main()
