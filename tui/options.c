@@ -107,7 +107,7 @@ const option_entry option_table[] = {
      0, NULL, "print JSON"},
     {"color", 0, "WHEN", OPTION_INDEX, AT(color), EVERYWHERE, 0, 0, color_names, "auto, always or never"},
     {"theme", 0, "NAME", OPTION_INDEX, AT(theme), ON(EDIT), 0, 0, theme_names,
-     "colours for a dark or a light terminal: auto, dark or light"},
+     "colours for a terminal that is auto, dark or light"},
     {"quiet", 'q', NULL, OPTION_SWITCH, AT(quiet), EVERYWHERE, 0, 0, NULL, "no progress, notes and warnings"},
     {"help", 'h', NULL, OPTION_SWITCH, AT(help), EVERYWHERE, 0, 0, NULL, "print help"},
     {"version", 'V', NULL, OPTION_SWITCH, AT(version), EVERYWHERE, 0, 0, NULL, "print the version"},
