@@ -85,8 +85,9 @@ gpu_obj := $(gpu_c:gpu/%.c=build/cuda/%.o) $(gpu_cu:gpu/%.cu=build/cuda/%.cu.o)
 module := $(if $(no_cuda),,libcouplet-cuda.so)
 # The same sources on a CPU, for tests.
 emulated := $(build)/tests/gpu/libcouplet-cuda.so
-emulator_src := $(addprefix tests/gpu/,emulator.cc exchange.cc fiber.cc fake_runtime.cc)
-emulated_obj := $(gpu_c:gpu/%.c=$(build)/tests/gpu/module/%.o) $(gpu_cu:gpu/%.cu=$(build)/tests/gpu/module/%.cu.o) $(patsubst %.cc,$(build)/%.o,$(emulator_src))
+emulator_src := $(addprefix tests/gpu/,emulator.cc exchange.cc fiber.cc fake_runtime.cc fake_clock.cc)
+fake_library_src := $(addprefix tests/gpu/,fake_blas.cc fake_dnn.cc)
+emulated_obj := $(gpu_c:gpu/%.c=$(build)/tests/gpu/module/%.o) $(gpu_cu:gpu/%.cu=$(build)/tests/gpu/module/%.cu.o) $(patsubst %.cc,$(build)/%.o,$(emulator_src) $(fake_library_src))
 
 Q := $(if $(V),,@)
 say = $(if $(V),@:,@printf '  %-6s %s\n' $(1) '$(2)')
@@ -177,7 +178,7 @@ $(build)/tests/gpu/test_emulator: $(build)/tests/gpu/test_emulator.o $(patsubst 
 
 # The tests of the CPU backend's operations, on the module and in each of its precisions.
 emulated_tests := test_attention test_conv test_coupled test_norm test_pointwise
-emulated_bin := $(foreach p,f32 f16 bf16,$(emulated_tests:%=$(build)/tests/gpu/$(p)/%)) $(build)/tests/gpu/test_emulator
+emulated_bin := $(foreach p,f32 f16 bf16,$(emulated_tests:%=$(build)/tests/gpu/$(p)/%)) $(build)/tests/gpu/f16/test_products $(build)/tests/gpu/bf16/test_products $(build)/tests/gpu/test_emulator
 define on_module
 $(build)/tests/gpu/$(1)/%: tests/core/cpu/%.c $(lib) $(emulated)
 	$$(call say,TEST,$$< in $(1))
@@ -186,6 +187,14 @@ endef
 $(eval $(call on_module,f32,CPL_F32))
 $(eval $(call on_module,f16,CPL_F16))
 $(eval $(call on_module,bf16,CPL_BF16))
+# Which way products take: by the fake libraries that the module holds, or our own.
+define products_on_module
+$(build)/tests/gpu/$(1)/test_products: tests/gpu/test_products.c $(lib) $(emulated)
+	$$(call say,TEST,$$< in $(1))
+	$$(Q)mkdir -p $$(@D) && $$(CC) $$(ALL_CFLAGS) $$(CORE_CFLAGS) $$(DEPENDENCIES) $$(ALL_LDFLAGS) -include tests/gpu/on_module.h -DTEST_PRECISION=$(2) -o $$@ $$< $(lib) -lcmocka $$(CORE_LIBS)
+endef
+$(eval $(call products_on_module,f16,CPL_F16))
+$(eval $(call products_on_module,bf16,CPL_BF16))
 
 # ---- On a GPU machine ---------------------------------------------------------------------------------------------
 

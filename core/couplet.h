@@ -451,6 +451,10 @@ typedef struct cpl_stats {
         device_step_ms; /* the last step by a device's own clock; 0: it has none. What step_ms has beyond it are gaps */
     int threads;
     char backend[16], precision[8], model[64];
+    /* What computes linear layers and convolutions on a GPU, "cuBLASLt 13.1.0, cuDNN 9.19.0" or "": own kernels; and how many
+     * each of them has computed. */
+    char libraries[64];
+    uint64_t library_products, own_products;
 } cpl_stats;
 void cpl_session_stats(cpl_session *session, cpl_stats *stats);
 char *cpl_stats_print(const cpl_stats *stats, cpl_error *error); /* JSON, caller frees */

@@ -89,9 +89,11 @@ static void describe(int device, cpl_device_info *info) {
         cudaGetLastError();
         return;
     }
-    snprintf(info->description, sizeof info->description, "%.60s, %.1f GiB", p.name,
-             (double)p.totalGlobalMem / (double)(1 << 30));
+    char libraries[48] = "";
     info->usable = p.major >= OLDEST_MAJOR;
+    if (info->usable) gpu_libraries_describe(libraries, sizeof libraries);
+    snprintf(info->description, sizeof info->description, "%.36s, %.1f GiB%s", p.name,
+             (double)p.totalGlobalMem / (double)(1 << 30), libraries);
     if (!info->usable)
         snprintf(info->why_not, sizeof info->why_not, "compute capability %d.%d; %d.0 or newer is needed", p.major,
                  p.minor, OLDEST_MAJOR);
@@ -133,7 +135,7 @@ static void close_backend(cpl_backend *backend) {
 }
 
 static cpl_backend *open_backend(const cpl_backend_config *config, cpl_error *error) {
-    if (!check_device(config->device, error)) return NULL;
+    if (!check_device(config->device, error) || !gpu_libraries_check(error)) return NULL;
     gpu_backend *b = cpl_alloc(1, sizeof *b, error);
     if (!b) return NULL;
     b->base.ops = &gpu_ops;
@@ -161,6 +163,7 @@ static void close_stream(cpl_stream *stream) {
     s->recording = s->in_step = false;
     cpl_cache_free(s->plans);
     gpu_free_condemned(s);
+    gpu_products_free(s);
     cpl_pool_free(stream->pool);
     gpu_memory_close(s);
     if (s->began) cudaEventDestroy(s->began);
@@ -181,7 +184,8 @@ static bool fill_stream(gpu_stream *s, cpl_error *error) {
     if (did == cudaSuccess) did = cudaEventCreateWithFlags(&s->ended, cudaEventDefault);
     if (did != cudaSuccess)
         return cpl_fail(error, CPL_E_DEVICE, "cuda:%d: no stream: %s", b->device, cudaGetErrorString(did));
-    return (s->base.pool = gpu_pool_new(s, b->pool_budget, error)) && (s->plans = gpu_plans_new(s, error));
+    return (s->products = gpu_products_new(error)) && (s->base.pool = gpu_pool_new(s, b->pool_budget, error)) &&
+           (s->plans = gpu_plans_new(s, error));
 }
 
 static cpl_stream *open_stream(cpl_backend *backend, cpl_error *error) {
@@ -213,6 +217,7 @@ static void read_stats(const cpl_stream *stream, cpl_stats *stats) {
     stats->device_bytes = atomic_load(&b->device_bytes);
     stats->threads = 1;
     stats->device_step_ms = gpu_step_ms((const gpu_stream *)stream);
+    gpu_products_stats((const gpu_stream *)stream, stats);
     /* What a device has to be told once for each shape are the graphs of steps. */
     const gpu_stream *s = (const gpu_stream *)stream;
     stats->primitives = (cpl_cache_stats){

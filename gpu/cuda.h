@@ -10,6 +10,7 @@
 
 #include "../core/module.h"
 #include "kernels.h"
+#include "products.h"
 
 /* Pinned memory through which host data passes. While a step is recorded its parts are kept until the step has run. */
 typedef struct gpu_stage {
@@ -43,6 +44,7 @@ typedef struct gpu_stream {
     cudaEvent_t began, ended; /* owned: of the last step, with the device's time */
     cudaGraphExec_t graph;
     uint64_t graph_launches, graph_builds;
+    gpu_products *products; /* owned */
 } gpu_stream;
 
 typedef enum gpu_weight_kind { GPU_CONV, GPU_NORM, GPU_TABLE } gpu_weight_kind;
@@ -55,6 +57,13 @@ struct cpl_weight {
     float *beta;         /* owned; norm: beta, convolution: the bias or NULL */
     size_t bytes, beta_bytes;
 };
+
+/* Behind a bias in f32 lies the same in the weight's 16-bit type, which is how libraries want it; NULL: there is none. */
+static inline size_t gpu_short_bias_at(int out) { return ((size_t)out * sizeof(float) + 15) / 16 * 16; }
+static inline void *gpu_short_bias(const cpl_weight *w) {
+    bool has = w->kind == GPU_CONV && w->beta && w->type != CPL_F32;
+    return has ? (char *)w->beta + gpu_short_bias_at(w->out) : NULL;
+}
 
 static inline gpu_backend *gpu_backend_of(const cpl_stream *s) { return (gpu_backend *)s->backend; }
 static inline size_t gpu_rows(const cpl_tensor *t) { return (size_t)t->n * (size_t)t->h * (size_t)t->w; }
@@ -85,6 +94,13 @@ void gpu_memory_close(gpu_stream *s); /* after the pool */
 /* Frees device memory once no recorded step can refer to it. */
 void gpu_condemn(gpu_stream *s, void *memory, size_t bytes);
 void gpu_free_condemned(gpu_stream *s);
+
+/* products.c */
+gpu_products *gpu_products_new(cpl_error *error);
+void gpu_products_free(gpu_stream *s);
+/* As gpu_conv, by a library where one has a way for this shape. short_bias: job->bias in 16 bits, or NULL. */
+cudaError_t gpu_product(gpu_stream *s, const gpu_conv_job *job, const void *short_bias);
+void gpu_products_stats(const gpu_stream *s, cpl_stats *stats);
 
 /* steps.c */
 void gpu_step_begin(cpl_stream *s);

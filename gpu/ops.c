@@ -58,7 +58,7 @@ static void run_conv(cpl_stream *stream, const char *what, gpu_conv_job *job, co
             return;
         }
     }
-    gpu_did(stream, what, gpu_conv(s->queue, job));
+    gpu_did(stream, what, gpu_product(s, job, gpu_short_bias(w)));
     cpl_pool_give(stream->pool, rounded);
 }
 

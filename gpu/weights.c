@@ -158,13 +158,26 @@ static cpl_weight *new_weight(gpu_backend *b, const cpl_weight *as, size_t bytes
     cpl_weight *w = cpl_alloc(1, sizeof *w, error);
     if (!w) return NULL;
     *w = *as;
-    size_t beta_bytes = (size_t)beta_count * sizeof *beta;
+    size_t beta_bytes = (size_t)beta_count * sizeof *beta, room = beta_bytes;
+    if (w->kind == GPU_CONV && w->type != CPL_F32) room = gpu_short_bias_at(w->out) + (size_t)w->out * 2;
     if (told(cudaSetDevice(b->device), error) && take(b, &w->data, &w->bytes, bytes, error) &&
-        (!beta || (take(b, (void **)&w->beta, &w->beta_bytes, beta_bytes, error) &&
-                   send_bytes(b, w->beta, beta, beta_bytes, error))))
+        (!beta ||
+         (take(b, (void **)&w->beta, &w->beta_bytes, room, error) && send_bytes(b, w->beta, beta, beta_bytes, error))))
         return w;
     gpu_weight_free(&b->base, w);
     return NULL;
+}
+
+/* The bias once more, in the type of the weight. */
+static bool shorten_bias(gpu_backend *b, cpl_weight *w, cpl_error *error) {
+    void *to = gpu_short_bias(w);
+    if (!to) return true;
+    pthread_mutex_lock(&b->uploader->lock);
+    cudaError_t did = gpu_scale_add(b->uploader->queue, (size_t)w->out, (gpu_array){to, (int)w->type}, 1,
+                                    (gpu_array){w->beta, GPU_F32}, 0, (gpu_array){NULL, GPU_F32});
+    bool done = finish(b->uploader, did, error);
+    pthread_mutex_unlock(&b->uploader->lock);
+    return done;
 }
 
 cpl_weight *gpu_conv_weight(cpl_backend *backend, cpl_dtype type, cpl_values values, const float *bias, int out, int in,
@@ -181,7 +194,7 @@ cpl_weight *gpu_conv_weight(cpl_backend *backend, cpl_dtype type, cpl_values val
     cpl_weight as = {.kind = GPU_CONV, .type = type, .out = out, .in = in, .kh = kh, .kw = kw};
     as.pitch = ((size_t)in * (size_t)kh * (size_t)kw + 7) / 8 * 8;
     cpl_weight *w = new_weight(b, &as, (size_t)out * as.pitch * (type == CPL_F32 ? 4 : 2), bias, out, error);
-    if (w && send_rows(b, w, values, error)) return w;
+    if (w && send_rows(b, w, values, error) && shorten_bias(b, w, error)) return w;
     gpu_weight_free(backend, w);
     return NULL;
 }

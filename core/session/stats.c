@@ -53,6 +53,9 @@ static const struct {
     MEMBER(plans, CACHE),
     MEMBER(loras, CACHE),
     MEMBER(primitives, CACHE),
+    MEMBER(libraries, TEXT),
+    MEMBER(library_products, COUNT),
+    MEMBER(own_products, COUNT),
 #undef MEMBER
 };
 

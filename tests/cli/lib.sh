@@ -12,7 +12,7 @@ case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
-unset NO_COLOR COLORTERM COUPLET_BACKEND_DIR LC_ALL LC_CTYPE
+unset NO_COLOR COLORTERM COUPLET_BACKEND_DIR COUPLET_CUDA_PRODUCTS COUPLET_CUBLASLT COUPLET_CUDNN LC_ALL LC_CTYPE
 export LANG=C.UTF-8 TERM=xterm
 passed=0 failed=0
 out=$work/.out err=$work/.err

@@ -32,8 +32,16 @@ no_device() { EMULATED_DEVICES=0 refused 'no device' cuda:0; }
 check 'no device: a sentence' no_device
 auto() { EMULATED_DEVICES=-1 run 0 "$COUPLET" render two.json -o auto.png --steps 1 --stats - && has "$out" '"backend": "cpu"'; }
 check 'no driver: auto takes the processor' auto
-listed() { EMULATED_DEVICES=2 run 0 "$COUPLET" info && has "$out" 'cuda:1: emulated device, 8.0 GiB'; }
+listed() { EMULATED_DEVICES=2 run 0 "$COUPLET" info && has "$out" 'cuda:1: emulated device, 8.0 GiB, own kernels'; }
 check 'info lists devices and their memory' listed
+# The libraries of this build's module are fake ones, but they compute.
+libraries() { COUPLET_CUBLASLT=$emulated/libcouplet-cuda.so COUPLET_CUDNN=$emulated/libcouplet-cuda.so "$@"; }
+named() { libraries run 0 "$COUPLET" info && has "$out" '8.0 GiB, cuBLASLt 13.1.0, cuDNN 9.19.0'; }
+check 'info names the libraries' named
+unloadable() { COUPLET_CUDNN=$work/none.so refused 'COUPLET_CUDNN: ' cuda; }
+check 'a library that is not there: a sentence' unloadable
+nonsense() { COUPLET_CUDA_PRODUCTS=fast refused 'library, own and measured are possible' cuda; }
+check 'no such way to choose products: a sentence' nonsense
 other() { EMULATED_DEVICES=2 refused 'the last one is cuda:1' cuda:2; }
 check 'no such device: a sentence' other
 full() { # it is tried once more without caches, which is told too
@@ -55,4 +63,10 @@ check 'f32: the picture of the processor' pictures f32 1
 check 'f16: nearly so' pictures f16 24
 plain() { COUPLET_CUDA_GRAPHS=0 run 0 "$COUPLET" render two.json -o again.png --device cuda --precision f16 --quiet && cmp gpu.png again.png; }
 check 'without graphs: the same bytes' plain
+by_libraries() {
+    libraries pictures f16 24 && has gpu.json '"libraries": "cuBLASLt 13.1.0, cuDNN 9.19.0"' && lacks gpu.json '"library_products": 0,'
+}
+check 'f16 by libraries: nearly so' by_libraries
+measured() { COUPLET_CUDA_PRODUCTS=measured libraries pictures bf16 40 && lacks gpu.json '"library_products": 0,'; }
+check 'bf16 by what is fastest: as far as its numbers go' measured
 finish

@@ -18,7 +18,7 @@ measured() {
         python3 - <<'END'
 import json
 report = json.load(open("bench.json"))
-assert report["device"] == "emulated device, 8.0 GiB" and report["copy_gbps"] > 0, report
+assert report["device"] == "emulated device, 8.0 GiB, own kernels" and report["copy_gbps"] > 0, report
 assert [(c["batch"], c["regions"]) for c in report["coupled"]] == [(2, 1), (2, 2), (8, 1), (8, 2)]
 assert all(c["attention_ms"] > 0 and c["layer_ms"] > 0 and c["floor_ms"] > 0 for c in report["coupled"])
 assert all((c["batch"] != 2) or c["original_ms"] > 0 for c in report["coupled"])

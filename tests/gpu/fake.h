@@ -11,6 +11,9 @@ void emulator_run(const char *name, const void *kernel, dim3 grid, dim3 block, s
                   const std::function<void()> &body);
 /* Appends work to a stream, or to the graph that it records. */
 void fake_enqueue(cudaStream_t stream, std::function<void()> work);
+/* The device's clock, which events read: it counts what the device did, so that what is measured is the same every time. */
+void fake_spend(double ms);
+double fake_now_ms(void);
 /* Ends the process with a message: a kernel broke a rule of the device. */
 [[noreturn]] void emulator_fault(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <memory>
 #include <mutex>
@@ -179,7 +178,10 @@ static bool is_pinned(const void *memory) {
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
     hold h(lock);
     const void *host = kind == cudaMemcpyHostToDevice ? from : to;
-    fake_enqueue(stream, [=] { memcpy(to, from, bytes); });
+    fake_enqueue(stream, [=] {
+        memcpy(to, from, bytes);
+        fake_spend(1e-7 * (double)bytes);
+    });
     if (kind == cudaMemcpyDeviceToDevice || is_pinned(host)) return cudaSuccess;
     if (stream->recorded) emulator_fault("a recorded copy of memory that is not pinned");
     drain(stream);
@@ -253,17 +255,12 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
     delete event;
     return cudaSuccess;
 }
-static double now_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
-}
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     hold h(lock);
     auto reached = std::make_shared<double>(-1.0);
     event->stream = stream;
     event->reached_ms = reached;
-    fake_enqueue(stream, [reached] { *reached = now_ms(); });
+    fake_enqueue(stream, [reached] { *reached = fake_now_ms(); });
     return cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t began, cudaEvent_t ended) {
