@@ -84,6 +84,23 @@ END
 }
 check '--color always goes before NO_COLOR' always
 
+# ---- Light and dark ----
+
+# The bar above the panes: light grey where the terminal's background is light, dark grey where it is dark.
+bar_of() { # bar_of COLOUR OPTION...
+    local color=$1
+    shift
+    in_xterm 100x30 "$@" -- scene.json <<END
+expect synced
+settle 1 30
+expect-color 0.5 0.5 $color 12
+key q
+waitexit 20 0
+END
+}
+check 'a light terminal has a light theme' bar_of e4e4e4 --bg '#fdfcf8' --fg '#24262a'
+check 'a dark terminal has a dark theme' bar_of 303030 --bg '#14161a' --fg '#d8dade'
+
 # ---- No sixel ----
 
 check 'xterm without sixel: the editor works' generated half-blocks.png --ti vt220
