@@ -1,11 +1,16 @@
 """Is this torch's arithmetic right? Its results against plain formulas in double, so that a wrong kernel stops a training
 before it begins."""
 
+import contextlib
+
 import torch
 
+import model
 from blocks import GroupNorm, attention, conv
+from unet import Text
 
 LIMIT = 2e-5
+BF16_LIMIT = 0.03
 
 
 def group_norm_by_hand(x, groups, weight, bias, eps):
@@ -52,6 +57,30 @@ def differences(device):
     return found
 
 
+def in_bf16(settings):
+    """A whole denoiser with matrix products in bf16 against itself in f32: how far off its result is (relative), and how
+    far the direction of its gradient (1 - cosine)."""
+    torch.manual_seed(0)
+    spec = model.spec_of(settings, 100)
+    denoiser = model.Denoiser(spec).to(settings.run.device)
+    for parameter in denoiser.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.02)  # or most of it would have no effect
+    x, wanted = (torch.randn(8, spec["unet"]["in_channels"], 16, 16, device=settings.run.device) for _ in range(2))
+    ids = torch.randint(100, (8, 1, spec["text"][0]["context_length"]), device=settings.run.device)
+    steps = torch.arange(8, device=settings.run.device) * 120
+    results, slopes = [], []
+    for context in (contextlib.nullcontext(), model.matrix_type(settings)):
+        with context:
+            guess = denoiser.unet(x, steps, Text(denoiser.conditioning(ids)))
+        denoiser.zero_grad()
+        (guess - wanted).pow(2).mean().backward()
+        results.append(guess.detach())
+        slopes.append(torch.cat([parameter.grad.flatten() for parameter in denoiser.parameters()]))
+    off = (results[1] - results[0]).norm() / results[0].norm()
+    return float(off), float(1 - torch.nn.functional.cosine_similarity(*slopes, dim=0))
+
+
 def attention_by_hand(x, heads):
     parts = []
     for part in x.chunk(heads, 2):
@@ -69,6 +98,11 @@ def run(settings):
         # Gradients are sums over many cells, so their rounding is larger.
         if value > LIMIT or slope > 10 * LIMIT:
             wrong.append(name)
+    if settings.run.matrix_type == "bf16":
+        off, turned = in_bf16(settings)
+        print(f"bf16: the denoiser is off by {off:.2g} of its size, its gradient turned by {turned:.2g}")
+        if off > BF16_LIMIT or turned > BF16_LIMIT:
+            wrong.append("bf16")
     torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
     if wrong:
         raise SystemExit(f"torch {torch.__version__} computes wrong: {', '.join(wrong)}")

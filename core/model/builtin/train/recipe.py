@@ -4,6 +4,7 @@
 import argparse
 import os
 import shutil
+import sys
 
 import settings as settings_module
 from settings import BUILTIN, REPOSITORY, path_in
@@ -101,7 +102,20 @@ def stage_all(settings, arguments):
 STAGES = {name[len("stage_"):]: function for name, function in globals().items() if name.startswith("stage_")}
 
 
+def keep_memory():
+    """Starts again with an allocator that keeps what it has: else each step gives its activations back to the system, and
+    takes them anew page by page. Also with torch's AVX-512 kernels where the processor has them."""
+    if "MALLOC_TRIM_THRESHOLD_" in os.environ:
+        return
+    kept = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000"}
+    with open("/proc/cpuinfo", encoding="ascii") as file:
+        if "avx512vl" in file.read():
+            kept["ATEN_CPU_CAPABILITY"] = "avx512"
+    os.execve(sys.executable, [sys.executable, *sys.argv], {**kept, **os.environ})
+
+
 def main():
+    keep_memory()
     parser = argparse.ArgumentParser(description="Makes couplet's built-in model; stages in the order of their use.")
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("settings", help="cpu, cuda, smoke or the path of a TOML file")
