@@ -243,6 +243,10 @@ static void run_map(editor *e, call *c) {
 
 static void run_list(editor *e, call *c) {
     ex_action action = c->command->action;
+    if (action == EX_RECENT) {
+        editor_open_choices(e, LIST_RECENT);
+        return;
+    }
     editor_open_list(e, action == EX_STATS ? LIST_STATS : action == EX_MESSAGES ? LIST_MESSAGES : LIST_HELP);
 }
 
@@ -260,22 +264,39 @@ static void run_wait(editor *e, call *c) {
 
 typedef void run_fn(editor *e, call *c);
 static run_fn *const run[EX_ACTIONS] = {
-    [EX_WRITE] = run_write,         [EX_WRITE_QUIT] = run_write_quit,
-    [EX_QUIT] = run_quit,           [EX_EDIT] = run_edit,
-    [EX_EXPORT] = run_export,       [EX_SAVE_DISPLAY] = run_save_display,
-    [EX_RECOVER] = run_recover,     [EX_SET] = run_set,
-    [EX_SET_ONE] = run_set_one,     [EX_USE_MODEL] = run_model,
-    [EX_SPLIT] = run_split,         [EX_MIRROR] = run_arrange,
-    [EX_ALIGN] = run_align,         [EX_DISTRIBUTE] = run_arrange,
-    [EX_DUPLICATE] = run_duplicate, [EX_USE_PRESET] = run_preset,
-    [EX_MASK] = run_mask,           [EX_FILL] = run_fill,
-    [EX_GRID] = run_grid,           [EX_NEGATIVE] = run_negative,
-    [EX_BACKDROP] = run_backdrop,   [EX_ZOOM] = run_zoom,
-    [EX_UNDO] = run_history,        [EX_REDO] = run_history,
-    [EX_GENERATE] = run_generate,   [EX_CANCEL] = run_cancel,
-    [EX_LIVE] = run_live,           [EX_MAP] = run_map,
-    [EX_STATS] = run_list,          [EX_MESSAGES] = run_list,
-    [EX_HELP] = run_list,           [EX_WAIT] = run_wait,
+    [EX_WRITE] = run_write,
+    [EX_WRITE_QUIT] = run_write_quit,
+    [EX_QUIT] = run_quit,
+    [EX_EDIT] = run_edit,
+    [EX_EXPORT] = run_export,
+    [EX_SAVE_DISPLAY] = run_save_display,
+    [EX_RECENT] = run_list,
+    [EX_RECOVER] = run_recover,
+    [EX_SET] = run_set,
+    [EX_SET_ONE] = run_set_one,
+    [EX_USE_MODEL] = run_model,
+    [EX_SPLIT] = run_split,
+    [EX_MIRROR] = run_arrange,
+    [EX_ALIGN] = run_align,
+    [EX_DISTRIBUTE] = run_arrange,
+    [EX_DUPLICATE] = run_duplicate,
+    [EX_USE_PRESET] = run_preset,
+    [EX_MASK] = run_mask,
+    [EX_FILL] = run_fill,
+    [EX_GRID] = run_grid,
+    [EX_NEGATIVE] = run_negative,
+    [EX_BACKDROP] = run_backdrop,
+    [EX_ZOOM] = run_zoom,
+    [EX_UNDO] = run_history,
+    [EX_REDO] = run_history,
+    [EX_GENERATE] = run_generate,
+    [EX_CANCEL] = run_cancel,
+    [EX_LIVE] = run_live,
+    [EX_MAP] = run_map,
+    [EX_STATS] = run_list,
+    [EX_MESSAGES] = run_list,
+    [EX_HELP] = run_list,
+    [EX_WAIT] = run_wait,
     [EX_THEME] = run_theme,
 };
 

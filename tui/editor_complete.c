@@ -73,6 +73,7 @@ static void offer_argument(const editor *e, completion *c, const ex_command *com
         completion_offer_files(c, argument, NULL, NULL);
         break;
     case EX_LAYOUT:
+        if (command->action == EX_EDIT) editor_offer_recent(c, argument);
         completion_offer_files(c, argument, NULL, layout_endings);
         break;
     case EX_PNG:

@@ -208,7 +208,12 @@ void editor_draw_settings(editor *e) {
 static const char *badge(const editor *e) {
     if (e->asking) return " QUIT ";
     if (e->recovering) return " RECOVER ";
-    if (e->list) return e->list == LIST_STATS ? " STATS " : e->list == LIST_MESSAGES ? " MESSAGES " : " HELP ";
+    static const char *const lists[] = {[LIST_HELP] = " HELP ",
+                                        [LIST_MESSAGES] = " MESSAGES ",
+                                        [LIST_STATS] = " STATS ",
+                                        [LIST_RECENT] = " RECENT ",
+                                        [LIST_PRESETS] = " PRESETS "};
+    if (e->list) return lists[e->list];
     if (e->typing == TYPING_CELL || e->typing == TYPING_SETTING) return " EDIT ";
     return e->focus == PANE_TABLE ? " TABLE " : e->focus == PANE_SETTINGS ? " SETTINGS " : " NORMAL ";
 }
@@ -235,8 +240,10 @@ static void draw_hints(const editor *e, int row, int column, int columns) {
 }
 
 static int draw_prompt(editor *e, int row, int column, int columns) {
-    static const char *const before[] = {
-        [TYPING_COMMAND] = ":", [TYPING_SAVE_AS] = "save as: ", [TYPING_PNG] = "write the picture to: "};
+    static const char *const before[] = {[TYPING_COMMAND] = ":",
+                                         [TYPING_SAVE_AS] = "save as: ",
+                                         [TYPING_PNG] = "write the picture to: ",
+                                         [TYPING_RENAME] = "rename to: "};
     const char *text = before[e->typing];
     int used = draw_text(&e->theme, row, column, columns, theme_ink(&e->theme, STYLE_KEY), text);
     editor_draw_typing(e, row, column + used, columns - used - 1);
@@ -289,7 +296,8 @@ static bool draw_refusal(const editor *e, int row, int column, int columns) {
 
 void editor_draw_status(editor *e) {
     window w = e->windows.status;
-    bool line = e->typing == TYPING_COMMAND || e->typing == TYPING_SAVE_AS || e->typing == TYPING_PNG;
+    bool line = e->typing == TYPING_COMMAND || e->typing == TYPING_SAVE_AS || e->typing == TYPING_PNG ||
+                e->typing == TYPING_RENAME;
     if (line) {
         editor_draw_note(e);
         draw_prompt(e, w.row, 1, w.columns - 1);
@@ -310,6 +318,10 @@ void editor_draw_status(editor *e) {
     if (e->asking) {
         const char *question = columns < 70 ? "Unsaved changes.  " : "The layout has unsaved changes.  ";
         at += draw_text(&e->theme, w.row, at, columns, theme_ink(&e->theme, STYLE_STRONG), question);
+        draw_hints(e, w.row, at, w.columns - at - 1);
+    } else if (e->confirming) {
+        at += draw_format(&e->theme, w.row, at, columns, theme_ink(&e->theme, STYLE_STRONG), "Delete \"%.40s\"?  ",
+                          e->choices.list[e->choices.at].name);
         draw_hints(e, w.row, at, w.columns - at - 1);
     } else if (e->recovering) {
         char question[96];

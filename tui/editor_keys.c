@@ -9,8 +9,9 @@
 key_context editor_context(const editor *e) {
     if (e->asking) return KEYS_QUESTION;
     if (e->recovering) return KEYS_RECOVER;
-    if (e->list) return KEYS_HELP;
     if (e->typing) return KEYS_TYPING;
+    if (e->confirming) return KEYS_CONFIRM;
+    if (e->list) return e->list == LIST_RECENT || e->list == LIST_PRESETS ? KEYS_CHOOSE : KEYS_HELP;
     static const key_context of[PANES] = {KEYS_CANVAS, KEYS_TABLE, KEYS_SETTINGS};
     if (e->focus == PANE_CANVAS && e->state.layout->mode == CPL_MODE_MASK) return KEYS_MASK;
     return of[e->focus];
@@ -401,7 +402,24 @@ static void do_scroll_end(editor *e, const key_binding *b, int count) {
 
 static void do_close(editor *e, const key_binding *b, int count) {
     (void)b, (void)count;
-    e->list = LIST_NONE;
+    editor_close_list(e);
+}
+
+static void do_recent(editor *e, const key_binding *b, int count) {
+    (void)b, (void)count;
+    editor_open_choices(e, LIST_RECENT);
+}
+
+static void do_presets(editor *e, const key_binding *b, int count) {
+    (void)b, (void)count;
+    editor_open_choices(e, LIST_PRESETS);
+}
+
+static void do_choose(editor *e, const key_binding *b, int count) { editor_choose(e, b->action, b->x, count); }
+
+static void do_confirm(editor *e, const key_binding *b, int count) {
+    (void)count;
+    editor_confirm(e, b->x != 0);
 }
 
 /* ---- Dispatch ---- */
@@ -478,11 +496,21 @@ static action_fn *const actions[ACTIONS] = {
     [ACTION_SCROLL_PAGE] = do_scroll,
     [ACTION_SCROLL_END] = do_scroll_end,
     [ACTION_CLOSE] = do_close,
+    [ACTION_RECENT] = do_recent,
+    [ACTION_PRESETS] = do_presets,
+    [ACTION_CHOOSE] = do_choose,
+    [ACTION_CHOICE] = do_choose,
+    [ACTION_CHOICE_PAGE] = do_choose,
+    [ACTION_CHOICE_END] = do_choose,
+    [ACTION_CHOICE_DELETE] = do_choose,
+    [ACTION_CHOICE_RENAME] = do_choose,
+    [ACTION_CONFIRM] = do_confirm,
 };
 
 /* Digits before a key, as in vi. Never so many that a repeat could hang the editor. */
 static bool take_digit(editor *e, key_press press, key_context context) {
-    bool digit = press.key >= '0' && press.key <= '9' && !press.modifiers && context < KEYS_TYPING;
+    bool digit =
+        press.key >= '0' && press.key <= '9' && !press.modifiers && (context < KEYS_TYPING || context == KEYS_CHOOSE);
     if (!digit || (press.key == '0' && !e->count)) return false;
     e->count = e->count * 10 + (int)(press.key - '0');
     if (e->count > 999) e->count = 999;
@@ -526,7 +554,7 @@ void editor_key(editor *e, uint32_t key, unsigned modifiers) {
     key_context context = editor_context(e);
     e->changed = true;
     e->tone = TONE_NONE;
-    if (e->windows.card) e->asking = false, e->list = LIST_NONE, context = KEYS_CANVAS;
+    if (e->windows.card) e->asking = e->confirming = false, editor_close_list(e), context = KEYS_CANVAS;
     if (context == KEYS_TYPING) {
         editor_typing_key(e, press[0]);
         return;

@@ -98,6 +98,17 @@ static void list_messages(const editor *e, lines *l) {
     }
 }
 
+/* ---- To choose from ---- */
+
+/* One line each, so that the chosen one is found by its number. */
+static void list_choices(const editor *e, lines *l) {
+    static const char *const nothing[] = {[LIST_RECENT] = "no other layout was edited before",
+                                          [LIST_PRESETS] = "none yet: \":preset save NAME\" makes one"};
+    if (!e->choices.count) add_text(l, NULL, nothing[e->list]);
+    for (int i = 0; i < e->choices.count; i++)
+        add(l, false, e->choices.list[i].name, e->choices.list[i].note, strlen(e->choices.list[i].note));
+}
+
 /* ---- The list on the screen ---- */
 
 static int width_of(const editor *e) { return e->windows.columns < WIDEST + 4 ? e->windows.columns - 4 : WIDEST; }
@@ -110,7 +121,14 @@ static void fill(const editor *e, lines *l) {
         list_commands(l);
     } else if (e->list == LIST_MESSAGES) {
         list_messages(e, l);
+    } else {
+        list_choices(e, l);
     }
+}
+
+void editor_close_list(editor *e) {
+    e->list = LIST_NONE;
+    editor_choices_clear(&e->choices);
 }
 
 void editor_open_list(editor *e, list_kind which) {
@@ -122,11 +140,16 @@ void editor_open_list(editor *e, list_kind which) {
 
 void editor_scroll_list(editor *e, int count, bool pages) { e->list_top += count * (pages ? page_of(e) - 1 : 1); }
 
-static void draw_line(const editor *e, const line *l, int row, int column, int columns) {
+static void draw_line(const editor *e, const line *l, bool chosen, int row, int column, int columns) {
     int left = l->right ? LEFT : columns;
     if (l->left)
         draw_text(&e->theme, row, column + (l->heading ? 0 : 2), left,
-                  theme_ink(&e->theme, l->heading ? STYLE_TITLE_FOCUS : STYLE_KEY), l->left);
+                  theme_ink(&e->theme, l->heading ? STYLE_TITLE_FOCUS
+                                       : chosen   ? STYLE_CURSOR
+                                                  : STYLE_KEY),
+                  l->left);
+    if (chosen)
+        draw_glyph(&e->theme, row, column, theme_ink(&e->theme, STYLE_STRONG), theme_glyph(&e->theme, GLYPH_POINTER));
     if (l->right)
         draw_text(&e->theme, row, column + 3 + LEFT, columns - 3 - LEFT, theme_ink(&e->theme, STYLE_TEXT), l->right);
 }
@@ -139,7 +162,11 @@ void editor_draw_scroll(const editor *e, window w, int first, int shown, int cou
 }
 
 void editor_draw_list(editor *e) {
-    static const char *const titles[] = {[LIST_HELP] = " Keys of couplet ", [LIST_MESSAGES] = " Messages "};
+    static const char *const titles[] = {[LIST_HELP] = " Keys of couplet ",
+                                         [LIST_MESSAGES] = " Messages ",
+                                         [LIST_RECENT] = " Layouts edited last ",
+                                         [LIST_PRESETS] = " Presets "};
+    bool choosing = e->choices.count > 0;
     int width = width_of(e), page = page_of(e), top = 2, left = (e->windows.columns - width) / 2;
     lines l;
     if (e->list == LIST_STATS) {
@@ -149,13 +176,17 @@ void editor_draw_list(editor *e) {
     fill(e, &l);
     /* Short lists take no more room than they need. */
     if (l.count < page) page = l.count > 0 ? l.count : 1;
+    if (choosing && e->choices.at < e->list_top) e->list_top = e->choices.at;
+    if (choosing && e->choices.at >= e->list_top + page) e->list_top = e->choices.at - page + 1;
     if (e->list_top > l.count - page) e->list_top = l.count - page;
     if (e->list_top < 0) e->list_top = 0;
+    e->list_cells = (window){top + 1, left + 2, page, width - 4};
     draw_fill(top, left - 1, page + 2, width + 2, theme_ink(&e->theme, STYLE_TEXT));
     draw_frame(&e->theme, top, left, page + 2, width, true);
     draw_text(&e->theme, top, left + 2, width - 4, theme_ink(&e->theme, STYLE_TITLE_FOCUS), titles[e->list]);
     if (l.count > page) editor_draw_scroll(e, (window){top, left, page + 2, width}, e->list_top, page, l.count);
     for (int i = 0; i < page && e->list_top + i < l.count; i++)
-        draw_line(e, &l.line[e->list_top + i], top + 1 + i, left + 2, width - 4);
+        draw_line(e, &l.line[e->list_top + i], choosing && e->list_top + i == e->choices.at, top + 1 + i, left + 2,
+                  width - 4);
     clear(&l);
 }

@@ -168,13 +168,24 @@ static void on_release(editor *e) {
     e->drag = (drag_status){0};
 }
 
+static void on_list(editor *e, const input_event *event, int turn) {
+    bool choosing = e->list == LIST_RECENT || e->list == LIST_PRESETS;
+    if (choosing && (e->typing || e->confirming)) return;
+    if (choosing && turn)
+        editor_choose(e, ACTION_CHOICE, turn, 1);
+    else if (choosing && event->action == MOUSE_PRESS && event->button == 1)
+        editor_press_choice(e, event->row, again(e, event));
+    else
+        editor_scroll_list(e, 3 * turn, false); /* drawing keeps it inside */
+}
+
 void editor_mouse(editor *e, const input_event *event) {
     e->changed = true;
     if (e->windows.card || e->asking || e->recovering) return;
     if (!e->list && !e->typing && editor_mask_mouse(e, event)) return;
     int turn = event->action == MOUSE_WHEEL_DOWN ? 1 : event->action == MOUSE_WHEEL_UP ? -1 : 0;
     if (e->list) {
-        editor_scroll_list(e, 3 * turn, false); /* drawing keeps it inside */
+        on_list(e, event, turn);
         return;
     }
     if (turn && !e->typing && (event->modifiers & INPUT_CTRL))

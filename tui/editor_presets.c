@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Regions, mode and what belongs to them; model, canvas and sampler stay those of the layout. */
@@ -37,20 +38,23 @@ static bool take_regions(editor *e, cpl_layout *preset, cpl_error *error) {
     return state_commit(&e->state, next, true, error);
 }
 
-static void load(editor *e, const char *name) {
+bool editor_preset_load(editor *e, const char *name) {
     cpl_error error = {0};
     char *path = presets_path(name, &error);
     cpl_layout *preset = path ? cpl_layout_load(path, &error) : NULL;
+    bool done = false;
     if (path && !preset && access(path, F_OK) != 0)
         editor_say(e, TONE_ERROR, "there is no preset \"%s\"; Tab after \":preset load \" shows what there is", name);
     else if (!preset || !take_regions(e, preset, &error))
         editor_say_error(e, &error);
     else {
+        done = true;
         editor_edited(e);
         editor_say(e, TONE_INFO, "%d regions of preset \"%s\"; u undoes that", preset->region_count, name);
     }
     cpl_layout_free(preset);
     free(path);
+    return done;
 }
 
 static void save(editor *e, const char *name, bool force) {
@@ -65,16 +69,61 @@ static void save(editor *e, const char *name, bool force) {
     free(path);
 }
 
-static void delete (editor *e, const char *name) {
+bool editor_preset_delete(editor *e, const char *name) {
     cpl_error error = {0};
     char *path = presets_path(name, &error);
+    bool done = path && unlink(path) == 0;
     if (!path)
         editor_say_error(e, &error);
-    else if (unlink(path) != 0)
+    else if (!done)
         editor_say(e, TONE_ERROR, "preset \"%s\": %s", name, strerror(errno));
     else
         editor_say(e, TONE_INFO, "preset \"%s\" is deleted", name);
     free(path);
+    return done;
+}
+
+/* A link before the old name goes: what is there under the new one is never replaced, also not by two at once. */
+bool editor_preset_rename(editor *e, const char *from, const char *to) {
+    cpl_error error = {0};
+    char *old = presets_path(from, &error), *new = old ? presets_path(to, &error) : NULL;
+    bool done = false;
+    if (!new)
+        editor_say_error(e, &error);
+    else if (!strcmp(from, to))
+        done = true;
+    else if (link(old, new) == 0)
+        done = unlink(old) == 0;
+    else if (errno == EEXIST)
+        editor_say(e, TONE_ERROR, "preset \"%s\" is there already: delete it first, or take another name", to);
+    else if (errno != ENOENT && access(new, F_OK) != 0)
+        done = rename(old, new) == 0; /* a file system without links */
+    if (done)
+        editor_say(e, TONE_INFO, "preset \"%s\" is now called \"%s\"", from, to);
+    else if (new &&errno != EEXIST)
+        editor_say(e, TONE_ERROR, "preset \"%s\": %s", from, strerror(errno));
+    free(new);
+    free(old);
+    return done;
+}
+
+static bool is_preset(const char *name) {
+    char *path = presets_path(name, NULL);
+    bool there = path && access(path, F_OK) == 0;
+    free(path);
+    return there;
+}
+
+/* Names may hold blanks: the first part that is a preset is the old one. */
+static void rename_by_command(editor *e, const char *names) {
+    for (const char *blank = strchr(names, ' '); blank; blank = strchr(blank + 1, ' ')) {
+        char *from = strndup(names, (size_t)(blank - names));
+        bool there = from && is_preset(from);
+        if (there) editor_preset_rename(e, from, blank + strspn(blank, " "));
+        free(from);
+        if (there) return;
+    }
+    editor_say(e, TONE_ERROR, "\":preset rename NAME NEW\" gives a preset another name: Tab shows what there is");
 }
 
 static void import(editor *e, const char *file) {
@@ -114,24 +163,65 @@ static void export(editor *e, const char *argument) {
     free(file);
 }
 
+static void load_by_command(editor *e, const char *name) { editor_preset_load(e, name); }
+
+static void delete_by_command(editor *e, const char *name) { editor_preset_delete(e, name); }
+
 void editor_preset(editor *e, const char *argument, bool force) {
+    static void (*const run[])(editor *, const char *) = {NULL,   load_by_command, delete_by_command, rename_by_command,
+                                                          import, export};
+    static const char *const verbs[] = {"save", "load", "delete", "rename", "import", "export"};
+    enum { VERBS = sizeof verbs / sizeof verbs[0] };
     size_t length = strcspn(argument, " ");
     const char *name = argument + length + strspn(argument + length, " ");
-    static const char *const verbs[] = {"save", "load", "delete", "import", "export"};
     int verb = 0;
-    while (verb < 5 && (strlen(verbs[verb]) != length || strncmp(argument, verbs[verb], length) != 0)) verb++;
-    if (verb == 5 || !*name)
-        editor_say(e, TONE_ERROR, "it is \":preset save|load|delete NAME\", or \"import FILE\", \"export FILE NAME\"");
-    else if (verb == 0)
-        save(e, name, force);
-    else if (verb == 1)
-        load(e, name);
-    else if (verb == 2)
-        delete (e, name);
-    else if (verb == 3)
-        import(e, name);
+    while (verb < VERBS && (strlen(verbs[verb]) != length || strncmp(argument, verbs[verb], length) != 0)) verb++;
+    if (!*argument)
+        editor_open_choices(e, LIST_PRESETS);
+    else if (verb == VERBS || !*name)
+        editor_say(
+            e, TONE_ERROR,
+            "it is \":preset save|load|delete NAME\", \"rename NAME NEW\", \"import FILE\" or \"export FILE NAME\"");
+    else if (run[verb])
+        run[verb](e, name);
     else
-        export(e, name);
+        save(e, name, force);
+}
+
+/* ---- The list ---- */
+
+enum { MOST_LOOKED_INTO = 1 << 18 }; /* bytes: a larger one has painted masks, and is only named */
+
+static void describe(const char *name, char *note, size_t size) {
+    static const char *const modes[] = {"basic", "advanced", "mask"};
+    char *path = presets_path(name, NULL);
+    struct stat info;
+    bool there = path && stat(path, &info) == 0, small = there && info.st_size <= MOST_LOOKED_INTO;
+    cpl_layout *preset = small ? cpl_layout_load(path, NULL) : NULL;
+    if (preset) {
+        int used = snprintf(note, size, "%s, %d region%s", modes[preset->mode], preset->region_count,
+                            preset->region_count == 1 ? "" : "s");
+        for (int i = 0; i < preset->region_count && used < (int)size - 1; i++) {
+            const char *prompt = preset->regions[i].prompt;
+            if (prompt && *prompt) used += snprintf(note + used, size - (size_t)used, "%s%s", i ? " | " : ": ", prompt);
+        }
+    } else {
+        snprintf(note, size, "%s", small ? "cannot be read" : there ? "with painted masks" : "");
+    }
+    cpl_layout_free(preset);
+    free(path);
+}
+
+void editor_list_presets(choice_list *c) {
+    completion names = {0};
+    editor_offer_presets(&names, "");
+    completion_finish(&names);
+    for (int i = 0; i < names.count; i++) {
+        char note[200] = "";
+        describe(names.word[i], note, sizeof note);
+        editor_choices_add(c, names.word[i], note, NULL);
+    }
+    completion_clear(&names);
 }
 
 /* Names for completion: the files without their ending. */

@@ -147,6 +147,7 @@ static bool start(editor *e, const editor_options *options) {
     cpl_error no_journal = {0};
     e->journal = journal_open(&no_journal);
     if (!e->journal) editor_say(e, TONE_WARNING, "%s", no_journal.message);
+    if (!e->path && editor_any_recent()) editor_say(e, TONE_INFO, "Ctrl-O lists the layouts edited last");
     mention_autosave(e);
     editor_recover_ask(e);
     editor_sync(e, CPL_SYNC_NOW);
@@ -171,6 +172,7 @@ static void end(editor *e) {
     line_edit_clear(&e->line);
     completion_clear(&e->complete);
     editor_past_clear(e);
+    editor_choices_clear(&e->choices);
     script_free(e->script);
     cpl_layout_free(e->yanked);
     editor_forget_lines(e);

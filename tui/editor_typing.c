@@ -78,6 +78,12 @@ static bool take_picture(editor *e) {
     return true;
 }
 
+static bool take_rename(editor *e) {
+    if (!editor_rename_choice(e, e->line.text)) return false;
+    editor_stop_typing(e);
+    return true;
+}
+
 static bool take_value(editor *e) {
     cpl_error error = {0};
     bool done = e->typing == TYPING_CELL ? state_set_cell(&e->state, e->typing_row, e->state.cell, e->line.text, &error)
@@ -99,6 +105,8 @@ bool editor_take(editor *e) {
         return take_save_as(e);
     case TYPING_PNG:
         return take_picture(e);
+    case TYPING_RENAME:
+        return take_rename(e);
     case TYPING_CELL:
     case TYPING_SETTING:
         return take_value(e);
@@ -126,6 +134,7 @@ static void next_cell(editor *e, int direction) {
 
 static void go_on(editor *e, int direction) {
     typing was = e->typing;
+    if (was == TYPING_RENAME) return;
     if (was != TYPING_CELL && was != TYPING_SETTING) {
         editor_complete(e, direction);
         return;

@@ -9,7 +9,8 @@
  *   editor_masks.c    painting masks                       editor_presets.c  sets of regions
  *   editor_outside.c  clipboard, $EDITOR                   editor_zoom.c      the part of the canvas that is seen
  *   editor_backdrop.c an image under the regions           editor_prompt.c    a long prompt while it is typed
- *   editor_stats.c    the statistics panel                 editor_place.c     where one was in each file */
+ *   editor_stats.c    the statistics panel                 editor_place.c    where one was in each file
+ *   editor_choose.c   lists to choose from: recent layouts, presets */
 #ifndef TUI_EDITOR_UI_H
 #define TUI_EDITOR_UI_H
 
@@ -28,8 +29,23 @@
 #include "windows.h"
 
 typedef enum pane { PANE_CANVAS, PANE_TABLE, PANE_SETTINGS, PANES } pane;
-typedef enum typing { TYPING_NONE, TYPING_CELL, TYPING_SETTING, TYPING_COMMAND, TYPING_SAVE_AS, TYPING_PNG } typing;
-typedef enum list_kind { LIST_NONE, LIST_HELP, LIST_MESSAGES, LIST_STATS } list_kind; /* what is open over the panes */
+typedef enum typing {
+    TYPING_NONE,
+    TYPING_CELL,
+    TYPING_SETTING,
+    TYPING_COMMAND,
+    TYPING_SAVE_AS,
+    TYPING_PNG,
+    TYPING_RENAME
+} typing;
+typedef enum list_kind {
+    LIST_NONE,
+    LIST_HELP,
+    LIST_MESSAGES,
+    LIST_STATS,
+    LIST_RECENT,
+    LIST_PRESETS
+} list_kind; /* what is open over the panes */
 typedef enum tone { TONE_NONE, TONE_INFO, TONE_WARNING, TONE_ERROR } tone;
 
 #define SAID 64 /* messages that are remembered */
@@ -105,6 +121,15 @@ typedef struct zoom {
     int columns, rows, left, top;
 } zoom;
 
+/* What a list holds that one chooses from. */
+typedef struct choice {
+    char *name, *note, *path; /* owned; path: of a file, as it is shown, or NULL */
+} choice;
+typedef struct choice_list {
+    choice *list; /* owned */
+    int count, at;
+} choice_list;
+
 /* An image that lies dimmed under the regions. */
 typedef struct backdrop {
     cpl_image *image;  /* owned; NULL: none */
@@ -149,7 +174,10 @@ typedef struct editor {
     bool quit_after_save;
     list_kind list;
     int list_top;
-    key_press pending; /* the first half of a two-key sequence */
+    window list_cells;   /* where its lines stand */
+    choice_list choices; /* of LIST_RECENT and LIST_PRESETS */
+    bool confirming;     /* delete the chosen one? */
+    key_press pending;   /* the first half of a two-key sequence */
     bool has_pending;
     int count; /* typed before a key, 0: none */
     drag_status drag;
@@ -220,6 +248,7 @@ void editor_past_clear(editor *e);
 /* editor_lists.c */
 void editor_open_list(editor *e, list_kind which);
 void editor_scroll_list(editor *e, int count, bool pages);
+void editor_close_list(editor *e);
 void editor_draw_list(editor *e);
 void editor_draw_scroll(const editor *e, window w, int first, int shown, int count); /* in the frame: how far it is */
 
@@ -227,6 +256,17 @@ void editor_draw_scroll(const editor *e, window w, int first, int shown, int cou
 void editor_draw_stats(editor *e);
 void editor_time_step(editor *e, const cpl_event *progress);     /* from each PROGRESS event */
 bool editor_link_text(const editor *e, char *text, size_t size); /* "118 kB/s"; false: not measured yet */
+
+/* editor_choose.c */
+void editor_open_choices(editor *e, list_kind which);
+void editor_choose(editor *e, key_action action, int x, int count);
+void editor_confirm(editor *e, bool yes);
+bool editor_rename_choice(editor *e, const char *to);
+void editor_press_choice(editor *e, int row, bool again); /* a click on a row of the screen */
+void editor_choices_add(choice_list *c, const char *name, const char *note, const char *path);
+void editor_choices_clear(choice_list *c);
+void editor_offer_recent(completion *c, const char *typed);
+bool editor_any_recent(void);
 
 /* editor_script.c */
 void editor_script_run(editor *e); /* all steps until one has to wait */
@@ -248,6 +288,10 @@ void editor_edited(editor *e); /* after every change of the layout: sync and red
 
 /* editor_presets.c */
 void editor_preset(editor *e, const char *argument, bool force);
+void editor_list_presets(choice_list *c);
+bool editor_preset_load(editor *e, const char *name); /* each says what became of it */
+bool editor_preset_delete(editor *e, const char *name);
+bool editor_preset_rename(editor *e, const char *from, const char *to);
 void editor_offer_presets(completion *c, const char *typed);
 
 /* editor_masks.c */

@@ -17,7 +17,7 @@ static const char *const edges[] = {"left", "right", "top", "bottom", "center", 
 static const char *const grids[] = {"8", "16", "32", "64", "latent", NULL};
 static const char *const under[] = {"picture", "off", NULL};
 static const char *const zooms[] = {"in", "out", "whole", NULL};
-static const char *const verbs[] = {"save", "load", "delete", "import", "export", NULL};
+static const char *const verbs[] = {"save", "load", "delete", "rename", "import", "export", NULL};
 static const char *const mask_verbs[] = {"import", "export", "invert", "clear", NULL};
 static const char *const themes[] = {"auto", "dark", "light", NULL};
 static const char *const waits[] = {"synced", "done", NULL};
@@ -30,6 +30,7 @@ static const ex_command table[] = {
     {"quit", "q", "", "quit; q! throws unsaved changes away", FILES, EX_QUIT, EX_NOTHING, 0, NULL, true},
     {"edit", "e", "FILE", "open another layout, or a picture's; e! throws unsaved changes away", FILES, EX_EDIT,
      EX_LAYOUT, 0, NULL, true},
+    {"recent", NULL, "", "the layouts edited last, to choose from", FILES, EX_RECENT, EX_NOTHING, 0, NULL, false},
     {"export", "png", "[FILE]", "write the picture as a PNG, with its layout inside", FILES, EX_EXPORT, EX_PNG, 0, NULL,
      true},
     {"recover", NULL, "", "ask again about unsaved edits that an earlier session left", FILES, EX_RECOVER, EX_NOTHING,
@@ -66,8 +67,10 @@ static const ex_command table[] = {
      EX_TEXT, 0, NULL, false},
     {"mask", NULL, "ACTION [FILE]", "the selected region's mask: import FILE, export FILE (PNG), invert, clear", EDITS,
      EX_MASK, EX_PRESET, 0, mask_verbs, false},
-    {"preset", NULL, "ACTION NAME",
-     "named sets of regions: save, load, delete NAME; import FILE, export FILE NAME: Forge Couple's presets.json",
+    {"preset", NULL, "[ACTION NAME]",
+     "named sets of regions, alone a list of them: save, load, delete NAME; rename NAME NEW; import FILE, export FILE "
+     "NAME: "
+     "Forge Couple's presets.json",
      EDITS, EX_USE_PRESET, EX_PRESET, 0, verbs, true},
     {"fill", NULL, "", "fill what no region covers, or make it an error again", EDITS, EX_FILL, EX_NOTHING, 0, NULL,
      false},

@@ -25,6 +25,7 @@ typedef enum ex_action {
     EX_WRITE_QUIT,
     EX_QUIT,
     EX_EDIT,
+    EX_RECENT,
     EX_EXPORT,
     EX_SAVE_DISPLAY,
     EX_RECOVER,

@@ -66,6 +66,20 @@ char *folders_whole(const char *path) {
     return whole;
 }
 
+static const char *below(const char *path, const char *folder) {
+    size_t length = folder ? strlen(folder) : 0;
+    return length > 1 && !strncmp(path, folder, length) && path[length] == '/' ? path + length + 1 : NULL;
+}
+
+char *folders_shown(const char *whole) {
+    char *here = realpath(".", NULL), *home = getenv("HOME") ? realpath(getenv("HOME"), NULL) : NULL;
+    const char *inside_here = below(whole, here), *inside_home = below(whole, home);
+    char *shown = inside_here ? strdup(inside_here) : inside_home ? join("~/", inside_home, "") : strdup(whole);
+    free(home);
+    free(here);
+    return shown;
+}
+
 bool folders_write(const char *path, const char *text) {
     char *part = NULL;
     if (asprintf(&part, "%s.%ld", path, (long)getpid()) < 0) return false;

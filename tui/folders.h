@@ -15,6 +15,8 @@ char *folders_models(void); /* $XDG_DATA_HOME/couplet/models, ~/.local/share/cou
 bool folders_make(char *path); /* with all parents, for this user only */
 /* "~/" as in a shell, for names typed by hand; blanks before are dropped. Caller frees. */
 char *folders_expand(const char *path);
+/* A whole path as a user would type it: relative inside the working directory, with "~/" inside the home. Caller frees. */
+char *folders_shown(const char *whole);
 /* The same file by whatever name: its folder without links and "..", and its own name. NULL: there is no such folder.
  * Caller frees. */
 char *folders_whole(const char *path);

@@ -15,6 +15,8 @@
 #define QUESTION "Quit with unsaved work"
 #define RECOVER "Unsaved edits of an earlier session"
 #define HELP "Help and other lists"
+#define CHOOSE "Recent layouts and presets"
+#define CONFIRM "Deleting a preset"
 
 static const key_binding table[] = {
     {"h Left", "move left", NULL, "move the region left by one grid step", MOVING, KEYS_CANVAS, ACTION_MOVE, -1, 0},
@@ -156,6 +158,9 @@ static const key_binding table[] = {
     {"s Ctrl-S", "save", NULL, "save the layout", FILES, KEYS_ALL, ACTION_SAVE, 0, 0},
     {"S", "save as", NULL, "save the layout under another name", FILES, KEYS_ALL, ACTION_SAVE_AS, 0, 0},
     {":", "command", ": command", "type a command; Tab completes it", FILES, KEYS_ALL, ACTION_COMMAND, 0, 0},
+    {"Ctrl-O", "recent", NULL, "the layouts edited last, to choose from", FILES, KEYS_ALL, ACTION_RECENT, 0, 0},
+    {"T", "presets", NULL, "the presets, to choose from: sets of regions that \":preset save NAME\" keeps", FILES,
+     KEYS_ALL, ACTION_PRESETS, 0, 0},
     {"? F1", "help", "? help", "this screen", FILES, KEYS_ALL, ACTION_HELP, 0, 0},
     {"Esc", "back", NULL, "back: drop a count or marks, stop a run, go to the canvas; never quits", FILES, KEYS_ALL,
      ACTION_BACK, 0, 0},
@@ -204,6 +209,22 @@ static const key_binding table[] = {
     {"g Home", "to the top", NULL, "to the top", HELP, KEYS_HELP, ACTION_SCROLL_END, -1, 0},
     {"G End", "to the end", NULL, "to the end", HELP, KEYS_HELP, ACTION_SCROLL_END, 1, 0},
     {"Esc q ? F1 Ctrl-C", "close", "Esc close", "back to the editor", HELP, KEYS_HELP, ACTION_CLOSE, 0, 0},
+
+    {"Enter l Right", "take", "Enter take", "open the layout, or take the preset's regions", CHOOSE, KEYS_CHOOSE,
+     ACTION_CHOOSE, 0, 0},
+    {"j Down", "next", "j k choose", "the next one; counts work", CHOOSE, KEYS_CHOOSE, ACTION_CHOICE, 1, 0},
+    {"k Up", "previous", NULL, "the one before", CHOOSE, KEYS_CHOOSE, ACTION_CHOICE, -1, 0},
+    {"Space PageDown", "page down", NULL, "one page down", CHOOSE, KEYS_CHOOSE, ACTION_CHOICE_PAGE, 1, 0},
+    {"b PageUp", "page up", NULL, "one page up", CHOOSE, KEYS_CHOOSE, ACTION_CHOICE_PAGE, -1, 0},
+    {"g Home", "first", NULL, "the first one", CHOOSE, KEYS_CHOOSE, ACTION_CHOICE_END, -1, 0},
+    {"G End", "last", NULL, "the last one", CHOOSE, KEYS_CHOOSE, ACTION_CHOICE_END, 1, 0},
+    {"d x Delete", "delete", "d delete", "delete the preset, after a question; of the recent layouts only the mention",
+     CHOOSE, KEYS_CHOOSE, ACTION_CHOICE_DELETE, 0, 0},
+    {"r", "rename", "r rename", "give the preset another name", CHOOSE, KEYS_CHOOSE, ACTION_CHOICE_RENAME, 0, 0},
+    {"Esc q h Left Ctrl-C", "close", "Esc close", "back to the editor", CHOOSE, KEYS_CHOOSE, ACTION_CLOSE, 0, 0},
+
+    {"y d", "delete", "y delete", "delete it", CONFIRM, KEYS_CONFIRM, ACTION_CONFIRM, 1, 0},
+    {"Esc n c Ctrl-C", "keep", "Esc keep", "keep it", CONFIRM, KEYS_CONFIRM, ACTION_CONFIRM, 0, 0},
 };
 
 const key_binding *keys_table(int *count) {
@@ -212,8 +233,8 @@ const key_binding *keys_table(int *count) {
 }
 
 const char *keys_context_name(key_context context) {
-    static const char *const name[KEYS_CONTEXTS] = {"everywhere", "canvas",   "mask",    "table", "settings",
-                                                    "typing",     "question", "recover", "help"};
+    static const char *const name[KEYS_CONTEXTS] = {"everywhere", "canvas",  "mask", "table",  "settings", "typing",
+                                                    "question",   "recover", "help", "choose", "confirm"};
     return context < KEYS_CONTEXTS ? name[context] : "";
 }
 

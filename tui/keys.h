@@ -16,6 +16,8 @@ typedef enum key_context {
     KEYS_QUESTION, /* quit with unsaved work */
     KEYS_RECOVER,  /* what an earlier session left */
     KEYS_HELP,
+    KEYS_CHOOSE,  /* a list that one chooses from */
+    KEYS_CONFIRM, /* delete what was chosen? */
     KEYS_CONTEXTS
 } key_context;
 
@@ -111,6 +113,16 @@ typedef enum key_action {
     ACTION_SCROLL_PAGE,
     ACTION_SCROLL_END,
     ACTION_CLOSE,
+    /* lists to choose from */
+    ACTION_RECENT,
+    ACTION_PRESETS,
+    ACTION_CHOOSE,
+    ACTION_CHOICE,
+    ACTION_CHOICE_PAGE,
+    ACTION_CHOICE_END,
+    ACTION_CHOICE_DELETE,
+    ACTION_CHOICE_RENAME,
+    ACTION_CONFIRM,
     ACTIONS
 } key_action;
 
