@@ -73,7 +73,7 @@ def plan(rng, domain, width, height, kind):
             region["background"] = regions[0]["background"]
     if kind == "box":
         regions[0]["objects"] = []
-        if rng.random() < 0.6:
+        if regions[1]["objects"] and rng.random() < 0.6:
             regions[1]["background"] = None  # the object stands on what is around it
     return {"size": [width, height], "kind": kind, "regions": regions}
 

@@ -95,6 +95,9 @@ class Training:
         """losses(): makes one batch and gives {"loss": tensor, other names: number} and how many samples it had.
         evaluate(): numbers for the log, on the averaged weights, at every save."""
         logged = saved = now = time.time()
+        if self.progress >= 1:
+            print(f"{self.name}: has had its {self.plan.minutes} minutes", flush=True)
+            return
         while self.progress < 1:
             values, samples = losses()
             self.take_step(values["loss"])
