@@ -46,6 +46,7 @@ extern "C" {
 #define CPL_MIN_SIDE 24  /* canvas side in pixels; below it a latent side has no attention level */
 #define CPL_MAX_SIDE 8192
 #define CPL_MAX_CLIP_SKIP 12
+#define CPL_TOLD_CHUNKS 16 /* of a text, whose tokens are told one by one */
 #define CPL_MAX_BATCH 100
 #define CPL_MIN_DENOISE 0.01
 #define CPL_SEED_RANDOM (-1) /* draw a seed for each run; the picture records it */
@@ -105,7 +106,10 @@ typedef enum cpl_brackets { CPL_BRACKETS_CURLY, CPL_BRACKETS_ANGLE, CPL_BRACKETS
 typedef struct cpl_mask cpl_mask;
 cpl_mask *cpl_mask_new(int width, int height, const unsigned char *grey, cpl_error *error); /* copies the pixels */
 cpl_mask *cpl_mask_read_png(const char *path, cpl_error *error); /* grey by the rules of couplet-layout(5) */
-char *cpl_mask_data(const cpl_mask *mask, cpl_error *error);     /* as a data: text for `mask_source`; caller frees */
+/* As Forge Couple takes a picture of any size up for a canvas: brought to its size (halved while that is above 1024 * 1024
+ * pixels), what is then fully white is inside (255), all else outside (0). One without any white is refused. */
+cpl_mask *cpl_mask_import_png(const char *path, int width, int height, cpl_error *error);
+char *cpl_mask_data(const cpl_mask *mask, cpl_error *error); /* as a data: text for `mask_source`; caller frees */
 cpl_mask *cpl_mask_ref(cpl_mask *mask);
 void cpl_mask_unref(cpl_mask *mask);
 int cpl_mask_width(const cpl_mask *mask);
@@ -329,11 +333,24 @@ bool cpl_lora_peek(const char *lora, const char *lora_dir, cpl_lora_info *info, 
  * of the first that is not. What only the model's layers tell is left to a run. */
 bool cpl_layout_check_loras(const cpl_layout *layout, const char *lora_dir, const cpl_model_info *model,
                             cpl_error *error);
+/* Whether the picture that a run begins with can be read as a whole, which takes as long as that; true where there is none. */
+bool cpl_layout_check_start(const cpl_layout *layout, cpl_error *error);
+
 typedef struct cpl_line_info {
     int tokens, room; /* text tokens used, and how many fit its chunks; of a text that changes, the longest */
     char unknown[64]; /* first words outside a closed vocabulary, "" if none */
     bool vanishes;    /* no token at all on some attention grid: too thin */
+    int chunks;       /* of the same text, */
+    short chunk_tokens[CPL_TOLD_CHUNKS]; /* and the tokens that stand in the first of them */
 } cpl_line_info;
+/* A text as the encoder gets it: a line's own, or one of those that it changes through during a run, or is composed of. */
+typedef struct cpl_line_text {
+    int line;        /* of cpl_layout_lines */
+    int first, last; /* calls of the model that it is for, from 1 */
+    double weight;   /* in the guidance; 1 unless AND composes pictures */
+    char *text;      /* owned: emphasis and BREAK as typed */
+    cpl_line_info info;
+} cpl_line_text;
 /* Counts the tokens of a layout's lines as its model will, with nothing loaded but a vocabulary; `vanishes` is left false.
  * tokenizer: as in cpl_options. infos: [*count], one for each line, freed by the caller. */
 bool cpl_layout_tokens(const cpl_layout *layout, const char *tokenizer, cpl_line_info **infos, int *count,
@@ -371,7 +388,7 @@ typedef struct cpl_session cpl_session;
 typedef enum cpl_event_type {
     CPL_EVENT_LOADING,  /* a model is being loaded: `model` names it, `fraction` of it is there; comes repeatedly */
     CPL_EVENT_READY,    /* it is: `model` */
-    CPL_EVENT_SYNCED,   /* the core holds revision/hash: `lines` */
+    CPL_EVENT_SYNCED,   /* the core holds revision/hash: `lines`, `line_texts` */
     CPL_EVENT_STARTED,  /* a run began: `seed`, `steps` */
     CPL_EVENT_PROGRESS, /* `step` of `steps` done, `ms` since the start; after the last, `fraction` of the decoding */
     CPL_EVENT_PREVIEW,  /* `image` (latent size) at `step` */
@@ -394,6 +411,8 @@ typedef struct cpl_event {
     cpl_image *image;     /* owned by the event */
     cpl_line_info *lines; /* owned: line_count */
     int line_count;
+    cpl_line_text *line_texts; /* owned with their texts: of SYNCED, in the order of the lines */
+    int line_text_count;
     cpl_text *texts; /* owned with their strings */
     int text_count;
     cpl_model_info model;

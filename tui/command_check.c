@@ -49,7 +49,7 @@ static bool find_problems(const arguments *a, cpl_problems *problems) {
         if (!*error.path) snprintf(error.path, sizeof error.path, "sampling.model");
         add_error(problems, &error);
     } else if (cpl_layout_check(layout, &info.defaults, problems)) {
-        if (!cpl_layout_check_loras(layout, a->lora_dir, &info, &error))
+        if (!cpl_layout_check_start(layout, &error) || !cpl_layout_check_loras(layout, a->lora_dir, &info, &error))
             add_error(problems, &error);
         else if (info.parameters <= SMALL_MODEL_PARAMETERS)
             ask_model(a, layout, problems);

@@ -64,6 +64,8 @@ static void run_export(editor *e, call *c) {
     free(path);
 }
 
+static void run_convert(editor *e, call *c) { editor_convert(e, c->argument, c->force); }
+
 static void run_save_display(editor *e, call *c) {
     if (!*c->argument)
         editor_say(e, TONE_ERROR, "\":save-display FILE\" writes the screen as text; to which file?");
@@ -220,6 +222,8 @@ static void run_grid(editor *e, call *c) {
 
 static void run_backdrop(editor *e, call *c) { editor_backdrop_command(e, c->argument); }
 
+static void run_init(editor *e, call *c) { editor_init_command(e, c->argument); }
+
 static void run_zoom(editor *e, call *c) {
     editor_zoom(e, !strcmp(c->argument, "in") ? 1 : !strcmp(c->argument, "out") ? -1 : -100);
 }
@@ -247,7 +251,9 @@ static void run_list(editor *e, call *c) {
         editor_open_choices(e, LIST_RECENT);
         return;
     }
-    editor_open_list(e, action == EX_STATS ? LIST_STATS : action == EX_MESSAGES ? LIST_MESSAGES : LIST_HELP);
+    static const list_kind lists[EX_ACTIONS] = {
+        [EX_STATS] = LIST_STATS, [EX_MESSAGES] = LIST_MESSAGES, [EX_HELP] = LIST_HELP, [EX_WORDS_LIST] = LIST_WORDS};
+    editor_open_list(e, lists[action]);
 }
 
 static void run_theme(editor *e, call *c) {
@@ -271,6 +277,7 @@ static run_fn *const run[EX_ACTIONS] = {
     [EX_EXPORT] = run_export,
     [EX_SAVE_DISPLAY] = run_save_display,
     [EX_RECENT] = run_list,
+    [EX_CONVERT] = run_convert,
     [EX_RECOVER] = run_recover,
     [EX_SET] = run_set,
     [EX_SET_ONE] = run_set_one,
@@ -285,6 +292,7 @@ static run_fn *const run[EX_ACTIONS] = {
     [EX_FILL] = run_fill,
     [EX_GRID] = run_grid,
     [EX_NEGATIVE] = run_negative,
+    [EX_INIT] = run_init,
     [EX_BACKDROP] = run_backdrop,
     [EX_ZOOM] = run_zoom,
     [EX_UNDO] = run_history,
@@ -295,6 +303,7 @@ static run_fn *const run[EX_ACTIONS] = {
     [EX_MAP] = run_map,
     [EX_STATS] = run_list,
     [EX_MESSAGES] = run_list,
+    [EX_WORDS_LIST] = run_list,
     [EX_HELP] = run_list,
     [EX_WAIT] = run_wait,
     [EX_THEME] = run_theme,

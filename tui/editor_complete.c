@@ -76,6 +76,12 @@ static void offer_argument(const editor *e, completion *c, const ex_command *com
         if (command->action == EX_EDIT) editor_offer_recent(c, argument);
         completion_offer_files(c, argument, NULL, layout_endings);
         break;
+    case EX_FILES: {
+        const char *blank = strrchr(argument, ' '), *last = blank ? blank + 1 : argument;
+        c->from += (size_t)(last - argument);
+        completion_offer_files(c, last, NULL, layout_endings);
+        break;
+    }
     case EX_PNG:
         completion_offer_files(c, argument, NULL, png_endings);
         break;

@@ -208,11 +208,9 @@ void editor_draw_settings(editor *e) {
 static const char *badge(const editor *e) {
     if (e->asking) return " QUIT ";
     if (e->recovering) return " RECOVER ";
-    static const char *const lists[] = {[LIST_HELP] = " HELP ",
-                                        [LIST_MESSAGES] = " MESSAGES ",
-                                        [LIST_STATS] = " STATS ",
-                                        [LIST_RECENT] = " RECENT ",
-                                        [LIST_PRESETS] = " PRESETS "};
+    static const char *const lists[] = {
+        [LIST_HELP] = " HELP ",     [LIST_MESSAGES] = " MESSAGES ", [LIST_STATS] = " STATS ",
+        [LIST_RECENT] = " RECENT ", [LIST_PRESETS] = " PRESETS ",   [LIST_WORDS] = " WORDS "};
     if (e->list) return lists[e->list];
     if (e->typing == TYPING_CELL || e->typing == TYPING_SETTING) return " EDIT ";
     return e->focus == PANE_TABLE ? " TABLE " : e->focus == PANE_SETTINGS ? " SETTINGS " : " NORMAL ";

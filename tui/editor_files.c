@@ -25,7 +25,7 @@ static bool same_file(const char *a, const char *b) {
 }
 
 /* A file that is there and not ours is only replaced when its name is given twice. */
-static bool may_replace(editor *e, const char *path) {
+bool editor_may_replace(editor *e, const char *path) {
     if (!is_there(path) || (e->path && same_file(path, e->path))) return true;
     if (e->overwrite && !strcmp(e->overwrite, path)) return true;
     free(e->overwrite);
@@ -79,7 +79,7 @@ bool editor_save(editor *e, const char *wanted) {
         editor_say(e, TONE_ERROR, "a file needs a name: type one, or Esc");
     } else if (wanted && has_relative_files(e->state.layout) && !same_folder(e, path)) {
         editor_say(e, TONE_ERROR, "the mask files of this layout lie beside it: save it in the same folder");
-    } else if (!wanted || may_replace(e, path)) {
+    } else if (!wanted || editor_may_replace(e, path)) {
         /* Killed behind the save, an older journal would be offered: so it is as new as the file, and then gone. */
         if (e->state.dirty) editor_journal_flush(e);
         done = cpl_layout_save(e->state.layout, path, &error);
@@ -122,6 +122,24 @@ bool editor_open(editor *e, const char *wanted) {
     return true;
 }
 
+/* A file named from the working directory, as the layout finds it: by the rest of its path below the layout's folder, else by
+ * the whole. What is not there is left as it was typed: it may be meant from the layout's folder. */
+char *editor_as_layout_finds(const editor *e, const char *typed) {
+    char *expanded = folders_expand(typed), *whole = NULL, *home = NULL, *named = NULL;
+    const char *directory = e->state.layout->directory;
+    if (expanded && access(expanded, F_OK) == 0) whole = folders_whole(expanded);
+    if (whole) home = realpath(directory ? directory : ".", NULL);
+    size_t length = home ? strlen(home) : 0;
+    if (length > 1 && !strncmp(whole, home, length) && whole[length] == '/')
+        named = strdup(whole + length + 1);
+    else
+        named = strdup(whole ? whole : expanded ? expanded : typed);
+    free(home);
+    free(whole);
+    free(expanded);
+    return named;
+}
+
 char *editor_picture_path(const editor *e) {
     if (!e->path) return strdup("couplet.png");
     size_t length = strlen(e->path);
@@ -138,7 +156,7 @@ bool editor_write_picture(editor *e, const char *wanted) {
     }
     cpl_error error = {0};
     char *path = folders_expand(wanted);
-    bool done = path && *path && may_replace(e, path);
+    bool done = path && *path && editor_may_replace(e, path);
     if (done) {
         done = cpl_image_write_png(made->image, path, made->texts, made->text_count, &error);
         if (done)

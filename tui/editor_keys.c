@@ -415,6 +415,11 @@ static void do_presets(editor *e, const key_binding *b, int count) {
     editor_open_choices(e, LIST_PRESETS);
 }
 
+static void do_words(editor *e, const key_binding *b, int count) {
+    (void)b, (void)count;
+    editor_open_list(e, LIST_WORDS);
+}
+
 static void do_choose(editor *e, const key_binding *b, int count) { editor_choose(e, b->action, b->x, count); }
 
 static void do_confirm(editor *e, const key_binding *b, int count) {
@@ -498,6 +503,7 @@ static action_fn *const actions[ACTIONS] = {
     [ACTION_CLOSE] = do_close,
     [ACTION_RECENT] = do_recent,
     [ACTION_PRESETS] = do_presets,
+    [ACTION_WORDS] = do_words,
     [ACTION_CHOOSE] = do_choose,
     [ACTION_CHOICE] = do_choose,
     [ACTION_CHOICE_PAGE] = do_choose,

@@ -98,6 +98,24 @@ static void list_messages(const editor *e, lines *l) {
     }
 }
 
+/* ---- What the text encoder gets ---- */
+
+static void add_words(void *to, const char *heading, const char *left, const char *text) {
+    lines *l = to;
+    if (heading)
+        add_heading(l, heading);
+    else
+        add_text(l, left, text);
+}
+
+/* Where the selected row's heading stands. */
+static int seek(const editor *e, const lines *l) {
+    int heading = 0;
+    for (int i = 0; i < l->count; i++)
+        if (l->line[i].heading && heading++ == e->state.selected) return i;
+    return 0;
+}
+
 /* ---- To choose from ---- */
 
 /* One line each, so that the chosen one is found by its number. */
@@ -121,6 +139,8 @@ static void fill(const editor *e, lines *l) {
         list_commands(l);
     } else if (e->list == LIST_MESSAGES) {
         list_messages(e, l);
+    } else if (e->list == LIST_WORDS) {
+        editor_list_words(e, l, add_words);
     } else {
         list_choices(e, l);
     }
@@ -133,6 +153,7 @@ void editor_close_list(editor *e) {
 
 void editor_open_list(editor *e, list_kind which) {
     e->list = which;
+    e->list_seeks = which == LIST_WORDS;
     /* The newest message is the last. */
     e->list_top = which == LIST_MESSAGES ? 1 << 20 : 0;
     e->changed = true;
@@ -165,7 +186,8 @@ void editor_draw_list(editor *e) {
     static const char *const titles[] = {[LIST_HELP] = " Keys of couplet ",
                                          [LIST_MESSAGES] = " Messages ",
                                          [LIST_RECENT] = " Layouts edited last ",
-                                         [LIST_PRESETS] = " Presets "};
+                                         [LIST_PRESETS] = " Presets ",
+                                         [LIST_WORDS] = " What the text encoder gets "};
     bool choosing = e->choices.count > 0;
     int width = width_of(e), page = page_of(e), top = 2, left = (e->windows.columns - width) / 2;
     lines l;
@@ -174,6 +196,7 @@ void editor_draw_list(editor *e) {
         return;
     }
     fill(e, &l);
+    if (e->list_seeks) e->list_top = seek(e, &l), e->list_seeks = false;
     /* Short lists take no more room than they need. */
     if (l.count < page) page = l.count > 0 ? l.count : 1;
     if (choosing && e->choices.at < e->list_top) e->list_top = e->choices.at;

@@ -1,8 +1,6 @@
-/* editor_masks.c: painting in mask mode: the cursor in half cells, the tools, the mouse, import and export. What a stroke
- * does to pixels stands in mask_paint.c. */
+/* editor_masks.c: painting in mask mode: the cursor in half cells, the tools, the mouse. What a stroke
+ * does to pixels stands in mask_paint.c, files in editor_mask_files.c. */
 #include "editor_ui.h"
-
-#include "folders.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -20,11 +18,15 @@ static bool can_paint(const editor_state *s, cpl_error *error) {
     return true;
 }
 
-/* A stroke changes pixels only; its end makes them the text that the file keeps, and an undo step. */
-static bool put_mask(editor_state *s, int row, cpl_mask *mask, bool record, cpl_error *error) {
+bool editor_mask_can_paint(const editor *e, cpl_error *error) { return can_paint(&e->state, error); }
+
+/* A stroke changes pixels only; its end makes them the text that the file keeps, and an undo step. source: a file that holds
+ * the mask already; NULL: it is kept inside the layout. */
+static bool put_mask(editor_state *s, int row, cpl_mask *mask, const char *source, bool record, cpl_error *error) {
     cpl_layout *next = mask ? state_change(s, error) : NULL;
-    char *data = next && record ? cpl_mask_data(mask, error) : NULL;
-    bool done = next && (!record || (data && cpl_text_set(&next->regions[row].mask_source, data, error)));
+    char *data = next && record && !source ? cpl_mask_data(mask, error) : NULL;
+    const char *kept = source ? source : data;
+    bool done = next && (!record || (kept && cpl_text_set(&next->regions[row].mask_source, kept, error)));
     free(data);
     if (!done) {
         cpl_mask_unref(mask);
@@ -36,8 +38,13 @@ static bool put_mask(editor_state *s, int row, cpl_mask *mask, bool record, cpl_
     return state_commit(s, next, record, error);
 }
 
+bool editor_mask_put(editor *e, cpl_mask *mask, const char *source, cpl_error *error) {
+    return put_mask(&e->state, e->state.selected, mask, source, true, error);
+}
+
 static bool put_pixels(editor *e, const mask_paint *p, bool record, cpl_error *error) {
-    return put_mask(&e->state, e->state.selected, cpl_mask_new(p->width, p->height, p->grey, error), record, error);
+    return put_mask(&e->state, e->state.selected, cpl_mask_new(p->width, p->height, p->grey, error), NULL, record,
+                    error);
 }
 
 typedef bool paint_fn(mask_paint *p, canvas_rect where, unsigned char value);
@@ -65,7 +72,7 @@ static void end_stroke(editor *e) {
     if (!e->brush.stroke) return;
     e->brush.stroke = false;
     if (row < 0 || row >= e->state.layout->region_count || !e->state.layout->regions[row].mask) return;
-    if (!put_mask(&e->state, row, cpl_mask_ref(e->state.layout->regions[row].mask), true, &error))
+    if (!put_mask(&e->state, row, cpl_mask_ref(e->state.layout->regions[row].mask), NULL, true, &error))
         editor_say_error(e, &error);
     else
         editor_edited(e);
@@ -213,54 +220,6 @@ bool editor_mask_mouse(editor *e, const input_event *event) {
         }
     }
     return true;
-}
-
-/* ---- Commands ---- */
-
-static void import(editor *e, const char *file) {
-    cpl_error error = {0};
-    char *path = folders_expand(file);
-    cpl_mask *mask = NULL;
-    if (!can_paint(&e->state, &error) || !path || !(mask = cpl_mask_read_png(path, &error)) ||
-        !put_mask(&e->state, e->state.selected, mask, true, &error)) {
-        editor_say_error(e, &error);
-    } else {
-        editor_edited(e);
-        editor_say(e, TONE_INFO, "%s is the mask of region %d now", path, e->state.selected + 1);
-    }
-    free(path);
-}
-
-static void export(editor *e, const char *file) {
-    cpl_error error = {0};
-    const cpl_mask *mask = can_paint(&e->state, &error) ? e->state.layout->regions[e->state.selected].mask : NULL;
-    char *path = folders_expand(file);
-    if (!mask && !error.code) state_refuse(&error, "this region has no mask yet");
-    cpl_image *image = mask ? cpl_image_new(cpl_mask_width(mask), cpl_mask_height(mask), &error) : NULL;
-    size_t count = image ? (size_t)image->width * (size_t)image->height : 0;
-    for (size_t i = 0; i < count; i++) memset(image->rgb + 3 * i, cpl_mask_pixels(mask)[i], 3);
-    if (!image || !path || !cpl_image_write_png(image, path, NULL, 0, &error))
-        editor_say_error(e, &error);
-    else
-        editor_say(e, TONE_INFO, "wrote the mask to %s, %dx%d pixels", path, image->width, image->height);
-    cpl_image_free(image);
-    free(path);
-}
-
-void editor_mask_command(editor *e, const char *argument) {
-    size_t length = strcspn(argument, " ");
-    const char *file = argument + length + strspn(argument + length, " ");
-    if (!strcmp(argument, "invert"))
-        editor_mask_key(e, ACTION_MASK_INVERT, 0, 0, 1);
-    else if (!strcmp(argument, "clear"))
-        editor_mask_key(e, ACTION_MASK_CLEAR, 0, 0, 1);
-    else if (length == 6 && *file && !strncmp(argument, "import", 6))
-        import(e, file);
-    else if (length == 6 && *file && !strncmp(argument, "export", 6))
-        export(e, file);
-    else
-        editor_say(e, TONE_ERROR,
-                   "it is \":mask import FILE\", \":mask export FILE\", \":mask invert\" or \":mask clear\"");
 }
 
 /* ---- On the screen ---- */

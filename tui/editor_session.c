@@ -99,6 +99,10 @@ void editor_forget_lines(editor *e) {
     for (int i = 0; core->line_prompts && i < core->line_count; i++) free(core->line_prompts[i]);
     free(core->line_prompts);
     free(core->lines);
+    for (int i = 0; i < core->line_text_count; i++) free(core->line_texts[i].text);
+    free(core->line_texts);
+    core->line_texts = NULL;
+    core->line_text_count = 0;
     core->line_prompts = NULL;
     core->lines = NULL;
     core->line_count = 0;
@@ -115,6 +119,10 @@ static void take_lines(editor *e, cpl_event *event) {
     for (int i = 0; i < core->line_count; i++) core->line_prompts[i] = strdup(state_prompt(&e->state, i));
     event->lines = NULL;
     event->line_count = 0;
+    core->line_texts = event->line_texts;
+    core->line_text_count = event->line_text_count;
+    event->line_texts = NULL;
+    event->line_text_count = 0;
 }
 
 static bool tells_of(const core_status *core, int line, const char *prompt) {

@@ -10,7 +10,9 @@
  *   editor_outside.c  clipboard, $EDITOR                   editor_zoom.c      the part of the canvas that is seen
  *   editor_backdrop.c an image under the regions           editor_prompt.c    a long prompt while it is typed
  *   editor_stats.c    the statistics panel                 editor_place.c    where one was in each file
- *   editor_choose.c   lists to choose from: recent layouts, presets */
+ *   editor_choose.c   lists to choose from                 editor_init.c     the picture that a run begins with
+ *   editor_convert.c  other forms of files                 editor_mask_files.c  masks in PNG files
+ *   editor_words.c    what the text encoder gets */
 #ifndef TUI_EDITOR_UI_H
 #define TUI_EDITOR_UI_H
 
@@ -44,7 +46,8 @@ typedef enum list_kind {
     LIST_MESSAGES,
     LIST_STATS,
     LIST_RECENT,
-    LIST_PRESETS
+    LIST_PRESETS,
+    LIST_WORDS
 } list_kind; /* what is open over the panes */
 typedef enum tone { TONE_NONE, TONE_INFO, TONE_WARNING, TONE_ERROR } tone;
 
@@ -75,6 +78,8 @@ typedef struct core_status {
     cpl_line_info *lines; /* owned */
     char **line_prompts;  /* owned: the rows' prompts that they are about */
     int line_count;
+    cpl_line_text *line_texts; /* owned with their texts */
+    int line_text_count;
 } core_status;
 
 /* The last steps that were timed, for the statistics: a ring. */
@@ -174,6 +179,7 @@ typedef struct editor {
     bool quit_after_save;
     list_kind list;
     int list_top;
+    bool list_seeks;     /* the selected row's heading comes to the top */
     window list_cells;   /* where its lines stand */
     choice_list choices; /* of LIST_RECENT and LIST_PRESETS */
     bool confirming;     /* delete the chosen one? */
@@ -257,6 +263,20 @@ void editor_draw_stats(editor *e);
 void editor_time_step(editor *e, const cpl_event *progress);     /* from each PROGRESS event */
 bool editor_link_text(const editor *e, char *text, size_t size); /* "118 kB/s"; false: not measured yet */
 
+/* editor_mask_files.c */
+void editor_mask_command(editor *e, const char *argument);
+
+/* editor_convert.c */
+void editor_convert(editor *e, const char *argument, bool force); /* IN OUT [PRESET]; force: OUT is replaced */
+
+/* editor_words.c */
+/* A heading, or what stands beside a text and the text; NULL: nothing. */
+typedef void editor_words_fn(void *to, const char *heading, const char *left, const char *text);
+void editor_list_words(const editor *e, void *to, editor_words_fn *add);
+
+/* editor_init.c */
+void editor_init_command(editor *e, const char *argument); /* FILE, "picture", "last", "none"; "": tells what it is */
+
 /* editor_choose.c */
 void editor_open_choices(editor *e, list_kind which);
 void editor_choose(editor *e, key_action action, int x, int count);
@@ -281,8 +301,11 @@ void editor_edit_outside(editor *e);                         /* the selected pro
 bool editor_save(editor *e, const char *path); /* NULL: under its name */
 bool editor_open(editor *e, const char *path);
 bool editor_write_picture(editor *e, const char *path);
-char *editor_picture_path(const editor *e); /* the layout's name with .png; caller frees */
-void editor_autosave(editor *e);            /* fills the farewell */
+bool editor_may_replace(editor *e, const char *path); /* false: it is there, which was said */
+char *editor_as_layout_finds(const editor *e,
+                             const char *path); /* from the layout's folder, else whole; caller frees */
+char *editor_picture_path(const editor *e);     /* the layout's name with .png; caller frees */
+void editor_autosave(editor *e);                /* fills the farewell */
 void editor_write_stats(editor *e, int64_t now_ms);
 void editor_edited(editor *e); /* after every change of the layout: sync and redraw */
 
@@ -297,7 +320,9 @@ void editor_offer_presets(completion *c, const char *typed);
 /* editor_masks.c */
 void editor_mask_key(editor *e, key_action action, int x, int y, int count);
 bool editor_mask_mouse(editor *e, const input_event *event);
-void editor_mask_command(editor *e, const char *argument);
+bool editor_mask_can_paint(const editor *e, cpl_error *error); /* the selected region */
+/* Its mask, taken over: inside the layout, or in the file `source` that holds it already. An undo step. */
+bool editor_mask_put(editor *e, cpl_mask *mask, const char *source, cpl_error *error);
 void editor_mask_settle(editor *e); /* a stroke that is under way becomes an undo step */
 void editor_draw_brush(const editor *e);
 void editor_brush_text(const editor *e, char *text, size_t size);

@@ -16,9 +16,10 @@ static const char *const ways[] = {"horizontal", "vertical", NULL};
 static const char *const edges[] = {"left", "right", "top", "bottom", "center", "middle", NULL};
 static const char *const grids[] = {"8", "16", "32", "64", "latent", NULL};
 static const char *const under[] = {"picture", "off", NULL};
+static const char *const inits[] = {"picture", "last", "none", NULL};
 static const char *const zooms[] = {"in", "out", "whole", NULL};
 static const char *const verbs[] = {"save", "load", "delete", "rename", "import", "export", NULL};
-static const char *const mask_verbs[] = {"import", "export", "invert", "clear", NULL};
+static const char *const mask_verbs[] = {"import", "import-grey", "export", "save", "embed", "invert", "clear", NULL};
 static const char *const themes[] = {"auto", "dark", "light", NULL};
 static const char *const waits[] = {"synced", "done", NULL};
 
@@ -31,6 +32,11 @@ static const ex_command table[] = {
     {"edit", "e", "FILE", "open another layout, or a picture's; e! throws unsaved changes away", FILES, EX_EDIT,
      EX_LAYOUT, 0, NULL, true},
     {"recent", NULL, "", "the layouts edited last, to choose from", FILES, EX_RECENT, EX_NOTHING, 0, NULL, false},
+    {"convert", NULL, "IN OUT [PRESET]",
+     "convert layouts, pictures and Forge Couple's presets.json into each other, as couplet convert does; % is this "
+     "layout; "
+     "convert! replaces a file that is there",
+     FILES, EX_CONVERT, EX_FILES, 0, NULL, true},
     {"export", "png", "[FILE]", "write the picture as a PNG, with its layout inside", FILES, EX_EXPORT, EX_PNG, 0, NULL,
      true},
     {"recover", NULL, "", "ask again about unsaved edits that an earlier session left", FILES, EX_RECOVER, EX_NOTHING,
@@ -52,6 +58,11 @@ static const ex_command table[] = {
      false},
     {"mode", NULL, "[NAME]", "basic, advanced or mask", SETTINGS_GROUP, EX_SET_ONE, EX_SETTING, SETTING_MODE, NULL,
      false},
+    {"init", NULL, "[FILE|picture|last|none]",
+     "the picture that a run begins with: a PNG, the shown or the last picture, or none; :set denoise tells how much "
+     "is made "
+     "anew",
+     SETTINGS_GROUP, EX_INIT, EX_IMAGE, 0, inits, false},
 
     {"split", NULL, "RATIOS [rows]", "split the selected region into columns, or rows: 1:2:1", EDITS, EX_SPLIT, EX_TEXT,
      0, NULL, false},
@@ -65,8 +76,11 @@ static const ex_command table[] = {
     {"duplicate", NULL, "", "insert a copy of the selected region", EDITS, EX_DUPLICATE, EX_NOTHING, 0, NULL, false},
     {"negative", NULL, "[TEXT]", "the selected region's own negative prompt; \"\" takes it away", EDITS, EX_NEGATIVE,
      EX_TEXT, 0, NULL, false},
-    {"mask", NULL, "ACTION [FILE]", "the selected region's mask: import FILE, export FILE (PNG), invert, clear", EDITS,
-     EX_MASK, EX_PRESET, 0, mask_verbs, false},
+    {"mask", NULL, "ACTION [FILE]",
+     "the selected region's mask: import FILE (PNG, white is inside, as Forge Couple has it), import-grey FILE (greys "
+     "are "
+     "weights), export FILE; save [FILE] beside the layout, embed in it; invert, clear",
+     EDITS, EX_MASK, EX_PRESET, 0, mask_verbs, false},
     {"preset", NULL, "[ACTION NAME]",
      "named sets of regions, alone a list of them: save, load, delete NAME; rename NAME NEW; import FILE, export FILE "
      "NAME: "
@@ -90,6 +104,8 @@ static const ex_command table[] = {
      0, NULL, false},
     {"stats", NULL, "", "show what the core has done: pool, caches, times", PICTURES, EX_STATS, EX_NOTHING, 0, NULL,
      false},
+    {"words", NULL, "", "what the text encoder gets of each line, with the tokens of each chunk", PICTURES,
+     EX_WORDS_LIST, EX_NOTHING, 0, NULL, false},
 
     {"messages", NULL, "", "show what was said so far", PROGRAM, EX_MESSAGES, EX_NOTHING, 0, NULL, false},
     {"theme", NULL, "auto|dark|light", "colours for a dark or a light terminal", PROGRAM, EX_THEME, EX_WORDS, 0, themes,

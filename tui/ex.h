@@ -10,6 +10,7 @@ typedef enum ex_argument {
     EX_NOTHING,
     EX_TEXT,
     EX_FILE,    /* any file */
+    EX_FILES,   /* .json and .png, several */
     EX_LAYOUT,  /* .json and .png */
     EX_PNG,     /* .png */
     EX_MODEL,   /* "builtin", the model folder, .safetensors */
@@ -26,6 +27,7 @@ typedef enum ex_action {
     EX_QUIT,
     EX_EDIT,
     EX_RECENT,
+    EX_CONVERT,
     EX_EXPORT,
     EX_SAVE_DISPLAY,
     EX_RECOVER,
@@ -40,6 +42,7 @@ typedef enum ex_action {
     EX_FILL,
     EX_GRID,
     EX_BACKDROP,
+    EX_INIT,
     EX_ZOOM,
     EX_THEME,
     EX_NEGATIVE,
@@ -53,6 +56,7 @@ typedef enum ex_action {
     EX_MAP,
     EX_STATS,
     EX_MESSAGES,
+    EX_WORDS_LIST,
     EX_HELP,
     EX_WAIT,
     EX_ACTIONS

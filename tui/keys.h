@@ -116,6 +116,7 @@ typedef enum key_action {
     /* lists to choose from */
     ACTION_RECENT,
     ACTION_PRESETS,
+    ACTION_WORDS,
     ACTION_CHOOSE,
     ACTION_CHOICE,
     ACTION_CHOICE_PAGE,

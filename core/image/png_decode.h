@@ -8,8 +8,9 @@
 #define CPL_PNG_MAX_BYTES ((size_t)1 << 30)
 
 typedef enum cpl_png_form {
-    CPL_PNG_RGB, /* 3 bytes a pixel, alpha dropped, 16 bits rounded to 8 */
-    CPL_PNG_GREY /* 1 byte a pixel by the rules for masks: alpha dropped, colour to luma, 16-bit grey clipped at 255 */
+    CPL_PNG_RGB,  /* 3 bytes a pixel, alpha dropped, 16 bits rounded to 8 */
+    CPL_PNG_RGBA, /* 4 bytes a pixel, alpha 255 where there is none; 16 bits as for masks */
+    CPL_PNG_GREY  /* 1 byte a pixel by the rules for masks: alpha dropped, colour to luma, 16-bit grey clipped at 255 */
 } cpl_png_form;
 
 typedef struct cpl_pixels {

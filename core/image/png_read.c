@@ -65,9 +65,25 @@ bool cpl_png_inspect(const void *png, size_t size, const char *name, int *width,
     return true;
 }
 
+/* All but plain grey of 16 bits, which arrives with two bytes a pixel. */
+static void set_rgba(png_structp png, png_infop info) {
+    int color = png_get_color_type(png, info), depth = png_get_bit_depth(png, info);
+    if (color == PNG_COLOR_TYPE_GRAY && depth == 16) return;
+    if (color == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png);
+    if (color == PNG_COLOR_TYPE_GRAY && depth < 8) png_set_expand_gray_1_2_4_to_8(png);
+    if (png_get_valid(png, info, PNG_INFO_tRNS)) png_set_tRNS_to_alpha(png);
+    if (depth == 16) png_set_strip_16(png);
+    if (!(color & PNG_COLOR_MASK_COLOR)) png_set_gray_to_rgb(png);
+    png_set_add_alpha(png, 255, PNG_FILLER_AFTER);
+}
+
 /* Asks libpng for the form's pixels; for grey from colour they arrive as RGB, for 16-bit grey as two bytes each. */
 static void set_transforms(png_structp png, png_infop info, cpl_png_form form) {
     int color = png_get_color_type(png, info), depth = png_get_bit_depth(png, info);
+    if (form == CPL_PNG_RGBA) {
+        set_rgba(png, info);
+        return;
+    }
     if (color == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png);
     if (color == PNG_COLOR_TYPE_GRAY && depth < 8) png_set_expand_gray_1_2_4_to_8(png);
     if (color & PNG_COLOR_MASK_ALPHA) png_set_strip_alpha(png);
@@ -116,6 +132,18 @@ static void to_grey(decoding *d, size_t pixels) {
     }
 }
 
+/* 16-bit grey, clipped at 255. */
+static bool spread_grey(decoding *d, size_t pixels, cpl_error *error) {
+    unsigned char *rgba = cpl_alloc(pixels, 4, error);
+    for (size_t i = 0; rgba && i < pixels; i++) {
+        memset(rgba + i * 4, d->data[i * 2] ? 255 : d->data[i * 2 + 1], 3);
+        rgba[i * 4 + 3] = 255;
+    }
+    free(d->data);
+    d->data = rgba;
+    return rgba != NULL;
+}
+
 bool cpl_png_decode(const void *png, size_t size, const char *name, cpl_png_form form, cpl_pixels *pixels,
                     cpl_error *error) {
     *pixels = (cpl_pixels){0};
@@ -130,6 +158,7 @@ bool cpl_png_decode(const void *png, size_t size, const char *name, cpl_png_form
         return false;
     }
     size_t count = (size_t)pixels->width * (size_t)pixels->height;
+    if (form == CPL_PNG_RGBA && d.pixel_bytes == 2 && !spread_grey(&d, count, error)) return false;
     if (form == CPL_PNG_GREY && d.pixel_bytes > 1) {
         to_grey(&d, count);
         unsigned char *shrunk = realloc(d.data, count);

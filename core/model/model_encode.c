@@ -163,6 +163,14 @@ static char *plain_words(const char *text, cpl_error *error) {
     return words;
 }
 
+/* Those between the markers: behind the text stands the end marker, whatever fills the rest. */
+static int text_tokens(const cpl_chunks *chunks, int chunk, int end) {
+    const int *ids = chunks->ids + (size_t)chunk * (size_t)chunks->length + 1;
+    int count = 0;
+    while (count < chunks->length - 2 && ids[count] != end) count++;
+    return count;
+}
+
 bool cpl_tokens_info(const cpl_tokenizer *tokenizer, int context_length, bool closed_vocabulary, const char *text,
                      cpl_line_info *info, cpl_error *error) {
     cpl_chunks chunks;
@@ -170,6 +178,9 @@ bool cpl_tokens_info(const cpl_tokenizer *tokenizer, int context_length, bool cl
     if (!cpl_prompt_chunks(tokenizer, text, context_length, cpl_tokenizer_end(tokenizer), &chunks, error)) return false;
     info->tokens = chunks.tokens;
     info->room = chunks.chunks * (chunks.length - 2);
+    info->chunks = chunks.chunks;
+    for (int i = 0; i < chunks.chunks && i < CPL_TOLD_CHUNKS; i++)
+        info->chunk_tokens[i] = (short)text_tokens(&chunks, i, cpl_tokenizer_end(tokenizer));
     cpl_chunks_clear(&chunks);
     if (!closed_vocabulary) return true;
     char *words = plain_words(text, error);

@@ -12,6 +12,7 @@
 
 #include "../memory/alloc.h"
 #include "../sample/clock.h"
+#include "tokens.h"
 
 typedef struct node {
     struct node *next;
@@ -264,6 +265,7 @@ bool cpl_events_next(cpl_events *events, cpl_event *event) {
 void cpl_event_clear(cpl_event *event) {
     cpl_image_free(event->image);
     free(event->lines);
+    cpl_line_texts_free(event->line_texts, event->line_text_count);
     for (int i = 0; i < event->text_count; i++) {
         free((char *)event->texts[i].key);
         free((char *)event->texts[i].value);

@@ -238,26 +238,45 @@ static bool open_positive(const maker *m, line_list *lines) {
 
 /* ---- What is told of the lines ---- */
 
-static bool add_info(const maker *m, cpl_line_info *info, const char *text) {
-    cpl_line_info one;
-    if (!cpl_model_line_info(m->context->engine->model, text, &one, m->error)) return false;
-    cpl_line_info_add(info, &one);
+/* One text of a line, from the call behind `before` to that of its turn. */
+static bool add_text(const maker *m, int line, double weight, const cpl_turn *turn, int before) {
+    cpl_prepared *prepared = m->prepared;
+    cpl_line_text *to = &prepared->texts[prepared->text_count];
+    *to = (cpl_line_text){.line = line, .first = before + 1, .last = turn->last, .weight = weight};
+    if (!cpl_text_set(&to->text, turn->text, m->error)) return false;
+    prepared->text_count++;
+    if (!cpl_model_line_info(m->context->engine->model, to->text, &to->info, m->error)) return false;
+    cpl_line_info_add(&prepared->infos[line], &to->info);
     return true;
+}
+
+static bool add_line(const maker *m, int line) {
+    const cpl_prepared *prepared = m->prepared;
+    for (int v = 0; v < prepared->positives; v++) {
+        const cpl_voice *voice = &prepared->positive[v];
+        const cpl_turns *turns = &voice->lines.speech[line].turns;
+        for (int k = 0; k < turns->count; k++)
+            if (!add_text(m, line, voice->weight, &turns->list[k], k ? turns->list[k - 1].last : 0)) return false;
+    }
+    prepared->infos[line].vanishes = prepared->plans->vanishes[line];
+    return true;
+}
+
+static int count_texts(const cpl_prepared *prepared, int lines) {
+    int count = 0;
+    for (int v = 0; v < prepared->positives; v++)
+        for (int i = 0; i < lines; i++) count += prepared->positive[v].lines.speech[i].turns.count;
+    return count;
 }
 
 static bool make_infos(const maker *m, const cpl_lines *lines) {
     cpl_prepared *prepared = m->prepared;
     prepared->infos = cpl_alloc((size_t)lines->count, sizeof *prepared->infos, m->error);
-    if (!prepared->infos) return false;
+    prepared->texts = cpl_alloc((size_t)count_texts(prepared, lines->count) + 1, sizeof *prepared->texts, m->error);
+    if (!prepared->infos || !prepared->texts) return false;
     prepared->info_count = lines->count;
-    for (int i = 0; i < lines->count; i++) {
-        for (int v = 0; v < prepared->positives; v++) {
-            const cpl_turns *turns = &prepared->positive[v].lines.speech[i].turns;
-            for (int k = 0; k < turns->count; k++)
-                if (!add_info(m, &prepared->infos[i], turns->list[k].text)) return false;
-        }
-        prepared->infos[i].vanishes = prepared->plans->vanishes[i];
-    }
+    for (int i = 0; i < lines->count; i++)
+        if (!add_line(m, i)) return false;
     return true;
 }
 
@@ -318,6 +337,7 @@ void cpl_prepared_clear(cpl_prepared *prepared, cpl_context *context) {
     if (prepared->plans) cpl_cache_release(context->plans, prepared->plans);
     if (prepared->loras) cpl_cache_release(context->loras, prepared->loras);
     free(prepared->positive);
+    cpl_line_texts_free(prepared->texts, prepared->text_count);
     free(prepared->infos);
     *prepared = (cpl_prepared){0};
 }

@@ -23,6 +23,8 @@ typedef struct cpl_prepared {
     char note[320];            /* what the user should hear of this state, or "" */
     cpl_line_info *infos;      /* owned: one for each line of the layout, a filled hole has none */
     int info_count;
+    cpl_line_text *texts; /* owned, with their texts: what stands in `infos`, text by text */
+    int text_count;
 } cpl_prepared;
 
 /* What can be told without a model's weights. False: the layout cannot be used, `error` says where and why. */

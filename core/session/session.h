@@ -59,6 +59,7 @@ struct cpl_session {
     cpl_snapshot *current; /* owned: the newest one that was picked up */
     cpl_prepared prepared; /* of `prepared_revision`, the last good one */
     uint64_t prepared_revision, finished_revision;
+    uint64_t start_seen;     /* stamp of the last picture to begin with that could be read */
     uint64_t memory_retries; /* jobs that were tried a second time */
     cpl_stats working;       /* what will be published next */
 };

@@ -32,15 +32,29 @@ uint64_t cpl_start_stamp(const cpl_layout *layout, cpl_error *error) {
     return stamp;
 }
 
-static cpl_image *read_picture(const cpl_layout *layout, const cpl_settings *settings, cpl_error *error) {
+static cpl_image *read_whole(const cpl_layout *layout, cpl_error *error) {
+    static const char remedy[] = "; name another PNG file, or remove the key";
     cpl_error fault = {0};
     char *path = cpl_path_join(layout->directory, layout->init_image, error);
     cpl_image *image = path ? cpl_image_read_png(path, &fault) : NULL;
     free(path);
     if (!image && fault.code) {
-        cpl_fail_at(error, -1, PLACE, PLACE ": %.400s", fault.message);
+        cpl_fail_at(error, -1, PLACE, PLACE ": %.400s%s", fault.message, strchr(fault.message, ';') ? "" : remedy);
         if (error && fault.code == CPL_E_MEMORY) error->code = fault.code;
     }
+    return image;
+}
+
+bool cpl_layout_check_start(const cpl_layout *layout, cpl_error *error) {
+    if (!layout->init_image || !*layout->init_image) return true;
+    if (!cpl_start_stamp(layout, error)) return false;
+    cpl_image *image = read_whole(layout, error);
+    cpl_image_free(image);
+    return image != NULL;
+}
+
+static cpl_image *read_picture(const cpl_layout *layout, const cpl_settings *settings, cpl_error *error) {
+    cpl_image *image = read_whole(layout, error);
     if (!image || (image->width == settings->width && image->height == settings->height)) return image;
     cpl_image *resized = cpl_image_resize(image, settings->width, settings->height, error);
     cpl_image_free(image);

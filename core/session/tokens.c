@@ -17,8 +17,28 @@ void cpl_line_info_add(cpl_line_info *info, const cpl_line_info *text) {
     if (text->tokens > info->tokens || info->room == 0) {
         info->tokens = text->tokens;
         info->room = text->room;
+        info->chunks = text->chunks;
+        memcpy(info->chunk_tokens, text->chunk_tokens, sizeof info->chunk_tokens);
     }
     memcpy(info->unknown, unknown, sizeof unknown);
+}
+
+cpl_line_text *cpl_line_texts_copy(const cpl_line_text *list, int count) {
+    cpl_line_text *copy = cpl_alloc((size_t)count + 1, sizeof *copy, NULL);
+    bool done = copy != NULL;
+    for (int i = 0; done && i < count; i++) {
+        copy[i] = list[i];
+        copy[i].text = NULL;
+        done = cpl_text_set(&copy[i].text, list[i].text, NULL);
+    }
+    if (done) return copy;
+    cpl_line_texts_free(copy, count);
+    return NULL;
+}
+
+void cpl_line_texts_free(cpl_line_text *list, int count) {
+    for (int i = 0; list && i < count; i++) free(list[i].text);
+    free(list);
 }
 
 typedef struct counter {

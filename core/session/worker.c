@@ -11,6 +11,7 @@
 #include "../sample/clock.h"
 #include "generate.h"
 #include "session.h"
+#include "tokens.h"
 
 struct job {
     cpl_snapshot *fresh; /* to be taken over, or NULL */
@@ -205,6 +206,8 @@ void cpl_session_post_synced(cpl_session *session) {
         memcpy(event.lines, session->prepared.infos, bytes);
         event.line_count = session->prepared.info_count;
     }
+    event.line_texts = cpl_line_texts_copy(session->prepared.texts, session->prepared.text_count);
+    event.line_text_count = event.line_texts ? session->prepared.text_count : 0;
     cpl_events_post(session->events, &event, false);
 }
 
@@ -240,13 +243,22 @@ static bool get_ready(cpl_session *session, cpl_error *error) {
     return ensure_engine(session, error) && prepare_current(session, error);
 }
 
+/* Told before a model is loaded for nothing; once for a file. */
+static bool start_can_be_read(cpl_session *session, cpl_error *error) {
+    const cpl_snapshot *snapshot = session->current;
+    if (!snapshot->start || snapshot->start == session->start_seen) return true;
+    if (!cpl_layout_check_start(snapshot->layout, error)) return false;
+    session->start_seen = snapshot->start;
+    return true;
+}
+
 /* False: the job has ended with an event. A snapshot that failed before is tried again when a run is asked for. One with
  * the revision that is ready has the same pixels, but may be wrong where that one was not. */
 static bool make_ready(cpl_session *session, const struct job *job) {
     cpl_error error = {0};
     bool ready = session->prepared.ready && session->prepared_revision == session->current->revision;
     if (ready && !job->fresh) return true;
-    if (!cpl_snapshot_check(session->current, &error)) {
+    if (!cpl_snapshot_check(session->current, &error) || !start_can_be_read(session, &error)) {
         if (ready) session->prepared_revision = 0;
         end_with_error(session, job, CPL_EVENT_INVALID, &error);
         return false;

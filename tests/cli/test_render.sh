@@ -87,6 +87,12 @@ no_init() { run 1 "$COUPLET" render two.json -o x.png --init none.png && lines_i
 check '--init: no such file' no_init
 bad_init() { run 1 "$COUPLET" render two.json -o x.png --init two.json && has "$err" 'img2img.image' && absent x.png; }
 check '--init: no picture' bad_init
+cut_init() {
+    head -c 300 picture.png >cut.png
+    run 1 "$COUPLET" render two.json -o x.png --init cut.png && lines_in "$err" 1 && has "$err" 'cut.png' && has "$err" 'name another PNG' && absent x.png &&
+        sed 's/"regions"/"img2img": {"image": "cut.png"}, "regions"/' two.json >cut.json && run 1 "$COUPLET" check cut.json && has "$err" 'img2img.image'
+}
+check '--init: a picture that ends too early' cut_init
 check '--clip-skip: another picture' not_the_same two.json --clip-skip 2
 clip_skip_inside() { "$COUPLET" show c.png | grep -q 'Clip skip: 2' && cp c.png skipped.png && renders s2.png skipped.png && cmp s2.png skipped.png; }
 check '... which says so and is made again' clip_skip_inside

@@ -2,6 +2,7 @@
 #include "session_test.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 static char folder[] = "/tmp/couplet-start-XXXXXX";
 static char path[64];
@@ -161,7 +162,46 @@ static void what_cannot_be_read_is_refused(void **state) {
     FILE *broken = fopen(path, "w");
     fputs("this is no picture", broken);
     fclose(broken);
-    refused(path, 0.5, false, CPL_EVENT_FAILED, "img2img.image", "a.png");
+    refused(path, 0.5, false, CPL_EVENT_INVALID, "img2img.image", "a.png: is not a PNG file; convert it");
+}
+
+/* Nobody asks for a run, and no model is there to be loaded: the file's own fault comes first. */
+static void a_damaged_file_is_told_before_a_model_is_loaded(void **state) {
+    (void)state;
+    cpl_image *image = slope(64, 64, 200);
+    put(image);
+    assert_int_equal(truncate(path, 60), 0);
+    cpl_session *session = open_session(&(cpl_options){.threads = 1});
+    cpl_layout *layout = beginning_with(path, 0.5, "euler");
+    cpl_event event = {0};
+    hand_over(session, layout, CPL_SYNC_NOW);
+    bool told = false;
+    while (!told && cpl_session_wait(session, -1)) {
+        while (!told && cpl_session_next(session, &event)) {
+            assert_true(event.type != CPL_EVENT_LOADING && event.type != CPL_EVENT_SYNCED);
+            told = event.type == CPL_EVENT_INVALID;
+            if (told) {
+                assert_string_equal(event.error.path, "img2img.image");
+                assert_non_null(strstr(event.error.message, "a.png"));
+                assert_non_null(strstr(event.error.message, ";")); /* what to do about it */
+            }
+            cpl_event_clear(&event);
+        }
+    }
+    assert_true(told);
+    cpl_error error = {0};
+    assert_false(cpl_layout_check_start(layout, &error));
+    assert_string_equal(error.path, "img2img.image");
+    put(image); /* mended: the same layout is looked at again */
+    assert_true(cpl_layout_check_start(layout, &error));
+    hand_over(session, layout, CPL_SYNC_NOW);
+    cpl_session_generate(session);
+    await_end(session, &event);
+    assert_int_equal(event.type, CPL_EVENT_FINISHED);
+    cpl_event_clear(&event);
+    cpl_layout_free(layout);
+    cpl_session_free(session);
+    cpl_image_free(image);
 }
 
 static void an_endless_schedule_is_refused(void **state) {
@@ -175,9 +215,13 @@ static void an_endless_schedule_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_less_is_denoised_the_nearer), cmocka_unit_test(an_image_of_another_size_is_resized),
-        cmocka_unit_test(another_file_is_another_picture), cmocka_unit_test(progress_counts_the_steps_that_are_made),
-        cmocka_unit_test(what_cannot_be_read_is_refused),  cmocka_unit_test(an_endless_schedule_is_refused),
+        cmocka_unit_test(the_less_is_denoised_the_nearer),
+        cmocka_unit_test(an_image_of_another_size_is_resized),
+        cmocka_unit_test(another_file_is_another_picture),
+        cmocka_unit_test(progress_counts_the_steps_that_are_made),
+        cmocka_unit_test(a_damaged_file_is_told_before_a_model_is_loaded),
+        cmocka_unit_test(what_cannot_be_read_is_refused),
+        cmocka_unit_test(an_endless_schedule_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,0 +1,41 @@
+/* convert.c: one file to another; what the forms are stands in presets.c and in the core. */
+#include "convert.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "presets.h"
+
+static void say_names(const char *file, const presets *all, const char *wanted, cpl_error *error) {
+    char *text = error->message;
+    size_t size = sizeof error->message;
+    *error = (cpl_error){.code = CPL_E_INPUT, .row = -1};
+    int used = wanted ? snprintf(text, size, "%.150s holds no preset \"%.60s\"; it has", file, wanted)
+                      : snprintf(text, size, "%.150s holds %d presets, so one must be named:", file, all->count);
+    for (int i = 0; i < all->count && used < (int)size - 1; i++)
+        used += snprintf(text + used, size - (size_t)used, "%s %.60s", i ? "," : "", all->name[i]);
+}
+
+static cpl_layout *take_preset(const char *file, const char *name, cpl_error *error) {
+    presets all;
+    cpl_layout *layout = NULL;
+    int found = -1;
+    if (!presets_read(file, &all, error)) return NULL;
+    for (int i = 0; i < all.count; i++)
+        if (name ? !strcmp(all.name[i], name) : all.count == 1) found = i;
+    if (found >= 0)
+        layout = cpl_layout_copy(all.layout[found], error);
+    else
+        say_names(file, &all, name, error);
+    presets_clear(&all);
+    return layout;
+}
+
+cpl_layout *convert_read(const char *in, const char *preset, bool *from_presets, cpl_error *error) {
+    *from_presets = presets_are_in(in);
+    return *from_presets ? take_preset(in, preset, error) : cpl_layout_load(in, error);
+}
+
+bool convert_write(const cpl_layout *layout, const char *out, const char *preset, cpl_error *error) {
+    return preset ? presets_write(out, preset, layout, error) : cpl_layout_save(layout, out, error);
+}

@@ -1,0 +1,14 @@
+/* convert.h: files of other forms to layouts and back, for `couplet convert` and the editor's `:convert`: layouts, the layouts
+ * inside pictures, and Forge Couple's presets.json. Knows no screen. */
+#ifndef TUI_CONVERT_H
+#define TUI_CONVERT_H
+
+#include "../core/couplet.h"
+
+/* What `in` holds, as a layout. preset: which mapping of a file of presets, NULL for the only one; the error of a missing
+ * name tells which there are, in one line. *from_presets: whether it is such a file. NULL on failure; the caller frees. */
+cpl_layout *convert_read(const char *in, const char *preset, bool *from_presets, cpl_error *error);
+/* Writes a layout file, or with `preset` the regions as a mapping of that name into a file of presets, beside the others. */
+bool convert_write(const cpl_layout *layout, const char *out, const char *preset, cpl_error *error);
+
+#endif
