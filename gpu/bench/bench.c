@@ -172,7 +172,7 @@ static bool run(gpu_bench *b, const char *device, const char *precision, const c
     if (!gpu_bench_copy(b)) return false;
     gpu_bench_number(b, "copy_gbps", b->gbps);
     printf("%s, %s: copies read and write %.0f GB/s\n\n", description, precision, b->gbps);
-    if (!gpu_bench_coupled(b) || !gpu_bench_steps(b)) return false;
+    if (!gpu_bench_products(b) || !gpu_bench_coupled(b) || !gpu_bench_steps(b)) return false;
     cpl_builder_text(&b->out, "\n}\n");
     return true;
 }

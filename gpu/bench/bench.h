@@ -38,8 +38,9 @@ void gpu_bench_text(gpu_bench *b, const char *key, const char *value);
 void gpu_bench_number(gpu_bench *b, const char *key, double value);
 void gpu_bench_close(gpu_bench *b);
 
-bool gpu_bench_copy(gpu_bench *b);    /* fills gbps */
-bool gpu_bench_coupled(gpu_bench *b); /* "coupled" */
-bool gpu_bench_steps(gpu_bench *b);   /* "steps" */
+bool gpu_bench_copy(gpu_bench *b);     /* fills gbps */
+bool gpu_bench_products(gpu_bench *b); /* "products" */
+bool gpu_bench_coupled(gpu_bench *b);  /* "coupled" */
+bool gpu_bench_steps(gpu_bench *b);    /* "steps" */
 
 #endif

@@ -13,12 +13,16 @@ check 'check-gpu on the emulated device' whole
 unmeasured() { EMULATED_DEVICES=-1 COUPLET_BACKEND_DIR=$BUILD/tests/gpu run 1 "$root/gpu/bench/run" && lines_in "$out" 1 && has "$out" 'nothing was measured'; }
 check 'bench-gpu without a device: one line' unmeasured
 # Numbers of an emulated device mean nothing, but that each is there and none is zero does.
-measured() {
+measured() { # measured DESCRIPTION LIBRARIES
     COUPLET_BACKEND_DIR=$BUILD/tests/gpu run 0 "$BUILD/gpu/bench/bench" --quick bench.json && has "$out" '| tiny 8x8, 2 of 24 | 8 | 2 |' &&
-        python3 - <<'END'
-import json
+        python3 - "$1" "$2" <<'END'
+import json, sys
+description, libraries = sys.argv[1], sys.argv[2] == "libraries"
 report = json.load(open("bench.json"))
-assert report["device"] == "emulated device, 8.0 GiB, own kernels" and report["copy_gbps"] > 0, report
+assert report["device"] == "emulated device, 8.0 GiB, " + description and report["copy_gbps"] > 0, report
+assert [p["product"] for p in report["products"]] == ["tiny conv 8x8, 16", "tiny linear 8x8, 32"]
+assert all(p[k] > 0 for p in report["products"] for k in ("gflop", "own_ms", "measured_ms")), report["products"]
+assert all((p["library_ms"] > 0) == libraries for p in report["products"]), report["products"]
 assert [(c["batch"], c["regions"]) for c in report["coupled"]] == [(2, 1), (2, 2), (8, 1), (8, 2)]
 assert all(c["attention_ms"] > 0 and c["layer_ms"] > 0 and c["floor_ms"] > 0 for c in report["coupled"])
 assert all((c["batch"] != 2) or c["original_ms"] > 0 for c in report["coupled"])
@@ -26,7 +30,11 @@ assert [s["regions"] for s in report["steps"]] == [1, 8]
 assert all(s[k] > 0 for s in report["steps"] for k in ("finite", "step_ms", "wall_ms", "host_ms", "decode_ms", "weights_mib", "device_mib", "pictures_per_second"))
 END
 }
-check 'bench-gpu on the emulated device' measured
+check 'bench-gpu on the emulated device' measured 'own kernels' none
+beside() {
+    COUPLET_CUBLASLT=$BUILD/tests/gpu/libcouplet-cuda.so COUPLET_CUDNN=$BUILD/tests/gpu/libcouplet-cuda.so measured 'cuBLASLt 13.1.0, cuDNN 9.19.0' libraries
+}
+check 'bench-gpu on the emulated device, with libraries' beside
 recorded() { run 0 "$BUILD/tests/device/record" "$root/tests/device/ops.safetensors" && has "$out" ' 0 failed, 0 skipped'; }
 check 'operations are what their record says, on the CPU' recorded
 
