@@ -337,7 +337,7 @@ check '60x15: a card says what is needed; larger again: the editor; 1x1 does no 
 
 stats() { [ -s state/couplet/stats.json ] && "$COUPLET" stats state/couplet/stats.json >"$said" && "$COUPLET" stats --json state/couplet/stats.json | python3 -m json.tool >/dev/null; }
 check 'a running editor keeps its statistics in the state folder' stats
-check 'the state folder holds nothing else' no_files state couplet couplet/stats.json couplet/commands couplet/journal
+check 'the state folder holds nothing else' no_files state couplet couplet/stats.json couplet/commands couplet/journal couplet/places.json
 check 'no process is left' no_strays
 check 'nor a temporary file' no_files "$TMPDIR"
 finish
