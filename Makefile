@@ -246,7 +246,7 @@ golden-ops: $(build)/tests/device/record ## write tests/device/ops.safetensors a
 check-gpu: $(device_tests) $(device_bin) $(or $(module),no-cuda) ## on a GPU machine: is the CUDA backend right there? Needs gcc, make, CUDA, cJSON
 	@BUILD=$(build) tests/device/check $(CHECK)
 # The benchmark runs the same networks, with random weights in the place of a loader.
-bench_obj := $(patsubst gpu/bench/%.c,$(build)/gpu/bench/%.o,$(wildcard gpu/bench/*.c)) $(build)/core/bench/original.o
+bench_obj := $(patsubst gpu/bench/%.c,$(build)/gpu/bench/%.o,$(wildcard gpu/bench/*.c)) $(build)/core/bench/original.o $(build)/core/bench/inputs.o
 $(build)/gpu/bench/%.o: gpu/bench/%.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(BARE_CFLAGS) $(DEPENDENCIES) -c -o $@ $<

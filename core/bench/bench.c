@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "../memory/alloc.h"
+#include "inputs.h"
 
 static const struct {
     const char *name;
@@ -98,30 +99,6 @@ cpl_backend *cpl_bench_backend(const cpl_bench_run *run, cpl_dtype type, cpl_err
 
 double cpl_bench_floor(const cpl_bench_run *run, cpl_dtype type, double flops) {
     return run->flops_per_ms[type] > 0 ? flops / run->flops_per_ms[type] : 0;
-}
-
-float *cpl_bench_tiles(int regions, int w, int h, cpl_error *error) {
-    size_t cells = (size_t)w * (size_t)h;
-    float *masks = cpl_alloc((size_t)regions * cells, sizeof *masks, error);
-    int columns = 1;
-    while (columns * columns < regions) columns *= 2;
-    int rows = regions / columns;
-    for (int y = 0; masks && y < h; y++)
-        for (int x = 0; x < w; x++) {
-            int region = y * rows / h * columns + x * columns / w;
-            masks[(size_t)region * cells + (size_t)y * (size_t)w + (size_t)x] = 1;
-        }
-    return masks;
-}
-
-/* The sum of two uniform numbers: smooth, without far outliers, and quick for millions of them. */
-void cpl_bench_fill(float *values, size_t count, unsigned seed) {
-    uint32_t state = seed * 2654435761u + 1;
-    for (size_t i = 0; i < count; i++) {
-        state = state * 1664525u + 1013904223u;
-        float sum = (float)(state >> 20) + (float)(state >> 8 & 0xfff);
-        values[i] = sum * (1.0f / 2048) - 2;
-    }
 }
 
 bool cpl_bench_tensor(cpl_stream *s, cpl_tensor *t, int n, int h, int w, int c, unsigned seed, cpl_error *error) {

@@ -40,10 +40,6 @@ void cpl_bench_number(cpl_bench_run *run, const char *key, double value); /* to 
 void cpl_bench_whole(cpl_bench_run *run, const char *key, uint64_t value);
 void cpl_bench_text(cpl_bench_run *run, const char *key, const char *value);
 
-/* The weights of `regions` (a power of two) tiles on a grid, [regions][h * w], freed by the caller. */
-float *cpl_bench_tiles(int regions, int w, int h, cpl_error *error);
-/* Values like those of a normed activation, always the same for the same seed. */
-void cpl_bench_fill(float *values, size_t count, unsigned seed);
 bool cpl_bench_tensor(cpl_stream *s, cpl_tensor *t, int n, int h, int w, int c, unsigned seed, cpl_error *error);
 double cpl_bench_middle(double *values, int count, double share); /* sorts; share 0.5: the median */
 

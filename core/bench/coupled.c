@@ -5,6 +5,7 @@
 #include "../memory/alloc.h"
 #include "../sample/clock.h"
 #include "bench.h"
+#include "inputs.h"
 #include "original.h"
 
 #include <string.h>

@@ -8,6 +8,7 @@
 #include "../memory/alloc.h"
 #include "../sample/clock.h"
 #include "bench.h"
+#include "inputs.h"
 #include "layers.h"
 
 static cpl_original *original_of(cpl_stream *s) { return (cpl_original *)(void *)s->ops; }

@@ -5,6 +5,7 @@
 
 #include "../memory/alloc.h"
 #include "../sample/clock.h"
+#include "inputs.h"
 #include "layers.h"
 #include "network.h"
 #include "original.h"

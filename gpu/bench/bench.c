@@ -8,15 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../core/bench/inputs.h"
 #include "../../core/bench/original.h"
 #include "../../core/cpu/ceiling.h"
 #include "../../core/memory/alloc.h"
 #include "../../core/sample/clock.h"
 
-/* ---- What original.c asks of a bench ---- */
-
-float *cpl_bench_tiles(int regions, int w, int h, cpl_error *error);
-float *cpl_bench_tiles(int regions, int w, int h, cpl_error *error) { return gpu_bench_tiles(regions, w, h, error); }
+/* ---- What original.c asks of a backend ---- */
 
 /* The contract has no product with a mask: each line's copy is read and added, once. That is less than the original does,
  * which multiplies by the mask first and then sums, so its time here is not made longer than it is. */
@@ -31,33 +29,16 @@ void cpl_masked_sum(cpl_stream *s, const cpl_tensor *y, const cpl_tensor *copies
 
 /* ---- Values ---- */
 
-float *gpu_bench_tiles(int regions, int w, int h, cpl_error *error) {
-    size_t cells = (size_t)w * (size_t)h;
-    float *masks = cpl_alloc((size_t)regions * cells, sizeof *masks, error);
-    int columns = 1;
-    while (columns * columns < regions) columns *= 2;
-    int rows = regions / columns;
-    for (int y = 0; masks && y < h; y++)
-        for (int x = 0; x < w; x++) {
-            int region = y * rows / h * columns + x * columns / w;
-            masks[(size_t)region * cells + (size_t)y * (size_t)w + (size_t)x] = 1;
-        }
-    return masks;
-}
-
 cpl_tensor gpu_bench_tensor(gpu_bench *b, int n, int h, int w, int c, unsigned seed) {
     cpl_tensor t = cpl_make(b->s, n, h, w, c);
     size_t count = cpl_tensor_count(&t);
     float *values = count ? cpl_alloc(count, sizeof *values, &b->error) : NULL;
-    uint32_t state = seed * 2654435761u + 1;
-    for (size_t i = 0; values && i < count; i++) { /* the sum of two uniform numbers: smooth, without outliers */
-        state = state * 1664525u + 1013904223u;
-        values[i] = ((float)(state >> 20) + (float)(state >> 8 & 0xfff)) * (1.0f / 2048) - 2;
-    }
-    if (values)
+    if (values) {
+        cpl_bench_fill(values, count, seed);
         b->s->ops->upload(b->s, &t, values);
-    else
+    } else {
         cpl_stream_fail(b->s, CPL_E_MEMORY, "out of memory for the benchmark");
+    }
     free(values);
     return t;
 }

@@ -29,8 +29,6 @@ typedef struct gpu_timing {
 bool gpu_bench_time(gpu_bench *b, void (*work)(void *context, int call), void *context, int inner, gpu_timing *timing);
 /* A tensor of values like those of a normed activation. Empty: the stream has failed. */
 cpl_tensor gpu_bench_tensor(gpu_bench *b, int n, int h, int w, int c, unsigned seed);
-/* The weights of `regions` tiles, [regions][h * w]; freed by the caller. */
-float *gpu_bench_tiles(int regions, int w, int h, cpl_error *error);
 
 void gpu_bench_open(gpu_bench *b, const char *list); /* "list": [ */
 void gpu_bench_row(gpu_bench *b);                    /* a new object in it */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../core/bench/inputs.h"
 #include "../../core/bench/original.h"
 #include "../../core/memory/alloc.h"
 #include "bench.h"
@@ -68,7 +69,7 @@ static bool open_rig(rig *r, gpu_bench *b, const level *l, int batch, int region
         r->v[i] = gpu_bench_tensor(b, 1, 1, KEYS, c, (unsigned)i + 300);
         r->pk[i] = &r->k[i], r->pv[i] = &r->v[i];
     }
-    float *masks = gpu_bench_tiles(regions, l->side, l->side, &b->error);
+    float *masks = cpl_bench_tiles(regions, l->side, l->side, &b->error);
     r->plan = masks ? cpl_plan_new(masks, regions, l->side, l->side, &b->error) : NULL;
     free(masks);
     for (int i = 0; i < batch; i++)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../../core/bench/inputs.h"
 #include "../../core/memory/alloc.h"
 #include "../../core/model/unet.h"
 #include "../../core/model/vae.h"
@@ -94,7 +95,7 @@ static bool make_plans(rig *r) {
         int w, h;
         if (!cpl_unet_couples(r->unet, level)) continue;
         cpl_unet_grid(r->size->latent, r->size->latent, level, &w, &h);
-        float *masks = gpu_bench_tiles(MOST_REGIONS, w, h, &r->b->error);
+        float *masks = cpl_bench_tiles(MOST_REGIONS, w, h, &r->b->error);
         r->plan[level] = masks ? cpl_plan_new(masks, MOST_REGIONS, w, h, &r->b->error) : NULL;
         free(masks);
         if (!r->plan[level]) return false;

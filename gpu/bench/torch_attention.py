@@ -42,7 +42,7 @@ def median_ms(work, rounds=21):
 
 
 def tiles(regions, side):
-    """[regions, tokens], as gpu_bench_tiles."""
+    """[regions, tokens], as cpl_bench_tiles."""
     columns = 1
     while columns * columns < regions:
         columns *= 2
