@@ -178,12 +178,16 @@ $(build)/tests/gpu/test_emulator: $(build)/tests/gpu/test_emulator.o $(patsubst 
 
 # The tests of the CPU backend's operations, on the module and in each of its precisions.
 emulated_tests := test_attention test_conv test_coupled test_norm test_pointwise
-emulated_bin := $(foreach p,f32 f16 bf16,$(emulated_tests:%=$(build)/tests/gpu/$(p)/%)) $(build)/tests/gpu/f16/test_products $(build)/tests/gpu/bf16/test_products $(build)/tests/gpu/test_emulator
+emulated_bin := $(foreach p,f32 f16 bf16,$(emulated_tests:%=$(build)/tests/gpu/$(p)/%)) $(build)/tests/gpu/f16/test_products $(build)/tests/gpu/bf16/test_products $(build)/tests/gpu/host/test_fetch $(build)/tests/gpu/host/test_memory $(build)/tests/gpu/test_emulator
 define on_module
 $(build)/tests/gpu/$(1)/%: tests/core/cpu/%.c $(lib) $(emulated)
 	$$(call say,TEST,$$< in $(1))
 	$$(Q)mkdir -p $$(@D) && $$(CC) $$(ALL_CFLAGS) $$(CORE_CFLAGS) $$(DEPENDENCIES) $$(ALL_LDFLAGS) -include tests/gpu/on_module.h -DTEST_PRECISION=$(2) -o $$@ $$< $(lib) -lcmocka $$(CORE_LIBS)
 endef
+# The module's host side by itself: memory, streams.
+$(build)/tests/gpu/host/%: tests/gpu/%.c $(lib) $(emulated)
+	$(call say,TEST,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) $(CORE_CFLAGS) $(DEPENDENCIES) $(ALL_LDFLAGS) -include tests/gpu/on_module.h -o $@ $< $(lib) -lcmocka $(CORE_LIBS)
 $(eval $(call on_module,f32,CPL_F32))
 $(eval $(call on_module,f16,CPL_F16))
 $(eval $(call on_module,bf16,CPL_BF16))

@@ -14,6 +14,10 @@ cpl_tensor cpl_make_as(cpl_stream *s, cpl_dtype dtype, int n, int h, int w, int 
     return t;
 }
 
+void cpl_begin_component(cpl_backend *b, cpl_component part) {
+    if (b->ops->component_begin) b->ops->component_begin(b, part);
+}
+
 cpl_tensor cpl_make(cpl_stream *s, int n, int h, int w, int c) {
     return cpl_make_as(s, s->backend->precision, n, h, w, c);
 }
@@ -102,6 +106,11 @@ const cpl_backend_ops *cpl_backend_find(const char *device, cpl_error *error) {
     }
     cpl_fail(error, CPL_E_INPUT, "device %s: unknown; the devices are auto, cpu and cuda[:N]", device);
     return NULL;
+}
+
+bool cpl_backend_passed_over(const char *device, cpl_error *why) {
+    *why = (cpl_error){0};
+    return (!device || strcmp(device, "auto") == 0) && !cuda(0, why) && why->code != CPL_E_FILE;
 }
 
 int cpl_devices(cpl_device_info *list, int room) {

@@ -40,6 +40,17 @@ typedef struct cpl_conv_shape {
     int stride, pad_top, pad_left, pad_bottom, pad_right;
 } cpl_conv_shape;
 
+/* What of a model a weight belongs to: where memory is short, a backend may keep parts that nothing works with elsewhere. */
+typedef enum cpl_component {
+    CPL_COMPONENT_NONE,
+    CPL_COMPONENT_TEXT,
+    CPL_COMPONENT_UNET,
+    CPL_COMPONENT_VAE,
+    CPL_COMPONENTS
+} cpl_component;
+
+enum { CPL_MOST_FETCHES = 2 };
+
 /* Values of a weight in host memory, of the type they have in the file: f32, bf16 or f16. */
 typedef struct cpl_values {
     const void *data;
@@ -47,10 +58,11 @@ typedef struct cpl_values {
 } cpl_values;
 
 typedef struct cpl_backend_config {
-    int threads;         /* CPU threads, 0: all this process may use */
-    int device;          /* which one of its kind, from 0: cpl_backend_number */
-    cpl_dtype precision; /* activations and packed weights; f32 is always possible */
-    size_t pool_budget;  /* bytes of a stream's pool, 0: none */
+    int threads;          /* CPU threads, 0: all this process may use */
+    int device;           /* which one of its kind, from 0: cpl_backend_number */
+    cpl_dtype precision;  /* activations and packed weights; f32 is always possible */
+    size_t pool_budget;   /* bytes of a stream's pool, 0: none */
+    size_t memory_budget; /* bytes of a device's own memory that may be taken, 0: what there is */
 } cpl_backend_config;
 
 typedef struct cpl_backend_ops {
@@ -75,12 +87,20 @@ typedef struct cpl_backend_ops {
     cpl_weight *(*norm_weight)(cpl_backend *b, const float *gamma, const float *beta, int c, cpl_error *error);
     cpl_weight *(*table_weight)(cpl_backend *b, const float *rows /* [count][c] */, int count, int c, cpl_error *error);
     void (*weight_free)(cpl_backend *b, cpl_weight *w);
+    /* Weights made from now on belong to this part (NONE: to no part, and stay where they are). NULL: parts are all one. */
+    void (*component_begin)(cpl_backend *b, cpl_component part);
 
     /* Called around one denoise step, so that a backend can record, flush or check. */
     void (*step_begin)(cpl_stream *s);
     void (*step_end)(cpl_stream *s);
     void (*upload)(cpl_stream *s, const cpl_tensor *y, const float *host); /* converts from f32; host is free to go */
     void (*download)(cpl_stream *s, float *host, const cpl_tensor *x);     /* waits; converts to f32 */
+    /* A download in two halves, so that nothing stands still for it. `fetch`, between steps: what x holds once the work before
+     * it is done (x NULL: nothing, only that moment is meant); x may be changed or freed at once. `fetched` waits for the oldest
+     * one, which must have been of a tensor unless host is NULL: then its values are wanted by nobody. At most
+     * CPL_MOST_FETCHES are under way; each must be fetched, on a failed stream too. Both NULL: work is done when a call returns. */
+    void (*fetch)(cpl_stream *s, const cpl_tensor *x);
+    void (*fetched)(cpl_stream *s, float *host);
 
     /* y = act(x * W^T + bias) + add. x [.., in], y [.., out], the same rows; add: shape and type of y, or NULL; y may be
      * add. x, y and w may each have another type: x is rounded to w's (cheap only where x has it already). */
@@ -146,6 +166,8 @@ struct cpl_stream {
     cpl_error error; /* of the first failure */
 };
 
+/* component_begin of the backend, where it has one. */
+void cpl_begin_component(cpl_backend *b, cpl_component part);
 /* A tensor of the stream's precision from its pool; on failure the stream fails and the tensor is empty. */
 cpl_tensor cpl_make(cpl_stream *s, int n, int h, int w, int c);
 cpl_tensor cpl_make_as(cpl_stream *s, cpl_dtype dtype, int n, int h, int w, int c);
@@ -163,6 +185,8 @@ extern const cpl_backend_ops cpl_cpu_backend; /* core/cpu */
 /* The backend for a device name ("auto", "cpu", "cuda:0"), or NULL with the reason. "auto" (and NULL) is the first CUDA
  * device where there is one that can be used, else the processor. */
 const cpl_backend_ops *cpl_backend_find(const char *device, cpl_error *error);
+/* Whether "auto" passes over a module that is there: with the reason. */
+bool cpl_backend_passed_over(const char *device, cpl_error *why);
 int cpl_backend_number(const char *device); /* what cpl_backend_config.device is to be for that name */
 
 #endif

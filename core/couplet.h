@@ -375,11 +375,13 @@ typedef struct cpl_options { /* all zero: the defaults */
     int threads;             /* 0: one per core that this process may use */
     int64_t vae_tile;        /* most pixels of the VAE's last level at a time; 0: as memory asks for; negative: all */
     uint64_t cache_bytes;    /* budget of conditionings, keys and values, and plans together; 0: 1 GiB */
-    uint64_t pool_bytes;     /* budget of all activations and of what is cached of them; 0: none */
-    int trim_after_ms;       /* memory that lies idle goes back to the system after so long without work; 0: 10000 */
-    int debounce_ms;         /* 0: 100 */
-    int preview_every;       /* a preview each n steps; 0: 1, negative: none */
-    cpl_log_fn *log;         /* called from the worker; NULL: silent */
+    uint64_t
+        vram_bytes; /* budget of a GPU's memory; 0: all there is. Parts of the model that are not at work give way */
+    uint64_t pool_bytes; /* budget of all activations and of what is cached of them; 0: none */
+    int trim_after_ms;   /* memory that lies idle goes back to the system after so long without work; 0: 10000 */
+    int debounce_ms;     /* 0: 100 */
+    int preview_every;   /* a preview each n steps; 0: 1, negative: none */
+    cpl_log_fn *log;     /* called from the worker; NULL: silent */
     void *log_user;
 } cpl_options;
 
@@ -457,6 +459,10 @@ typedef struct cpl_stats {
     uint64_t active_tensors, active_bytes; /* of a run under way; 0 between runs */
     uint64_t cached_tensors, cached_bytes; /* conditionings, keys and values: part of what the pool holds */
     uint64_t weight_bytes, device_bytes;
+    uint64_t device_budget_bytes,
+        device_peak_bytes; /* of a GPU's memory: what may be taken, the most that was; else 0 */
+    /* Parts of the model in host memory for want of a GPU's: weights that are there now, how often parts went and came back. */
+    uint64_t moved_out_bytes, moves_out, moves_in;
     uint64_t memory_rescues;   /* allocations that failed and were made after the caches gave way */
     uint64_t step_allocations; /* pool misses in steps after the first, of the last run */
     uint64_t encoder_calls;    /* prompt lines run through the text encoder */

@@ -56,7 +56,7 @@ bool gpu_alike(cpl_stream *s, const char *operation, const char *name, const cpl
 bool gpu_weighs(cpl_stream *s, const char *operation, const cpl_weight *w, gpu_weight_kind kind) {
     static const char *const kinds[] = {
         [GPU_CONV] = "a linear or convolution", [GPU_NORM] = "a norm", [GPU_TABLE] = "a table"};
-    if (w && w->kind == kind) return true;
+    if (w && w->kind == kind) return gpu_reside((gpu_stream *)s, w);
     cpl_stream_fail(s, CPL_E_DEVICE, "%s: the weight is not %s weight", operation, kinds[kind]);
     return false;
 }
@@ -130,7 +130,8 @@ static void close_backend(cpl_backend *backend) {
     if (!backend) return;
     gpu_backend *b = (gpu_backend *)backend;
     cudaSetDevice(b->device);
-    gpu_uploader_free(b->uploader);
+    gpu_uploader_free(b, b->uploader);
+    pthread_mutex_destroy(&b->lock);
     free(b);
 }
 
@@ -142,12 +143,16 @@ static cpl_backend *open_backend(const cpl_backend_config *config, cpl_error *er
     b->base.precision = config->precision;
     b->device = config->device;
     b->pool_budget = config->pool_budget;
+    b->memory_budget = config->memory_budget;
+    pthread_mutex_init(&b->lock, NULL);
+    size_t unused;
     cudaError_t started = cudaSetDevice(b->device);
+    if (started == cudaSuccess) started = cudaMemGetInfo(&unused, &b->memory_total);
     if (started != cudaSuccess)
         cpl_fail(error, CPL_E_DEVICE, "cuda:%d cannot be started: %s; use --device cpu", b->device,
                  cudaGetErrorString(started));
     else
-        b->uploader = gpu_uploader_new(error);
+        b->uploader = gpu_uploader_new(b, error);
     if (b->uploader) return &b->base;
     close_backend(&b->base);
     return NULL;
@@ -157,8 +162,10 @@ static void close_stream(cpl_stream *stream) {
     if (!stream) return;
     gpu_stream *s = (gpu_stream *)stream;
     cudaSetDevice(gpu_backend_of(stream)->device);
+    gpu_leave(s);
     gpu_flush(s);
     if (s->queue) cudaStreamSynchronize(s->queue);
+    gpu_fetch_close(s);
     if (s->graph) cudaGraphExecDestroy(s->graph);
     s->recording = s->in_step = false;
     cpl_cache_free(s->plans);
@@ -178,8 +185,8 @@ static bool fill_stream(gpu_stream *s, cpl_error *error) {
     cudaError_t did = cudaSetDevice(b->device);
     if (did == cudaSuccess) did = cudaStreamCreateWithFlags(&s->queue, cudaStreamNonBlocking);
     if (did == cudaSuccess) did = cudaStreamCreateWithFlags(&s->side, cudaStreamNonBlocking);
-    for (int i = 0; i < 2 && did == cudaSuccess; i++)
-        did = cudaEventCreateWithFlags(&s->stage[i].done, cudaEventDisableTiming);
+    if (did == cudaSuccess) did = gpu_fetch_open(s);
+    if (did == cudaSuccess) did = gpu_stages_open(s);
     if (did == cudaSuccess) did = cudaEventCreateWithFlags(&s->began, cudaEventDefault);
     if (did == cudaSuccess) did = cudaEventCreateWithFlags(&s->ended, cudaEventDefault);
     if (did != cudaSuccess)
@@ -193,6 +200,7 @@ static cpl_stream *open_stream(cpl_backend *backend, cpl_error *error) {
     if (!s) return NULL;
     s->base.ops = &gpu_ops;
     s->base.backend = backend;
+    gpu_join(s);
     if (fill_stream(s, error)) return &s->base;
     close_stream(&s->base);
     return NULL;
@@ -215,6 +223,11 @@ static void read_stats(const cpl_stream *stream, cpl_stats *stats) {
     stats->memory_rescues = pool.rescues;
     stats->weight_bytes = atomic_load(&b->weight_bytes);
     stats->device_bytes = atomic_load(&b->device_bytes);
+    stats->device_peak_bytes = atomic_load(&b->device_peak_bytes);
+    stats->device_budget_bytes = b->memory_budget ? b->memory_budget : b->memory_total;
+    stats->moved_out_bytes = atomic_load(&b->moved_out_bytes);
+    stats->moves_out = atomic_load(&b->moves_out);
+    stats->moves_in = atomic_load(&b->moves_in);
     stats->threads = 1;
     stats->device_step_ms = gpu_step_ms((const gpu_stream *)stream);
     gpu_products_stats((const gpu_stream *)stream, stats);
@@ -238,10 +251,13 @@ const cpl_backend_ops gpu_ops = {
     .norm_weight = gpu_norm_weight,
     .table_weight = gpu_table_weight,
     .weight_free = gpu_weight_free,
+    .component_begin = gpu_component_begin,
     .step_begin = gpu_step_begin,
     .step_end = gpu_step_end,
     .upload = gpu_op_upload,
     .download = gpu_op_download,
+    .fetch = gpu_op_fetch,
+    .fetched = gpu_op_fetched,
     .linear = gpu_op_linear,
     .conv2d = gpu_op_conv2d,
     .group_norm = gpu_op_group_norm,

@@ -22,14 +22,41 @@ typedef struct gpu_stage {
 
 typedef struct gpu_uploader gpu_uploader; /* weights.c */
 
+/* A part of a model: weights that leave the device, and come back, together. */
+typedef struct gpu_part {
+    cpl_weight *first;   /* of those that belong to it */
+    size_t bytes;        /* of all of them */
+    char *host;          /* owned, pinned: a copy of all; NULL: it never was moved */
+    void *slab;          /* owned: where all lie since they came back; NULL: each has memory of its own */
+    bool out;            /* they are not on the device */
+    cudaEvent_t arrived; /* owned: they have come back ... */
+    const struct gpu_stream *brought_by; /* ... in the order of this one */
+} gpu_part;
+
 typedef struct gpu_backend {
     cpl_backend base;
     int device;
     size_t pool_budget;
+    size_t memory_budget;   /* 0: none */
+    size_t memory_total;    /* of the device */
     gpu_uploader *uploader; /* owned */
     atomic_uint_fast64_t weight_bytes;
-    atomic_uint_fast64_t device_bytes; /* all that the backend has taken */
+    atomic_uint_fast64_t device_bytes, device_peak_bytes; /* all that the backend has taken */
+    atomic_uint_fast64_t moved_out_bytes, moves_out, moves_in;
+    pthread_mutex_t lock; /* of all below */
+    gpu_part part[CPL_COMPONENTS];
+    cpl_component loading;
+    struct gpu_stream *streams; /* borrowed: that are open */
 } gpu_backend;
+
+/* Values on their way to the host. */
+typedef struct gpu_fetch {
+    float *pinned; /* owned */
+    void *device;  /* owned: the stream's own copy */
+    size_t room, count;
+    cudaEvent_t made, arrived; /* owned: that copy; its values in `pinned` */
+    bool under_way;
+} gpu_fetch;
 
 typedef struct gpu_stream {
     cpl_stream base;
@@ -38,7 +65,13 @@ typedef struct gpu_stream {
     void *pool_memory;        /* owned by memory.c */
     gpu_stage stage[2];       /* of the step under way and the one before */
     int stage_now;
-    void *condemned; /* owned by memory.c: device memory to be freed when no recording needs it */
+    void *condemned;    /* owned by memory.c: device memory to be freed when no recording needs it */
+    cpl_component part; /* that it works with; written under the backend's lock */
+    bool part_recorded; /* the recording under way reads weights of it */
+    struct gpu_stream *next;
+    cudaStream_t carrier; /* owned: of what is fetched */
+    gpu_fetch fetch[CPL_MOST_FETCHES];
+    int fetches, fetched; /* how many were asked for, and taken */
     bool recording, in_step;
     int steps_done;           /* since the last failure */
     cudaEvent_t began, ended; /* owned: of the last step, with the device's time */
@@ -56,6 +89,8 @@ struct cpl_weight {
     void *data;          /* owned; norm: gamma */
     float *beta;         /* owned; norm: beta, convolution: the bias or NULL */
     size_t bytes, beta_bytes;
+    cpl_component part;
+    cpl_weight *next, *before; /* of the same part */
 };
 
 /* Behind a bias in f32 lies the same in the weight's 16-bit type, which is how libraries want it; NULL: there is none. */
@@ -84,16 +119,42 @@ bool gpu_alike(cpl_stream *s, const char *operation, const char *name, const cpl
 bool gpu_weighs(cpl_stream *s, const char *operation, const cpl_weight *w, gpu_weight_kind kind);
 
 /* memory.c */
-bool gpu_take(gpu_backend *b, void **memory, size_t bytes);
+#define GPU_REMEDY "use a smaller canvas, --precision f16 or --device cpu"
+/* Device memory within the budget. Where there is no more the stream's idle memory is given back, then parts of the model go
+ * that no stream works with. s: who asks, or NULL. */
+bool gpu_take(gpu_backend *b, gpu_stream *s, void **memory, size_t bytes);
+bool gpu_take_at_once(gpu_backend *b, void **memory, size_t bytes); /* ... or not at all */
 void gpu_give(gpu_backend *b, void *memory, size_t bytes);
 cpl_pool *gpu_pool_new(gpu_stream *s, size_t budget, cpl_error *error);
 void *gpu_scratch(cpl_stream *s, size_t bytes); /* from the pool, given back with cpl_pool_give; NULL: failed */
+cudaError_t gpu_stages_open(gpu_stream *s);
 /* A copy of host data in pinned memory, which stays until the work that reads it is done. NULL: the stream has failed. */
 const void *gpu_stage_copy(gpu_stream *s, const void *host, size_t bytes);
 void gpu_memory_close(gpu_stream *s); /* after the pool */
 /* Frees device memory once no recorded step can refer to it. */
 void gpu_condemn(gpu_stream *s, void *memory, size_t bytes);
 void gpu_free_condemned(gpu_stream *s);
+/* Gives back what the pool holds idle; what has been recorded runs first. */
+void gpu_free_idle(gpu_stream *s);
+/* Fails the stream, with what is in use and what to do instead. */
+void gpu_out_of_memory(gpu_stream *s, size_t bytes, const char *what);
+
+/* residence.c */
+void gpu_component_begin(cpl_backend *b, cpl_component part);
+void gpu_part_add(gpu_backend *b, cpl_weight *w); /* whose memory is there */
+bool gpu_part_remove(gpu_backend *b, cpl_weight *w);
+bool gpu_move_out_for(gpu_backend *b, void **memory, size_t bytes);
+/* Before an operation reads the weight: brings its part back if it is not on the device, and keeps it until the stream turns to
+ * another. False: the stream has failed. */
+bool gpu_reside(gpu_stream *s, const cpl_weight *w);
+void gpu_join(gpu_stream *s); /* opened, closed */
+void gpu_leave(gpu_stream *s);
+
+/* fetch.c; see cpl_backend_ops */
+void gpu_op_fetch(cpl_stream *s, const cpl_tensor *x);
+void gpu_op_fetched(cpl_stream *s, float *host);
+cudaError_t gpu_fetch_open(gpu_stream *s);
+void gpu_fetch_close(gpu_stream *s);
 
 /* products.c */
 gpu_products *gpu_products_new(cpl_error *error);
@@ -110,8 +171,9 @@ double gpu_step_ms(const gpu_stream *s); /* of the last step, as the device meas
 void gpu_flush(gpu_stream *s);
 
 /* weights.c; see cpl_backend_ops */
-gpu_uploader *gpu_uploader_new(cpl_error *error);
-void gpu_uploader_free(gpu_uploader *u);
+gpu_uploader *gpu_uploader_new(gpu_backend *b, cpl_error *error);
+void gpu_uploader_free(gpu_backend *b, gpu_uploader *u);
+cudaStream_t gpu_uploader_queue(const gpu_uploader *u);
 cpl_weight *gpu_linear_weight(cpl_backend *b, cpl_dtype type, cpl_values w, const float *bias, int out, int in,
                               cpl_error *error);
 cpl_weight *gpu_conv_weight(cpl_backend *b, cpl_dtype type, cpl_values w, const float *bias, int out, int in, int kh,

@@ -8,15 +8,24 @@
 
 enum { STAGE_BYTES = 4 << 20 };
 
-bool gpu_take(gpu_backend *b, void **memory, size_t bytes) {
-    cudaError_t error = cudaMalloc(memory, bytes);
+bool gpu_take_at_once(gpu_backend *b, void **memory, size_t bytes) {
+    uint64_t taken = atomic_fetch_add(&b->device_bytes, bytes) + bytes, peak = atomic_load(&b->device_peak_bytes);
+    cudaError_t error = cudaErrorMemoryAllocation;
+    if (!b->memory_budget || taken <= b->memory_budget) error = cudaMalloc(memory, bytes);
     if (error != cudaSuccess) {
         cudaGetLastError();
+        atomic_fetch_sub(&b->device_bytes, bytes);
         *memory = NULL;
         return false;
     }
-    atomic_fetch_add(&b->device_bytes, bytes);
+    while (peak < taken && !atomic_compare_exchange_weak(&b->device_peak_bytes, &peak, taken)) {}
     return true;
+}
+
+bool gpu_take(gpu_backend *b, gpu_stream *s, void **memory, size_t bytes) {
+    if (gpu_take_at_once(b, memory, bytes)) return true;
+    if (s) gpu_free_idle(s);
+    return gpu_move_out_for(b, memory, bytes);
 }
 
 void gpu_give(gpu_backend *b, void *memory, size_t bytes) {
@@ -53,6 +62,22 @@ void gpu_free_condemned(gpu_stream *s) {
     }
 }
 
+void gpu_free_idle(gpu_stream *s) {
+    gpu_flush(s);
+    if (s->base.pool) cpl_pool_trim(s->base.pool, 0);
+    gpu_free_condemned(s);
+}
+
+static double gib(uint64_t bytes) { return (double)bytes / (double)(1 << 30); }
+
+void gpu_out_of_memory(gpu_stream *s, size_t bytes, const char *what) {
+    const gpu_backend *b = gpu_backend_of(&s->base);
+    cpl_stream_fail(&s->base, CPL_E_MEMORY,
+                    "cuda:%d: out of memory: %zu bytes asked for %s while %.2f of %.2f GiB are in use; " GPU_REMEDY,
+                    b->device, bytes, what, gib(atomic_load(&b->device_bytes)),
+                    gib(b->memory_budget ? b->memory_budget : b->memory_total));
+}
+
 /* ---- Pool ---- */
 
 /* The pool gives an address back without its size; a header in front of it could not be read from here. */
@@ -66,7 +91,7 @@ static void *pool_take(void *context, size_t bytes) {
     pool_memory *m = context;
     device_block *block = cpl_alloc(1, sizeof *block, NULL);
     if (!block) return NULL;
-    if (!gpu_take(gpu_backend_of(&m->s->base), &block->memory, bytes)) {
+    if (!gpu_take(gpu_backend_of(&m->s->base), m->s, &block->memory, bytes)) {
         free(block);
         return NULL;
     }
@@ -93,7 +118,8 @@ cpl_pool *gpu_pool_new(gpu_stream *s, size_t budget, cpl_error *error) {
     if (!m) return NULL;
     m->s = s;
     /* takes memory at once: no segments */
-    cpl_memory memory = {.take = pool_take, .give = pool_give, .context = m, .exact = CPL_SANITIZED};
+    cpl_memory memory = {
+        .take = pool_take, .give = pool_give, .context = m, .exact = CPL_SANITIZED, .remedy = GPU_REMEDY};
     cpl_pool *pool = cpl_pool_new(&memory, budget, error);
     if (pool)
         s->pool_memory = m;
@@ -110,6 +136,17 @@ void *gpu_scratch(cpl_stream *s, size_t bytes) {
 }
 
 /* ---- Pinned memory ---- */
+
+/* Both at once: the second would else be taken in some later step. */
+cudaError_t gpu_stages_open(gpu_stream *s) {
+    cudaError_t did = cudaSuccess;
+    for (int i = 0; i < 2 && did == cudaSuccess; i++) {
+        did = cudaMallocHost((void **)&s->stage[i].data, STAGE_BYTES);
+        if (did == cudaSuccess) s->stage[i].room = STAGE_BYTES;
+        if (did == cudaSuccess) did = cudaEventCreateWithFlags(&s->stage[i].done, cudaEventDisableTiming);
+    }
+    return did;
+}
 
 static bool stage_fits(gpu_stream *s, gpu_stage *stage, size_t bytes) {
     if (stage->room - stage->used >= bytes) return true;
@@ -138,7 +175,7 @@ const void *gpu_stage_copy(gpu_stream *s, const void *host, size_t bytes) {
 
 void gpu_memory_close(gpu_stream *s) {
     for (int i = 0; i < 2; i++) {
-        if (s->stage[i].data) cudaFreeHost(s->stage[i].data);
+        if (s->stage[i].room) cudaFreeHost(s->stage[i].data);
         if (s->stage[i].done) cudaEventDestroy(s->stage[i].done);
     }
     free(s->pool_memory);

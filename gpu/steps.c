@@ -51,7 +51,7 @@ static bool renew_graph(gpu_stream *s, cudaGraph_t graph) {
 void gpu_flush(gpu_stream *s) {
     cudaGraph_t graph = NULL;
     if (!s->recording) return;
-    s->recording = false;
+    s->recording = s->part_recorded = false;
     cudaError_t ended = cudaStreamEndCapture(s->queue, &graph);
     if (!s->base.failed && gpu_did(&s->base, "recording a step", ended) && renew_graph(s, graph) &&
         gpu_did(&s->base, "a step", cudaEventRecord(s->began, s->queue)) &&

@@ -21,12 +21,12 @@ struct gpu_uploader {
     pthread_mutex_t lock;
 };
 
-void gpu_uploader_free(gpu_uploader *u) {
+void gpu_uploader_free(gpu_backend *b, gpu_uploader *u) {
     if (!u) return;
     if (u->queue) cudaStreamSynchronize(u->queue);
     for (int i = 0; i < BUFFERS; i++) {
         if (u->buffer[i].pinned) cudaFreeHost(u->buffer[i].pinned);
-        if (u->buffer[i].device) cudaFree(u->buffer[i].device);
+        gpu_give(b, u->buffer[i].device, PIECE_BYTES);
         if (u->buffer[i].free_again) cudaEventDestroy(u->buffer[i].free_again);
     }
     if (u->queue) cudaStreamDestroy(u->queue);
@@ -34,21 +34,24 @@ void gpu_uploader_free(gpu_uploader *u) {
     free(u);
 }
 
-gpu_uploader *gpu_uploader_new(cpl_error *error) {
+cudaStream_t gpu_uploader_queue(const gpu_uploader *u) { return u->queue; }
+
+gpu_uploader *gpu_uploader_new(gpu_backend *b, cpl_error *error) {
     gpu_uploader *u = cpl_alloc(1, sizeof *u, error);
     if (!u) return NULL;
     pthread_mutex_init(&u->lock, NULL);
     cudaError_t did = cudaStreamCreateWithFlags(&u->queue, cudaStreamNonBlocking);
     for (int i = 0; i < BUFFERS && did == cudaSuccess; i++) {
         did = cudaMallocHost((void **)&u->buffer[i].pinned, PIECE_BYTES);
-        if (did == cudaSuccess) did = cudaMalloc(&u->buffer[i].device, PIECE_BYTES);
+        if (did == cudaSuccess && !gpu_take_at_once(b, &u->buffer[i].device, PIECE_BYTES))
+            did = cudaErrorMemoryAllocation;
         if (did == cudaSuccess) did = cudaEventCreateWithFlags(&u->buffer[i].free_again, cudaEventDisableTiming);
     }
     if (did == cudaSuccess) return u;
     cudaGetLastError();
-    cpl_fail(error, did == cudaErrorMemoryAllocation ? CPL_E_MEMORY : CPL_E_DEVICE, "cuda: buffers for weights: %s",
-             cudaGetErrorString(did));
-    gpu_uploader_free(u);
+    cpl_fail(error, did == cudaErrorMemoryAllocation ? CPL_E_MEMORY : CPL_E_DEVICE,
+             "cuda:%d: buffers for weights: %s; use --device cpu", b->device, cudaGetErrorString(did));
+    gpu_uploader_free(b, u);
     return NULL;
 }
 
@@ -133,11 +136,12 @@ static bool send_rows(gpu_backend *b, const cpl_weight *w, cpl_values values, cp
 }
 
 static bool take(gpu_backend *b, void **memory, size_t *bytes, size_t wanted, cpl_error *error) {
-    if (!gpu_take(b, memory, wanted))
+    if (!gpu_take(b, NULL, memory, wanted))
         return cpl_fail(error, CPL_E_MEMORY,
-                        "cuda:%d: out of memory: %zu bytes for a weight asked for while %llu are in use; use "
+                        "cuda:%d: out of memory: %zu bytes for a weight asked for while %llu of %llu are in use; use "
                         "--precision f16, a smaller model or --device cpu",
-                        b->device, wanted, (unsigned long long)atomic_load(&b->device_bytes));
+                        b->device, wanted, (unsigned long long)atomic_load(&b->device_bytes),
+                        (unsigned long long)(b->memory_budget ? b->memory_budget : b->memory_total));
     *bytes = wanted;
     atomic_fetch_add(&b->weight_bytes, wanted);
     return true;
@@ -147,8 +151,10 @@ void gpu_weight_free(cpl_backend *backend, cpl_weight *w) {
     if (!w) return;
     gpu_backend *b = (gpu_backend *)backend;
     cudaSetDevice(b->device);
-    gpu_give(b, w->data, w->bytes);
-    gpu_give(b, w->beta, w->beta_bytes);
+    if (gpu_part_remove(b, w)) {
+        gpu_give(b, w->data, w->bytes);
+        gpu_give(b, w->beta, w->beta_bytes);
+    }
     atomic_fetch_sub(&b->weight_bytes, w->bytes + w->beta_bytes);
     free(w);
 }
@@ -180,6 +186,14 @@ static bool shorten_bias(gpu_backend *b, cpl_weight *w, cpl_error *error) {
     return done;
 }
 
+/* It is complete: from now on it may be moved with its part. */
+static cpl_weight *belonging(gpu_backend *b, cpl_weight *w) {
+    pthread_mutex_lock(&b->lock);
+    gpu_part_add(b, w);
+    pthread_mutex_unlock(&b->lock);
+    return w;
+}
+
 cpl_weight *gpu_conv_weight(cpl_backend *backend, cpl_dtype type, cpl_values values, const float *bias, int out, int in,
                             int kh, int kw, cpl_error *error) {
     gpu_backend *b = (gpu_backend *)backend;
@@ -194,7 +208,7 @@ cpl_weight *gpu_conv_weight(cpl_backend *backend, cpl_dtype type, cpl_values val
     cpl_weight as = {.kind = GPU_CONV, .type = type, .out = out, .in = in, .kh = kh, .kw = kw};
     as.pitch = ((size_t)in * (size_t)kh * (size_t)kw + 7) / 8 * 8;
     cpl_weight *w = new_weight(b, &as, (size_t)out * as.pitch * (type == CPL_F32 ? 4 : 2), bias, out, error);
-    if (w && send_rows(b, w, values, error) && shorten_bias(b, w, error)) return w;
+    if (w && send_rows(b, w, values, error) && shorten_bias(b, w, error)) return belonging(b, w);
     gpu_weight_free(backend, w);
     return NULL;
 }
@@ -207,7 +221,7 @@ cpl_weight *gpu_linear_weight(cpl_backend *b, cpl_dtype type, cpl_values w, cons
 static cpl_weight *plain_weight(gpu_backend *b, const cpl_weight *as, const float *values, size_t count,
                                 const float *beta, cpl_error *error) {
     cpl_weight *w = new_weight(b, as, count * sizeof *values, beta, as->out, error);
-    if (w && send_bytes(b, w->data, values, count * sizeof *values, error)) return w;
+    if (w && send_bytes(b, w->data, values, count * sizeof *values, error)) return belonging(b, w);
     gpu_weight_free(&b->base, w);
     return NULL;
 }

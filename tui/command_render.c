@@ -214,6 +214,7 @@ static void run(render *r, const sigset_t *waiting) {
                            .vae_tile = a->vae_tile,
                            .cache_bytes = (uint64_t)a->cache_bytes,
                            .pool_bytes = (uint64_t)a->pool_bytes,
+                           .vram_bytes = (uint64_t)a->vram,
                            .preview_every = -1,
                            .log = log_line,
                            .log_user = r};

@@ -10,7 +10,7 @@
 #include "folders.h"
 
 static const char *const allowed[] = {"device",      "precision",  "tokenizer", "lora-dir", "threads", "vae-tile",
-                                      "cache-bytes", "pool-bytes", "color",     "theme",    NULL};
+                                      "cache-bytes", "pool-bytes", "vram",      "color",    "theme",   NULL};
 
 /* Options keep pointing into it. */
 static char text[16384];

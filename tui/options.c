@@ -70,6 +70,8 @@ const option_entry option_table[] = {
      "VAE pixels at a time: auto, off or a number"},
     {"cache-bytes", 0, "SIZE", OPTION_BYTES, AT(cache_bytes), RUNS, 1 << 20, 1e13, NULL,
      "memory for encoded texts and plans, such as 512M"},
+    {"vram", 0, "SIZE", OPTION_BYTES, AT(vram), RUNS, 1 << 20, 1e13, NULL,
+     "most of a GPU's memory to take, such as 8G"},
     {"pool-bytes", 0, "SIZE", OPTION_BYTES, AT(pool_bytes), RUNS, 1 << 20, 1e13, NULL,
      "most memory for activations, such as 4G"},
     {"generate", 0, NULL, OPTION_SWITCH, AT(generate), ON(EDIT), 0, 0, NULL, "start with a first picture"},

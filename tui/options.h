@@ -78,7 +78,7 @@ typedef struct arguments {
     int steps, threads, clip_skip, batch;
     int size[2], grid[2], tiles[2];
     double cfg, denoise, threshold;
-    int64_t seed, vae_tile, cache_bytes, pool_bytes;
+    int64_t seed, vae_tile, cache_bytes, pool_bytes, vram;
 } arguments;
 
 /* False: wrong usage, and `why` says in one line what is wrong; `arguments->command` is right as far as it was read. */

@@ -189,9 +189,9 @@ static int new_block(cpl_pool *pool, size_t wanted, int size_class, cpl_error *e
     }
     void *data = take_from_memory(pool, bytes, &grew);
     if (!data) {
-        cpl_fail(error, CPL_E_MEMORY,
-                 "out of memory: %zu bytes asked for while %llu are in use%s; choose a smaller canvas", bytes,
-                 (unsigned long long)pool->stats.used_bytes, pool->budget ? " (pool budget)" : "");
+        cpl_fail(error, CPL_E_MEMORY, "out of memory: %zu bytes asked for while %llu are in use%s; %s", bytes,
+                 (unsigned long long)pool->stats.used_bytes, pool->budget ? " (pool budget)" : "",
+                 pool->memory.remedy ? pool->memory.remedy : "choose a smaller canvas");
         return -1;
     }
     int index = pool->free_slot; /* read after the trim, which may have freed slots */

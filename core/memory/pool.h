@@ -16,6 +16,7 @@ typedef struct cpl_memory {
     void (*forget)(void *context, void *data, size_t bytes);
     /* Blocks are of just the size asked for and go back at once: for those who watch their ends. segment_bytes is 0 then. */
     bool exact;
+    const char *remedy; /* what to do where there is no more of it; NULL: "choose a smaller canvas" */
 } cpl_memory;
 
 /* Sanitizers watch each block by itself. */

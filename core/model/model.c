@@ -43,10 +43,14 @@ static bool load(cpl_model *m, const cpl_checkpoint *checkpoint, const cpl_load_
                     .watch = watch,
                     .layers = &m->layers,
                     .total = survey.bytes};
+    cpl_begin_component(m->backend, CPL_COMPONENT_TEXT);
     for (int i = 0; i < m->spec.texts && !l.failed; i++) m->text[i] = cpl_text_encoder_new(&l, &m->spec.text[i]);
+    cpl_begin_component(m->backend, CPL_COMPONENT_UNET);
     if (!l.failed) m->unet = cpl_unet_new(&l, &m->spec.unet);
     l.layers = NULL;
+    cpl_begin_component(m->backend, CPL_COMPONENT_VAE);
     if (!l.failed) m->vae = cpl_vae_new(&l, &m->spec.vae);
+    cpl_begin_component(m->backend, CPL_COMPONENT_NONE);
     return !l.failed;
 }
 

@@ -38,6 +38,7 @@ typedef struct pipeline {
     cpl_tensor y;                /* [batch], the vectors beside the contexts; empty for a model without */
     cpl_tensor x, input, output; /* output also holds guided sums; input and output have `batch` elements */
     uint64_t first_allocations;  /* of the pool, after the first step */
+    int ordered, told;           /* the last step that was fetched, and told; only where the backend can */
 } pipeline;
 
 static bool check_run(const cpl_run *run, cpl_error *error) {
@@ -250,22 +251,56 @@ static void replan(pipeline *p, int step) {
     if (run->replan) run->replan(run->user, step, &p->texts[p->guided], p->guided ? &p->texts[0] : NULL);
 }
 
-static void stepped(void *user, cpl_stream *s, int step, const cpl_tensor *x, const cpl_tensor *denoised) {
-    pipeline *p = user;
+static void tell_step(pipeline *p, int step, const float *x, const float *denoised) {
     const cpl_run *run = p->run;
-    if (run->want_state) {
-        download_planes(p, p->x_planes, x);
-        download_planes(p, p->denoised_planes, denoised);
-        if (!cpl_stream_ok(s)) return;
-    }
     double now = cpl_now_ms();
     p->step_ms[step - 1] = now - p->last_ms;
     p->last_ms = now;
+    if (run->stepped) run->stepped(run->user, step, now - p->start_ms, x, denoised);
+}
+
+static bool wants_denoised(const pipeline *p, int step) {
+    return p->run->want_denoised > 0 && step % p->run->want_denoised == 0;
+}
+
+/* The oldest step that has been ordered and not been told yet. */
+static void tell_fetched(pipeline *p) {
+    bool wanted = wants_denoised(p, ++p->told);
+    p->s->ops->fetched(p->s, wanted ? p->host : NULL);
+    if (!cpl_stream_ok(p->s)) return;
+    if (wanted) cpl_deinterleave(p->denoised_planes, p->host, p->c, p->cells);
+    tell_step(p, p->told, NULL, wanted ? p->denoised_planes : NULL);
+}
+
+/* Each step is told once the next one has been ordered: the device always has something to do, and is never more than a step
+ * behind what is told. */
+static void order_state(pipeline *p, int step, const cpl_tensor *denoised) {
+    p->s->ops->fetch(p->s, wants_denoised(p, step) ? denoised : NULL);
+    p->ordered = step;
+    if (p->ordered - p->told == CPL_MOST_FETCHES) tell_fetched(p);
+}
+
+static void stepped(void *user, cpl_stream *s, int step, const cpl_tensor *x, const cpl_tensor *denoised) {
+    pipeline *p = user;
+    const cpl_run *run = p->run;
     if (step == 1) p->first_allocations = pool_allocations(s);
-    if (run->stepped)
-        run->stepped(run->user, step, now - p->start_ms, run->want_state ? p->x_planes : NULL,
-                     run->want_state ? p->denoised_planes : NULL);
+    if (s->ops->fetch && !run->want_state) {
+        order_state(p, step, denoised);
+    } else {
+        bool wanted = run->want_state || wants_denoised(p, step);
+        if (run->want_state) download_planes(p, p->x_planes, x);
+        if (wanted) download_planes(p, p->denoised_planes, denoised);
+        if (!cpl_stream_ok(s)) return;
+        tell_step(p, step, run->want_state ? p->x_planes : NULL, wanted ? p->denoised_planes : NULL);
+    }
     if (step < p->steps) replan(p, step);
+}
+
+/* After the last step; after a failure what is still under way is nobody's. */
+static bool fetch_rest(pipeline *p, bool sampled, cpl_error *error) {
+    while (sampled && p->told < p->ordered) tell_fetched(p);
+    for (; p->told < p->ordered; p->told++) p->s->ops->fetched(p->s, NULL);
+    return cpl_stream_settle(p->s, sampled ? error : NULL) && sampled;
 }
 
 static int compare_doubles(const void *a, const void *b) {
@@ -294,7 +329,8 @@ static bool run_pipeline(pipeline *p, cpl_run_result *result, cpl_error *error) 
     make_vectors(p);
     if (!cpl_stream_settle(p->s, error)) return false;
     replan(p, 0);
-    if (!cpl_sampler_run(run->sampler, p->s, &p->x, p->sigmas, p->steps, &host, error)) return false;
+    bool sampled = cpl_sampler_run(run->sampler, p->s, &p->x, p->sigmas, p->steps, &host, error);
+    if (!fetch_rest(p, sampled, error)) return false;
     sum_up_steps(p, result);
     result->latent = cpl_alloc(p->count, sizeof *result->latent, error);
     if (!result->latent) return false;

@@ -38,9 +38,11 @@ typedef struct cpl_run {
     /* Asked before every step: may hand over newer plans and texts (splice), of as many parts and lines as there were; negative:
      * NULL where that half is not evaluated. NULL: they stay. */
     void (*replan)(void *user, int step, cpl_unet_text *positive /* [parts] */, cpl_unet_text *negative);
-    /* After each step (from 1), `ms` after the run's start; x and denoised are NCHW [4, h, w] on the host if `want_state`, else NULL. */
+    /* After each step (from 1), `ms` after the run's start; x and denoised are NCHW [4, h, w] on the host, where they are wanted,
+     * else NULL. A device that works beside the host may be at the next step by then. */
     void (*stepped)(void *user, int step, double ms, const float *x, const float *denoised);
-    bool want_state;
+    bool want_state;   /* both of each step: the device waits for the host */
+    int want_denoised; /* denoised of each so many-th step, for which nothing waits; 0: of none */
     void (*decoded)(void *user, double fraction); /* while the picture is decoded; may be NULL */
     size_t vae_pixels;                            /* as cpl_decode_latent takes them */
     void *user;

@@ -72,7 +72,7 @@ static void stepped(void *user, int step, double ms, const float *x, const float
     if (g->dump) cpl_dump_step(g->dump, step, x, denoised);
     cpl_event preview = event;
     cpl_events_post(session->events, &event, false);
-    if (g->rgb && step % session->preview_every == 0) {
+    if (g->rgb && denoised && step % session->preview_every == 0) {
         preview.type = CPL_EVENT_PREVIEW;
         cpl_preview(&g->model->spec.vae, denoised, (size_t)g->w * (size_t)g->h, g->rgb);
         cpl_events_post_preview(session->events, &preview, g->rgb, g->w, g->h);
@@ -307,7 +307,8 @@ static bool make_run(generation *g, cpl_error *error) {
                        .stepped = stepped,
                        .decoded = decoded,
                        .vae_pixels = g->session->vae_pixels,
-                       .want_state = g->rgb || g->dump,
+                       .want_state = g->dump != NULL,
+                       .want_denoised = g->rgb ? g->session->preview_every : 0,
                        .user = g};
     return g->run.origin || !g->snapshot->start;
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -48,6 +49,9 @@ static bool read_options(cpl_session *session, const cpl_options *options, cpl_e
         return cpl_fail(error, CPL_E_INPUT, "%d threads: 0 means all there are", options->threads);
     session->ops = cpl_backend_find(options->device, error);
     session->around.ops = session->ops;
+    cpl_error why;
+    if (cpl_backend_passed_over(options->device, &why))
+        snprintf(session->passed_over, sizeof session->passed_over, "cuda: %.180s", why.message);
     if (!session->ops || !read_precision(session, options->precision, error)) return false;
     if (options->dump && !make_dump_folder(options->dump, error)) return false;
     session->config.threads = options->threads;
@@ -58,6 +62,7 @@ static bool read_options(cpl_session *session, const cpl_options *options, cpl_e
     session->vae_pixels = options->vae_tile < 0 ? SIZE_MAX : (size_t)options->vae_tile;
     session->cache_bytes = options->cache_bytes ? options->cache_bytes : CACHE_BYTES;
     session->config.pool_budget = options->pool_bytes;
+    session->config.memory_budget = options->vram_bytes;
     session->log = options->log;
     session->log_user = options->log_user;
     strncpy(session->stats.backend, session->ops->name, sizeof session->stats.backend - 1);

@@ -23,6 +23,7 @@ struct cpl_session {
     int trim_after_ms;
     size_t vae_pixels; /* as cpl_decode_latent takes them */
     uint64_t cache_bytes;
+    char passed_over[200]; /* why the device is not the one that would have been taken first; "": it is */
     cpl_log_fn *log;
     void *log_user;
     cpl_events *events; /* owned; has a lock of its own */

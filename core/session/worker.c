@@ -307,6 +307,7 @@ static void do_job(cpl_session *session, struct job *job) {
 void *cpl_worker_main(void *user) {
     cpl_session *session = user;
     struct job job;
+    if (*session->passed_over) cpl_session_say(session, "%s; the processor is used", session->passed_over);
     while (next_job(session, &job)) do_job(session, &job);
     cpl_snapshot_free(job.fresh);
     close_engine(session);

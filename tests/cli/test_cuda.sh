@@ -22,7 +22,7 @@ none() { COUPLET_BACKEND_DIR=$work refused 'no libcouplet-cuda.so' cuda && has "
 check 'no module: a sentence' none
 broken() { mkdir broken && echo nonsense >broken/libcouplet-cuda.so && COUPLET_BACKEND_DIR=$work/broken refused 'cannot be loaded' cuda; }
 check 'a broken module: a sentence' broken
-broken_auto() { COUPLET_BACKEND_DIR=$work/broken run 0 "$COUPLET" render two.json -o auto.png --steps 1; }
+broken_auto() { COUPLET_BACKEND_DIR=$work/broken run 0 "$COUPLET" render two.json -o auto.png --steps 1 && has "$err" 'cannot be loaded' && has "$err" 'the processor is used'; }
 check 'a broken module: auto takes the processor' broken_auto
 
 export COUPLET_BACKEND_DIR=$emulated
@@ -30,8 +30,8 @@ no_driver() { EMULATED_DEVICES=-1 refused 'no driver' cuda && EMULATED_DEVICES=-
 check 'no driver: a sentence, and in info' no_driver
 no_device() { EMULATED_DEVICES=0 refused 'no device' cuda:0; }
 check 'no device: a sentence' no_device
-auto() { EMULATED_DEVICES=-1 run 0 "$COUPLET" render two.json -o auto.png --steps 1 --stats - && has "$out" '"backend": "cpu"'; }
-check 'no driver: auto takes the processor' auto
+auto() { EMULATED_DEVICES=-1 run 0 "$COUPLET" render two.json -o auto.png --steps 1 --stats - && has "$out" '"backend": "cpu"' && has "$err" 'cuda: no driver' && has "$err" 'the processor is used'; }
+check 'no driver: auto takes the processor, and says so' auto
 listed() { EMULATED_DEVICES=2 run 0 "$COUPLET" info && has "$out" 'cuda:1: emulated device, 8.0 GiB, own kernels'; }
 check 'info lists devices and their memory' listed
 # The libraries of this build's module are fake ones, but they compute.
@@ -49,6 +49,12 @@ full() { # it is tried once more without caches, which is told too
         has "$err" 'out of memory' && has "$err" '--device cpu' && absent x.png
 }
 check 'out of device memory: a sentence' full
+budget() { # parts of the model go and come back, and the picture is the same
+    run 0 "$COUPLET" render two.json -o roomy.png --device cuda --quiet --stats roomy.json && grep -q '"moves_out": 0,' roomy.json &&
+        run 0 "$COUPLET" render two.json -o tight.png --device cuda --quiet --vram 30M --stats tight.json &&
+        grep -q '"device_budget_bytes": 31457280,' tight.json && lacks tight.json '"moves_out": 0,' && lacks tight.json '"moves_in": 0,' && cmp roomy.png tight.png
+}
+check '--vram: less memory, the same picture' budget
 
 # under sanitizers every block is new, so that its ends can be watched
 allocations=${SANITIZE:+[0-9]+}

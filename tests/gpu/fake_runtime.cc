@@ -1,6 +1,9 @@
 /* fake_runtime.cc: CUDA's runtime on a CPU, as unkind as the real one may be: device memory is of just the size asked for
- * and full of NaN, streams do their work only when somebody waits for it, a recorded graph runs later than its recording.
- * EMULATED_DEVICES=N says how many devices there are (1), EMULATED_MEMORY=BYTES how much fits one (8 GiB). */
+ * and full of NaN, a recorded graph runs later than its recording, and streams work when it suits them: not before somebody waits
+ * for them (EMULATED_STREAMS=late), as soon as they can (early), or, as a dice decides at each call, each a little (the default).
+ * EMULATED_DEVICES=N says how many devices there are (1), EMULATED_MEMORY=BYTES how much fits one (8 GiB),
+ * EMULATED_FAILURE=CALL:N makes the N-th call of that name fail (cudaMalloc, cudaMallocHost, cudaMemcpyAsync, cudaGraphInstantiate,
+ * cudaEventSynchronize). What was called, and how much was copied, is counted for tests. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +12,7 @@
 #include <mutex>
 #include <vector>
 
+#include "counters.h"
 #include "fake.h"
 #include "fiber.h"
 
@@ -20,12 +24,22 @@ struct CUgraph_st {
 struct CUgraphExec_st {
     work_list work;
 };
-struct CUevent_st {
+/* A moment of a stream: events are recorded anew, what waits for the old moment still does. */
+struct moment {
     cudaStream_t stream;
-    std::shared_ptr<double> reached_ms; /* when the stream came to it; negative: not yet */
+    double reached_ms; /* when the stream came to it; negative: not yet */
+};
+struct CUevent_st {
+    std::shared_ptr<moment> last;
+};
+/* One thing that a stream does, or waits for. */
+struct work_item {
+    std::function<void()> run;
+    std::shared_ptr<moment> wait;
 };
 struct CUstream_st {
-    work_list queue;
+    std::vector<work_item> queue;
+    size_t done = 0;
     CUgraph_st *recorded = nullptr;
 };
 
@@ -52,25 +66,69 @@ static cudaError_t failed(cudaError_t error) {
     return error;
 }
 
-void fake_enqueue(cudaStream_t stream, std::function<void()> work) {
+emulated_counters emulated_counts;
+
+/* True once for the call that is to fail: calls are counted from the moment at which it is named. */
+static bool to_fail(const char *call) {
+    static char named[64];
+    static long long calls;
+    const char *text = getenv("EMULATED_FAILURE");
+    size_t length = strlen(call);
+    if (!text) text = "";
+    if (strcmp(text, named) != 0) {
+        snprintf(named, sizeof named, "%s", text);
+        calls = 0;
+    }
+    return strncmp(text, call, length) == 0 && text[length] == ':' && ++calls == atoll(text + length + 1);
+}
+
+static void do_next(cudaStream_t stream);
+static void come_to(const std::shared_ptr<moment> &m) {
+    while (m->reached_ms < 0 && m->stream->done < m->stream->queue.size()) do_next(m->stream);
+    if (m->reached_ms < 0) emulator_fault("a wait for a moment that its stream never comes to");
+}
+static void do_next(cudaStream_t stream) {
+    work_item item = std::move(stream->queue[stream->done]);
+    if (item.wait) come_to(item.wait);
+    stream->done++;
+    if (item.run) item.run();
+    if (stream->done < stream->queue.size()) return;
+    stream->queue.clear();
+    stream->done = 0;
+}
+
+/* Streams go on a little whenever the host does something; how far is nobody's to know. */
+static uint32_t dice = 2463534242u;
+static uint32_t throw_dice(void) {
+    dice ^= dice << 13, dice ^= dice >> 17, dice ^= dice << 5;
+    return dice;
+}
+static void let_streams_work(void) {
+    const char *manner = getenv("EMULATED_STREAMS");
+    if (manner && strcmp(manner, "late") == 0) return;
+    bool early = manner && strcmp(manner, "early") == 0;
+    for (size_t i = 0; i < streams.size(); i++) {
+        uint32_t most = early ? UINT32_MAX : throw_dice() % 8 == 0 ? throw_dice() % 64 : 0;
+        for (; most > 0 && streams[i]->done < streams[i]->queue.size(); most--) do_next(streams[i]);
+    }
+}
+
+static void enqueue(cudaStream_t stream, work_item item) {
     hold h(lock);
     if (!stream) emulator_fault("work on the default stream, which waits for all others");
+    if (stream->recorded && item.wait) emulator_fault("a recorded wait for what lies outside of the recording");
     if (stream->recorded)
-        stream->recorded->work.push_back(std::move(work));
+        stream->recorded->work.push_back(std::move(item.run));
     else
-        stream->queue.push_back(std::move(work));
+        stream->queue.push_back(std::move(item));
+    let_streams_work();
 }
+void fake_enqueue(cudaStream_t stream, std::function<void()> work) { enqueue(stream, {std::move(work), nullptr}); }
 
 static void drain(cudaStream_t stream) {
     hold h(lock);
     if (stream->recorded) emulator_fault("a wait for a stream that records a graph");
-    for (size_t i = 0; i < stream->queue.size(); i++) stream->queue[i]();
-    stream->queue.clear();
-}
-static bool known(cudaStream_t stream) {
-    for (cudaStream_t s : streams)
-        if (s == stream) return true;
-    return false;
+    while (stream->done < stream->queue.size()) do_next(stream);
 }
 static void forget(cudaStream_t stream) {
     for (size_t i = 0; i < streams.size(); i++)
@@ -78,7 +136,7 @@ static void forget(cudaStream_t stream) {
 }
 static void drain_all(void) {
     for (cudaStream_t s : streams)
-        if (!s->recorded) drain(s);
+        while (s->done < s->queue.size()) do_next(s);
 }
 
 cudaError_t cudaGetDeviceCount(int *count) {
@@ -145,7 +203,8 @@ static size_t give_block(std::vector<memory_block> *list, void *memory) {
 
 cudaError_t cudaMalloc(void **memory, size_t bytes) {
     hold h(lock);
-    if (bytes == 0 || device_bytes + bytes > (size_t)setting("EMULATED_MEMORY", 8LL << 30) ||
+    emulated_counts.device_allocations++;
+    if (bytes == 0 || to_fail("cudaMalloc") || device_bytes + bytes > (size_t)setting("EMULATED_MEMORY", 8LL << 30) ||
         !take_block(&device_blocks, memory, bytes))
         return failed(cudaErrorMemoryAllocation);
     device_bytes += bytes;
@@ -161,7 +220,10 @@ cudaError_t cudaFree(void *memory) {
 }
 cudaError_t cudaMallocHost(void **memory, size_t bytes) {
     hold h(lock);
-    return bytes && take_block(&pinned_blocks, memory, bytes) ? cudaSuccess : failed(cudaErrorMemoryAllocation);
+    emulated_counts.pinned_allocations++;
+    return bytes && !to_fail("cudaMallocHost") && take_block(&pinned_blocks, memory, bytes)
+               ? cudaSuccess
+               : failed(cudaErrorMemoryAllocation);
 }
 cudaError_t cudaFreeHost(void *memory) {
     hold h(lock);
@@ -178,6 +240,10 @@ static bool is_pinned(const void *memory) {
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
     hold h(lock);
     const void *host = kind == cudaMemcpyHostToDevice ? from : to;
+    if (to_fail("cudaMemcpyAsync")) return failed(cudaErrorIllegalAddress);
+    emulated_counts.copies++;
+    if (kind == cudaMemcpyHostToDevice) emulated_counts.bytes_in += bytes;
+    if (kind == cudaMemcpyDeviceToHost) emulated_counts.bytes_out += bytes;
     fake_enqueue(stream, [=] {
         memcpy(to, from, bytes);
         fake_spend(1e-7 * (double)bytes);
@@ -205,6 +271,8 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+    hold h(lock);
+    emulated_counts.stream_waits++;
     drain(stream);
     return cudaSuccess;
 }
@@ -222,6 +290,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
     return *graph ? cudaSuccess : failed(cudaErrorInvalidValue);
 }
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *instance, cudaGraph_t graph, unsigned long long) {
+    if (to_fail("cudaGraphInstantiate")) return failed(cudaErrorMemoryAllocation);
     *instance = new CUgraphExec_st{graph->work};
     return cudaSuccess;
 }
@@ -248,7 +317,7 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t instance) {
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) {
-    *event = new CUevent_st{nullptr, nullptr};
+    *event = new CUevent_st{nullptr};
     return cudaSuccess;
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
@@ -257,22 +326,27 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     hold h(lock);
-    auto reached = std::make_shared<double>(-1.0);
-    event->stream = stream;
-    event->reached_ms = reached;
-    fake_enqueue(stream, [reached] { *reached = fake_now_ms(); });
+    if (stream->recorded) emulator_fault("a recorded event, which no host can wait for");
+    auto m = std::make_shared<moment>(moment{stream, -1.0});
+    event->last = m;
+    fake_enqueue(stream, [m] { m->reached_ms = fake_now_ms(); });
     return cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t began, cudaEvent_t ended) {
     hold h(lock);
-    if (!began->reached_ms || !ended->reached_ms) return failed(cudaErrorInvalidValue);
-    if (*began->reached_ms < 0 || *ended->reached_ms < 0) return failed(cudaErrorNotReady);
-    *ms = (float)(*ended->reached_ms - *began->reached_ms);
+    if (!began->last || !ended->last) return failed(cudaErrorInvalidValue);
+    if (began->last->reached_ms < 0 || ended->last->reached_ms < 0) return failed(cudaErrorNotReady);
+    *ms = (float)(ended->last->reached_ms - began->last->reached_ms);
     return cudaSuccess;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     hold h(lock);
-    if (event->stream && known(event->stream)) drain(event->stream);
+    if (to_fail("cudaEventSynchronize")) return failed(cudaErrorLaunchFailure);
+    if (event->last) come_to(event->last);
     return cudaSuccess;
 }
-cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t event, unsigned) { return cudaEventSynchronize(event); }
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+    hold h(lock);
+    if (event->last) enqueue(stream, {nullptr, event->last});
+    return cudaSuccess;
+}

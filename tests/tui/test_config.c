@@ -45,10 +45,11 @@ static void test_defaults(void **state) {
     char why[400] = "";
     static const char *const words[] = {"couplet", "render", "a.json", "-o", "x.png"};
     static const char *const more[] = {"couplet", "render", "a.json", "-o", "x.png", "--threads", "7"};
-    put("# of this machine\n\n  lora-dir   /data/my loras \nthreads = 3\ncache-bytes=512M\r\ncolor never\n");
+    put("# of this machine\n\n  lora-dir   /data/my loras \nthreads = 3\nvram 8G\ncache-bytes=512M\r\ncolor never\n");
     assert_true(parse(&a, why, 5, words));
     assert_string_equal(a.lora_dir, "/data/my loras");
     assert_int_equal(a.threads, 3);
+    assert_true(a.vram == (int64_t)8 << 30);
     assert_int_equal(a.cache_bytes, 512 << 20);
     assert_true(parse(&a, why, 7, more));
     assert_int_equal(a.threads, 7);

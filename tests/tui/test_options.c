@@ -71,6 +71,9 @@ static void reads_every_kind_of_value(void **state) {
     assert_true(a.vae_tile == -1 && a.cache_bytes == 2000000);
     assert_true(parse("a.json --vae-tile auto --pool-bytes 2048K", &a));
     assert_true(a.vae_tile == 0 && a.pool_bytes == 2 << 20);
+    assert_true(parse("render a.json -o b.png --vram 6G", &a));
+    assert_true(a.vram == 6LL << 30);
+    assert_false(parse("render a.json -o b.png --vram 100", &a));
     assert_true(parse("masks a.json --grid 16x9 --json", &a));
     assert_int_equal(a.grid[0], 16);
     assert_int_equal(a.grid[1], 9);
