@@ -89,7 +89,7 @@ const cpl_module *cpl_module_load(const char *name, cpl_error *error) {
         if (find_file(name, path, sizeof path))
             loaded.cuda = load(path, error);
         else
-            cpl_fail(error, CPL_E_UNSUPPORTED, "this build has no %s backend (no libcouplet-%s.so)", name, name);
+            cpl_fail(error, CPL_E_FILE, "this build has no %s backend (no libcouplet-%s.so)", name, name);
     }
     const cpl_module *module = loaded.cuda;
     pthread_mutex_unlock(&loaded.lock);

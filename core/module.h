@@ -39,8 +39,8 @@ typedef struct cpl_module {
 typedef const cpl_module *cpl_module_entry(const cpl_host *host, uint32_t abi);
 
 /* Loads libcouplet-NAME.so from $COUPLET_BACKEND_DIR where that is set, else from beside the program or ../lib/couplet
- * seen from there; never from anywhere else. Once loaded it stays. NULL with the reason: there is no such file, or it is of
- * another version. Any thread. */
+ * seen from there; never from anywhere else. Once loaded it stays. NULL with the reason: there is no such file (CPL_E_FILE), or it
+ * is of another version. Any thread. */
 const cpl_module *cpl_module_load(const char *name, cpl_error *error);
 
 #endif

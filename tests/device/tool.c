@@ -1,6 +1,7 @@
 /* tool.c: what the check of a GPU asks of the program, on machines where the program itself cannot be built:
  *   tool devices                                           which there are; 1 and the reason if none can be used
- *   tool render LAYOUT PICTURE DEVICE PRECISION [STEPS]    a whole picture, as PPM; statistics on stdout
+ *   tool render LAYOUT PICTURE DEVICE PRECISION [STEPS [VRAM]]   a whole picture, as PPM; statistics on stdout. STEPS 0: the
+ *                                                          layout's; VRAM: bytes of device memory that may be taken
  *   tool full DEVICE                                       fills the device's memory: an error, and then as if nothing was
  * Failures are one line on stderr, status 1. */
 #include <stdio.h>
@@ -54,10 +55,13 @@ static int finish(cpl_session *session, const char *path, cpl_error *error) {
 
 static int render(int count, char **arguments) {
     cpl_error error = {0};
-    if (count < 4) return fail("render: LAYOUT PICTURE DEVICE PRECISION [STEPS]");
+    if (count < 4) return fail("render: LAYOUT PICTURE DEVICE PRECISION [STEPS [VRAM]]");
     cpl_layout *layout = cpl_layout_load(arguments[0], &error);
-    if (layout && count > 4) layout->sampling.steps = atoi(arguments[4]);
-    const cpl_options options = {.device = arguments[2], .precision = arguments[3], .preview_every = -1};
+    if (layout && count > 4 && atoi(arguments[4]) > 0) layout->sampling.steps = atoi(arguments[4]);
+    const cpl_options options = {.device = arguments[2],
+                                 .precision = arguments[3],
+                                 .vram_bytes = count > 5 ? strtoull(arguments[5], NULL, 10) : 0,
+                                 .preview_every = -1};
     cpl_session *session = layout ? cpl_session_new(&options, &error) : NULL;
     int status = 1;
     if (session && cpl_session_sync(session, layout, CPL_SYNC_NOW, NULL, &error)) {
