@@ -156,7 +156,7 @@ static void fill_link(const editor *e, block *b) {
         add(b, "pictures", "in characters");
     } else {
         add(b, "rate", "%s", editor_link_text(e, text, sizeof text) ? text : "measured by the next picture");
-        add_bytes(b, "pictures", term_bytes_written(e->term), " sent");
+        add_bytes(b, "sent", term_bytes_written(e->term), " in all");
         int level = preview_level(&e->preview);
         stats_line *l = add(b, "previews", "%s%s", sizes[level], level ? ": the line is slow" : " size");
         if (level) l->text_with = STYLE_WARNING;
