@@ -386,6 +386,7 @@ void cpl_generate(cpl_session *session, cpl_event *end, bool *started) {
     if (!done) {
         cpl_event_clear(end);
         *end = event_of(&g, error.code == CPL_E_CANCELLED ? CPL_EVENT_CANCELLED : CPL_EVENT_FAILED);
+        end->hash = g.snapshot->hash; /* also after a splice: there is no picture that it could be wrong for */
         end->error = error;
     }
     if (g.began != session->current) cpl_snapshot_free(g.began);

@@ -394,6 +394,28 @@ static void live_runs_take_edits_up(void **state) {
     cpl_session_free(session);
 }
 
+/* The picture of a spliced run is of no layout; its end without one is about the state that it was at. */
+static void a_cancelled_run_tells_the_edit_it_had_taken_up(void **state) {
+    (void)state;
+    cpl_session *session = open_session(&(cpl_options){.debounce_ms = 1});
+    cpl_layout *layout = two_columns(80);
+    cpl_event event = {0};
+    cpl_session_live(session, true);
+    cpl_ticket ticket = hand_over(session, layout, CPL_SYNC_NOW);
+    await_step_of(session, ticket.revision);
+    layout->regions[1].weight = 0.5;
+    ticket = hand_over(session, layout, CPL_SYNC_NOW);
+    await_step_of(session, ticket.revision);
+    assert_int_equal(stats_of(session).splices, 1);
+    cpl_session_cancel(session);
+    await(session, CPL_EVENT_CANCELLED, &event);
+    assert_true(event.revision == ticket.revision);
+    assert_true(event.hash == ticket.hash);
+    cpl_event_clear(&event);
+    cpl_layout_free(layout);
+    cpl_session_free(session);
+}
+
 /* What changes the form of a run, or more than its texts and places, begins it anew. */
 static void live_runs_begin_anew_for_other_edits(void **state) {
     (void)state;
@@ -645,6 +667,7 @@ int main(void) {
         cmocka_unit_test(live_mode_follows_the_edits),
         cmocka_unit_test(live_runs_take_edits_up),
         cmocka_unit_test(live_runs_begin_anew_for_other_edits),
+        cmocka_unit_test(a_cancelled_run_tells_the_edit_it_had_taken_up),
         cmocka_unit_test(a_drawn_seed_is_recorded_and_makes_the_picture_again),
         cmocka_unit_test(an_uncovered_canvas_is_filled_where_the_layout_says_so),
         cmocka_unit_test(a_regions_own_negative_rules_its_region),
