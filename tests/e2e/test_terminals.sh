@@ -52,10 +52,11 @@ print('      colours:', bad) if bad else None
 sys.exit(bool(bad))
 END
 }
-generated() { # generated SHOT OPTION...
-    local shot=$1
+generated() { # generated SHOT OPTION...; a file of its own: of one that was open before the editor knows the place
+    local shot=$1 layout=${1%.png}.json
     shift
-    in_xterm 120x40 "$@" -- scene.json <<END
+    cp scene.json "$layout"
+    in_xterm 120x40 "$@" -- "$layout" <<END
 expect synced
 key g
 expect done
