@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 
 #include "counters.h"
+#include "on_module.h"
 
 /* Under sanitizers every block is new, so that its ends can be watched. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
