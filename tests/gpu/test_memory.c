@@ -170,8 +170,8 @@ static void what_went_comes_back_whole_and_is_copied_out_once(void **state) {
     expect_same(picture(session, "a cat"), cat);
     cpl_stats after = stats_of(session);
     assert_true(after.moves_in > before.moves_in && after.moves_out > before.moves_out);
-    /* Those that went again were only forgotten. */
-    assert_true(counters()->bytes_out - counted.bytes_out < roomy.weight_bytes / 20);
+    /* Those that went again were only forgotten. Where every block is new other parts may have to go for the first time. */
+    if (BLOCKS_STAY) assert_true(counters()->bytes_out - counted.bytes_out < roomy.weight_bytes / 20);
     cpl_session_free(session);
 }
 
