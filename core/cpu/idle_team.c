@@ -7,19 +7,9 @@
  * is no call to ask for the same, and the environment variable (GOMP_SPINCOUNT) is read before main. Whether it is wanted
  * is decided in waiting.c. */
 #include "idle_team.h"
-#include "../memory/alloc.h"
 #include "../memory/thread.h"
 
 #include <omp.h>
-#include <pthread.h>
-#include <stdlib.h>
-
-struct cpu_idle_team {
-    pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    bool formed, dismissed;
-};
 
 static void set(cpu_idle_team *team, bool *flag) {
     pthread_mutex_lock(&team->mutex);
@@ -45,27 +35,28 @@ static void *idle(void *argument) {
     return NULL;
 }
 
-cpu_idle_team *cpu_idle_team_new(void) {
-    /* one thread alone has nobody to wait for */
-    cpu_idle_team *team = omp_get_max_threads() > 1 ? cpl_alloc(1, sizeof *team, NULL) : NULL;
-    if (!team) return NULL;
-    pthread_mutex_init(&team->mutex, NULL);
-    pthread_cond_init(&team->changed, NULL);
-    if (cpl_thread_start(&team->thread, idle, team) == 0) {
-        await(team, &team->formed);
-        return team;
-    }
+static void leave(cpu_idle_team *team) {
     pthread_cond_destroy(&team->changed);
     pthread_mutex_destroy(&team->mutex);
-    free(team);
-    return NULL;
+    team->there = false;
 }
 
-void cpu_idle_team_free(cpu_idle_team *team) {
-    if (!team) return;
+void cpu_idle_team_start(cpu_idle_team *team) {
+    /* one thread alone has nobody to wait for */
+    if (team->there || omp_get_max_threads() < 2) return;
+    team->there = true;
+    team->formed = team->dismissed = false;
+    pthread_mutex_init(&team->mutex, NULL);
+    pthread_cond_init(&team->changed, NULL);
+    if (cpl_thread_start(&team->thread, idle, team) == 0)
+        await(team, &team->formed);
+    else
+        leave(team);
+}
+
+void cpu_idle_team_stop(cpu_idle_team *team) {
+    if (!team->there) return;
     set(team, &team->dismissed);
     pthread_join(team->thread, NULL);
-    pthread_cond_destroy(&team->changed);
-    pthread_mutex_destroy(&team->mutex);
-    free(team);
+    leave(team);
 }

@@ -49,8 +49,7 @@ static void unwatch(cpu_waiting *w) {
 
 void cpu_waiting_close(cpu_waiting *w) {
     unwatch(w);
-    cpu_idle_team_free(w->team);
-    w->team = NULL;
+    cpu_idle_team_stop(&w->team);
 }
 
 /* Each thread of the team opens its own counter. */
@@ -83,9 +82,10 @@ static double queued_ms(const cpu_waiting *w) {
 }
 
 static void settle(cpu_waiting *w, bool asleep) {
-    if (asleep == (w->team != NULL)) return;
-    cpu_idle_team_free(w->team);
-    w->team = asleep ? cpu_idle_team_new() : NULL;
+    if (asleep)
+        cpu_idle_team_start(&w->team);
+    else
+        cpu_idle_team_stop(&w->team);
 }
 
 void cpu_waiting_look(cpu_waiting *w, int threads) {

@@ -27,10 +27,10 @@ bool cpu_patience_look(cpu_patience *p, double now_ms, double queued_ms, int thr
 /* Of one stream, whose operations run on one team of threads at a time. */
 typedef struct cpu_waiting {
     cpu_patience patience;
-    cpu_idle_team *team; /* owned; NULL while threads stay awake */
-    bool fixed;          /* the environment says how to wait, or nobody tells how long threads queue */
-    bool watched;        /* the descriptors below are open */
-    pthread_t owner;     /* whose team they are of */
+    cpu_idle_team team; /* there while the threads are to sleep */
+    bool fixed;         /* the environment says how to wait, or nobody tells how long threads queue */
+    bool watched;       /* the descriptors below are open */
+    pthread_t owner;    /* whose team they are of */
     int count;
     int file[CPU_WATCHED_THREADS];
 } cpu_waiting;

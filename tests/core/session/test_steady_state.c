@@ -7,7 +7,9 @@
 #include "lora_files.h"
 
 #include <dlfcn.h>
+#include <omp.h>
 
+#include "../../../core/cpu/idle_team.h"
 #include "../../../core/session/session.h"
 
 /* The CPU backend, with a look at the beginning and end of each step. */
@@ -90,6 +92,24 @@ static void steps_after_the_first_allocate_nothing(void **state) {
     rmdir(folder);
 }
 
+/* On a crowded machine threads are sent to sleep in the middle of a step. */
+static void a_crowd_on_the_machine_costs_no_memory(void **state) {
+    (void)state;
+    cpu_idle_team team = {0};
+    int there = 0;
+    atomic_store(&heap_ours, 0);
+    atomic_store(&heap_counting, true);
+    for (int i = 0; i < 3; i++) {
+        cpu_idle_team_start(&team);
+        there += team.there;
+        cpu_idle_team_stop(&team);
+        assert_false(team.there);
+    }
+    atomic_store(&heap_counting, false);
+    assert_int_equal(atomic_load(&heap_ours), 0);
+    if (omp_get_max_threads() > 1) assert_int_equal(there, 3);
+}
+
 /* A watcher that sees nothing would find nothing. */
 static void the_watcher_sees_our_calls(void **state) {
     (void)state;
@@ -105,6 +125,7 @@ static void the_watcher_sees_our_calls(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_watcher_sees_our_calls),
+        cmocka_unit_test(a_crowd_on_the_machine_costs_no_memory),
         cmocka_unit_test(steps_after_the_first_allocate_nothing),
     };
     if (!WATCHED) {
