@@ -9,14 +9,16 @@
 #define AREA_SELECTED 135
 #define AREA_LIGHT 60 /* the same for what a light area lacks to white */
 #define AREA_LIGHT_SELECTED 85
+#define PURITY 0.85
+#define PURITY_24_BIT 0.25
 
 static bool filled(const editor *e) { return e->theme.colors >= 256; }
 
-/* The hue of a colour with its strongest part at `strongest`. */
-static void tone_down(const unsigned char rgb[3], int strongest, unsigned char out[3]) {
+/* The hue of a colour with its strongest part at `strongest`, without the given share of its grey. */
+static void tone_down(const unsigned char rgb[3], int strongest, double purity, unsigned char out[3]) {
     int least = 255, most = 1;
     for (int c = 0; c < 3; c++) least = rgb[c] < least ? rgb[c] : least;
-    least = least * 17 / 20;
+    least = (int)(least * purity);
     for (int c = 0; c < 3; c++) most = rgb[c] - least > most ? rgb[c] - least : most;
     for (int c = 0; c < 3; c++) out[c] = (unsigned char)((rgb[c] - least) * strongest / most);
 }
@@ -35,15 +37,16 @@ static int hue_error(const theme *t, const unsigned char rgb[3]) {
 }
 
 /* A region's area is a dark tone of its colour. Darkening alone ends in the greys of 256-colour terminals, whose cube has
- * nothing between 0 and 95: so the hue is purified first, and of a few tones the one is taken that the cube meets best. On a
- * light terminal all this is done to what a colour lacks to white. */
+ * nothing between 0 and 95: so the hue is purified first, and of a few tones the one is taken that the cube meets best. With 24
+ * bits the grey stays, which is calmer. On a light terminal all this is done to what a colour lacks to white. */
 static void area_color(const theme *t, const unsigned char rgb[3], bool selected, unsigned char out[3]) {
     unsigned char pure[3];
+    double purity = t->colors > 256 ? PURITY_24_BIT : PURITY;
     int base = t->light ? selected ? AREA_LIGHT_SELECTED : AREA_LIGHT : selected ? AREA_SELECTED : AREA, best = -1;
     for (int c = 0; c < 3; c++) pure[c] = (unsigned char)(t->light ? 255 - rgb[c] : rgb[c]);
     for (int strongest = base; strongest <= base + 40; strongest += 20) {
         unsigned char tried[3];
-        tone_down(pure, strongest, tried);
+        tone_down(pure, strongest, purity, tried);
         int error = hue_error(t, tried);
         if (best >= 0 && error >= best - 40) continue; /* brighter only for a clear gain */
         best = error;
