@@ -16,7 +16,7 @@
 typedef struct gpu_stage {
     char *data; /* owned, pinned */
     size_t room, used;
-    cudaEvent_t done; /* owned: the last step that read from it */
+    cudaEvent_t done; /* owned: all that was sent through it has been read */
     bool in_use;
 } gpu_stage;
 

@@ -11,8 +11,14 @@ static bool graphs_wanted(void) {
     return !wish || *wish != '0';
 }
 
-/* The stage that the last step but one has read: by now mostly done. */
+/* On to the other stage, which the last step but one has read: by now mostly done. What reads the one that is left, in that step,
+ * before or behind it, has all been put into the stream. */
 static bool turn_stage(gpu_stream *s) {
+    gpu_stage *left = &s->stage[s->stage_now];
+    if (left->used > 0) {
+        if (!gpu_did(&s->base, "a step", cudaEventRecord(left->done, s->queue))) return false;
+        left->in_use = true;
+    }
     s->stage_now ^= 1;
     gpu_stage *stage = &s->stage[s->stage_now];
     if (stage->in_use && !gpu_did(&s->base, "waiting for a step", cudaEventSynchronize(stage->done))) return false;
@@ -71,9 +77,7 @@ void gpu_step_end(cpl_stream *stream) {
         s->steps_done = 0;
         return;
     }
-    gpu_stage *stage = &s->stage[s->stage_now];
-    stage->in_use = gpu_did(stream, "a step", cudaEventRecord(stage->done, s->queue)) &&
-                    gpu_did(stream, "a step", cudaEventRecord(s->ended, s->queue));
+    gpu_did(stream, "a step", cudaEventRecord(s->ended, s->queue));
     s->steps_done++;
 }
 

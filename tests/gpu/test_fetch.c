@@ -86,6 +86,34 @@ static void nobody_has_to_fetch_before_the_end(void **state) {
     cpu_test_close(&t);
 }
 
+/* The host is ahead by steps: what it sent before them, and in the last one, must not be written over in pinned memory. */
+static void what_was_sent_stays_until_it_was_read(void **state) {
+    (void)state;
+    enum { SENT = 6 };
+    for (size_t m = 0; m < 3; m++) {
+        setenv("EMULATED_STREAMS", manners[m], 1);
+        cpu_test t = cpu_test_open(1);
+        float host[COUNT], got[COUNT];
+        cpl_tensor x[SENT];
+        for (int i = 0; i < SENT; i++) x[i] = cpl_make(t.s, 1, 3, 1, 40);
+        for (int i = 0; i < SENT;
+             i++) { /* two before the first step, then one in each step and one behind the second */
+            bool step = i == 2 || i == 3 || i == 5;
+            fill(host, (float)(100 * i));
+            if (step) t.ops->step_begin(t.s);
+            t.ops->upload(t.s, &x[i], host);
+            if (step) t.ops->step_end(t.s);
+        }
+        for (int i = 0; i < SENT; i++) {
+            t.ops->download(t.s, got, &x[i]);
+            expect_values(got, (float)(100 * i));
+            cpl_tensor_free(&x[i]);
+        }
+        cpu_test_close(&t);
+    }
+    unsetenv("EMULATED_STREAMS");
+}
+
 /* ---- Parts and two streams ---- */
 
 enum { SIDE = 96, PIECES = 2 * 8 << 20 }; /* bytes of the buffers that weights come through */
@@ -255,6 +283,7 @@ int main(void) {
         cmocka_unit_test(a_fetch_is_of_its_moment),
         cmocka_unit_test(what_is_asked_wrongly_fails_the_stream),
         cmocka_unit_test(nobody_has_to_fetch_before_the_end),
+        cmocka_unit_test(what_was_sent_stays_until_it_was_read),
         cmocka_unit_test(parts_go_and_come_between_two_streams),
         cmocka_unit_test(what_is_at_work_stays),
         cmocka_unit_test(previews_are_those_of_the_processor),
