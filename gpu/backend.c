@@ -63,14 +63,24 @@ bool gpu_weighs(cpl_stream *s, const char *operation, const cpl_weight *w, gpu_w
 
 /* ---- Devices ---- */
 
+/* What the runtime calls an insufficient driver is also what there being none at all is. */
+static void blame_driver(char *why_not, size_t size) {
+    int driver = 0, needed = 0;
+    if (cudaDriverGetVersion(&driver) != cudaSuccess || driver == 0 || cudaRuntimeGetVersion(&needed) != cudaSuccess)
+        snprintf(why_not, size, "no driver");
+    else
+        snprintf(why_not, size, "the driver is of CUDA %d.%d and this build needs %d.%d", driver / 1000,
+                 driver / 10 % 100, needed / 1000, needed / 10 % 100);
+}
+
 /* How many there are; 0 with the reason. */
 static int count_devices(char *why_not, size_t size) {
     int count = 0;
     cudaError_t error = cudaGetDeviceCount(&count);
     cudaGetLastError();
     if (error == cudaSuccess && count > 0) return count;
-    if (error == cudaErrorInsufficientDriver) /* also what there being none at all is called */
-        snprintf(why_not, size, "no driver, or one older than this build needs");
+    if (error == cudaErrorInsufficientDriver)
+        blame_driver(why_not, size);
     else if (error == cudaErrorNoDevice || error == cudaSuccess)
         snprintf(why_not, size, "no device");
     else

@@ -86,11 +86,12 @@ static entry *find(gpu_stream *s, const gpu_shape *shape) {
 
 /* ---- Running ---- */
 
+/* Parts of the model go before a workspace is refused: the bytes of a picture are not to depend on how much memory there is. */
 static bool has_workspace(gpu_stream *s, size_t bytes) {
     gpu_products *p = s->products;
     if (bytes == 0 || p->workspace) return true;
     if (!p->workspace_refused)
-        p->workspace_refused = !gpu_take_at_once(gpu_backend_of(&s->base), &p->workspace, GPU_WORKSPACE);
+        p->workspace_refused = !gpu_take(gpu_backend_of(&s->base), s, &p->workspace, GPU_WORKSPACE);
     return p->workspace != NULL;
 }
 

@@ -28,6 +28,8 @@ check 'a broken module: auto takes the processor' broken_auto
 export COUPLET_BACKEND_DIR=$emulated
 no_driver() { EMULATED_DEVICES=-1 refused 'no driver' cuda && EMULATED_DEVICES=-1 run 0 "$COUPLET" info && has "$out" 'cuda: not usable: no driver'; }
 check 'no driver: a sentence, and in info' no_driver
+old_driver() { EMULATED_DEVICES=-2 refused 'cuda: the driver is of CUDA 11.8 and this build needs 13.0; use --device cpu' cuda; }
+check 'a driver that is too old: a sentence' old_driver
 no_device() { EMULATED_DEVICES=0 refused 'no device' cuda:0; }
 check 'no device: a sentence' no_device
 auto() { EMULATED_DEVICES=-1 run 0 "$COUPLET" render two.json -o auto.png --steps 1 --stats - && has "$out" '"backend": "cpu"' && has "$err" 'cuda: no driver' && has "$err" 'the processor is used'; }

@@ -1,9 +1,9 @@
 /* fake_runtime.cc: CUDA's runtime on a CPU, as unkind as the real one may be: device memory is of just the size asked for
  * and full of NaN, a recorded graph runs later than its recording, and streams work when it suits them: not before somebody waits
  * for them (EMULATED_STREAMS=late), as soon as they can (early), or, as a dice decides at each call, each a little (the default).
- * EMULATED_DEVICES=N says how many devices there are (1), EMULATED_MEMORY=BYTES how much fits one (8 GiB),
- * EMULATED_FAILURE=CALL:N makes the N-th call of that name fail (cudaMalloc, cudaMallocHost, cudaMemcpyAsync, cudaGraphInstantiate,
- * cudaEventSynchronize). What was called, and how much was copied, is counted for tests. */
+ * EMULATED_DEVICES=N says how many devices there are (1; -1: no driver, -2: one that is too old), EMULATED_MEMORY=BYTES how much
+ * fits one (8 GiB), EMULATED_FAILURE=CALL:N makes the N-th call of that name fail (cudaMalloc, cudaMallocHost, cudaMemcpyAsync,
+ * cudaGraphInstantiate, cudaEventSynchronize). What was called, and how much was copied, is counted for tests. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,6 +143,14 @@ cudaError_t cudaGetDeviceCount(int *count) {
     *count = (int)setting("EMULATED_DEVICES", 1);
     if (*count > 0) return cudaSuccess;
     return failed(*count < 0 ? cudaErrorInsufficientDriver : cudaErrorNoDevice);
+}
+cudaError_t cudaDriverGetVersion(int *version) {
+    *version = setting("EMULATED_DEVICES", 1) == -1 ? 0 : setting("EMULATED_DEVICES", 1) < 0 ? 11080 : 13000;
+    return cudaSuccess;
+}
+cudaError_t cudaRuntimeGetVersion(int *version) {
+    *version = 13000;
+    return cudaSuccess;
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device) {
     if (device < 0 || device >= setting("EMULATED_DEVICES", 1)) return failed(cudaErrorInvalidDevice);
