@@ -1,5 +1,6 @@
 /* bench.c: bench-gpu: what the CUDA backend makes of this device, as JSON.
- *   bench [--device cuda:N] [--precision f16] [--quick] FILE      JSON into FILE, tables on stdout, progress on stderr
+ *   bench [--device cuda:N] [--precision f16] [--only products|coupled|steps] [--quick] FILE
+ * JSON into FILE, tables on stdout, progress on stderr; --quick: small shapes, to see whether the benchmark works.
  * It runs on the contract alone (core/backend.h), on a machine with gcc, make, CUDA and cJSON. */
 #include "bench.h"
 
@@ -144,7 +145,20 @@ bool gpu_bench_copy(gpu_bench *b) {
 
 /* ---- The whole ---- */
 
-static bool run(gpu_bench *b, const char *device, const char *precision, const char *description) {
+static const struct {
+    const char *name;
+    bool (*measure)(gpu_bench *b);
+} parts[] = {{"products", gpu_bench_products}, {"coupled", gpu_bench_coupled}, {"steps", gpu_bench_steps}};
+enum { PARTS = sizeof parts / sizeof *parts };
+
+static bool is_part(const char *name) {
+    bool found = false;
+    for (int i = 0; i < PARTS; i++) found = found || strcmp(parts[i].name, name) == 0;
+    return found;
+}
+
+/* only: a part, or NULL for all of them. */
+static bool run(gpu_bench *b, const char *device, const char *precision, const char *only, const char *description) {
     cpl_builder_text(&b->out, "{\"device\": ");
     cpl_builder_quoted(&b->out, description);
     gpu_bench_text(b, "name", device);
@@ -153,7 +167,8 @@ static bool run(gpu_bench *b, const char *device, const char *precision, const c
     if (!gpu_bench_copy(b)) return false;
     gpu_bench_number(b, "copy_gbps", b->gbps);
     printf("%s, %s: copies read and write %.0f GB/s\n\n", description, precision, b->gbps);
-    if (!gpu_bench_products(b) || !gpu_bench_coupled(b) || !gpu_bench_steps(b)) return false;
+    for (int i = 0; i < PARTS; i++)
+        if ((!only || strcmp(parts[i].name, only) == 0) && !parts[i].measure(b)) return false;
     cpl_builder_text(&b->out, "\n}\n");
     return true;
 }
@@ -185,7 +200,7 @@ static const char *describe(const char *device) {
 }
 
 int main(int argc, char **argv) {
-    const char *device = "cuda", *precision = "f16", *file = NULL;
+    const char *device = "cuda", *precision = "f16", *only = NULL, *file = NULL;
     gpu_bench b = {.out = {.error = NULL}};
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--quick") == 0)
@@ -194,10 +209,12 @@ int main(int argc, char **argv) {
             device = argv[++i];
         else if (strcmp(argv[i], "--precision") == 0 && i + 1 < argc)
             precision = argv[++i];
+        else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc && is_part(argv[i + 1]))
+            only = argv[++i];
         else
             file = argv[i];
     }
-    bool done = file && open_device(&b, device, precision) && run(&b, device, precision, describe(device));
+    bool done = file && open_device(&b, device, precision) && run(&b, device, precision, only, describe(device));
     close_device(&b);
     char *text = cpl_builder_take(&b.out);
     FILE *out = done && text ? fopen(file, "w") : NULL;

@@ -35,6 +35,11 @@ beside() {
     COUPLET_CUBLASLT=$BUILD/tests/gpu/libcouplet-cuda.so COUPLET_CUDNN=$BUILD/tests/gpu/libcouplet-cuda.so measured 'cuBLASLt 13.1.0, cuDNN 9.19.0' libraries
 }
 check 'bench-gpu on the emulated device, with libraries' beside
+part() {
+    COUPLET_BACKEND_DIR=$BUILD/tests/gpu run 0 "$BUILD/gpu/bench/bench" --quick --only coupled part.json && has "$out" '| tiny 8x8, 2 of 24 | 8 | 2 |' &&
+        lacks "$out" '| product |' && lacks part.json '"steps"' && has part.json '"coupled"'
+}
+check 'bench-gpu of one part' part
 recorded() { run 0 "$BUILD/tests/device/record" "$root/tests/device/ops.safetensors" && has "$out" ' 0 failed, 0 skipped'; }
 check 'operations are what their record says, on the CPU' recorded
 
