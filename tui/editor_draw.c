@@ -11,7 +11,7 @@ void editor_arrange(editor *e) {
     if (e->windows.canvas.rows) editor_zoom_arrange(e);
     window picture = windows_inside(e->windows.picture);
     if (editor_strip_shown(e)) picture.rows--;
-    preview_place(&e->preview, e->caps, picture);
+    if (preview_place(&e->preview, e->caps, picture) && e->map) editor_show_map(e, true);
 }
 
 /* ---- Picture pane ---- */

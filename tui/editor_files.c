@@ -203,9 +203,8 @@ void editor_autosave(editor *e) {
              error.message[0] ? error.message : "there is no folder for them");
 }
 
-void editor_write_stats(editor *e, int64_t now_ms) {
-    if (e->stats_ms && now_ms - e->stats_ms < 1000) return;
-    e->stats_ms = now_ms;
+void editor_write_stats(editor *e) {
+    e->stats_ms = editor_clock_ms();
     cpl_stats stats = {0};
     cpl_session_stats(e->session, &stats);
     char *text = cpl_stats_print(&stats, NULL), *path = text ? folders_state("stats.json") : NULL;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EVERY_MS 400 /* what a crash may take is less than a second of work */
+#define EVERY_MS 400 /* what a crash may take is less than a second of work, also where keys put it off */
 
 void editor_journal_touch(editor *e) {
     if (!e->journal_due_ms) e->journal_due_ms = e->journal_last_ms + EVERY_MS;
@@ -43,14 +43,15 @@ bool editor_journal_flush(editor *e) {
 }
 
 void editor_journal_tick(editor *e, int64_t now_ms) {
-    if (!e->journal_due_ms || now_ms < e->journal_due_ms) return;
+    if (!e->journal_due_ms || now_ms < editor_quiet_ms(e, e->journal_due_ms)) return;
     editor_place_keep(e); /* first: whoever finds the journal finds the place too */
     editor_journal_flush(e);
 }
 
 int editor_journal_timeout(const editor *e, int64_t now_ms) {
     if (!e->journal_due_ms) return -1;
-    return e->journal_due_ms > now_ms ? (int)(e->journal_due_ms - now_ms) : 0;
+    int64_t when = editor_quiet_ms(e, e->journal_due_ms);
+    return when > now_ms ? (int)(when - now_ms) : 0;
 }
 
 /* ---- After a session that did not end well ---- */

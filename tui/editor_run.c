@@ -12,6 +12,8 @@
 
 #define TICK_MS 100 /* the clock of a run under way */
 #define STATS_MS 1000
+#define REST_MS 50 /* without keys: time to write a file */
+#define LATE_MS 400
 
 int64_t editor_clock_ms(void) {
     struct timespec now;
@@ -41,8 +43,15 @@ void editor_say_error(editor *e, const cpl_error *error) {
 
 static int sooner(int a, int b) { return a < 0 ? b : b < 0 ? a : a < b ? a : b; }
 
+/* A file takes milliseconds, for which the answer to a key would wait. */
+int64_t editor_quiet_ms(const editor *e, int64_t due_ms) {
+    int64_t quiet = e->last_key_ms + REST_MS;
+    if (quiet < due_ms) return due_ms;
+    return quiet < due_ms + LATE_MS ? quiet : due_ms + LATE_MS;
+}
+
 static int timeout_of(const editor *e, int64_t now) {
-    int64_t stats = e->stats_ms + STATS_MS - now;
+    int64_t stats = editor_quiet_ms(e, e->stats_ms + STATS_MS) - now;
     int timeout = stats > 0 ? (int)stats : 0;
     if (e->core.running || e->core.requested) timeout = sooner(timeout, TICK_MS);
     timeout = sooner(timeout, editor_journal_timeout(e, now));
@@ -84,8 +93,12 @@ static void wait_and_handle(editor *e) {
     }
     if (e->core.running) e->changed = true;
     if (e->list == LIST_STATS && editor_clock_ms() - e->stats_ms >= STATS_MS) e->changed = true;
-    editor_journal_tick(e, editor_clock_ms());
-    editor_write_stats(e, editor_clock_ms());
+}
+
+static void write_files(editor *e) {
+    int64_t now = editor_clock_ms();
+    editor_journal_tick(e, now);
+    if (now >= editor_quiet_ms(e, e->stats_ms + STATS_MS)) editor_write_stats(e);
 }
 
 static void loop(editor *e) {
@@ -94,6 +107,7 @@ static void loop(editor *e) {
         if (e->quit) break;
         if (e->changed) editor_draw(e);
         preview_paint(&e->preview, e->term, editor_clock_ms() - e->last_key_ms);
+        write_files(e);
         wait_and_handle(e);
         int signal = term_quit_signal(e->term);
         if (signal) {

@@ -59,6 +59,17 @@ static void read_backend(editor *e) {
 
 #define MAP_SIDE 512
 
+/* As it will be seen. Made of text cells its size does not matter, and without a canvas the map says why there is none. */
+static void map_size(const editor *e, int *width, int *height) {
+    const cpl_settings *canvas = &e->state.settings;
+    if (preview_drawing_size(&e->preview, e->caps, canvas->width, canvas->height, width, height)) return;
+    int most = canvas->width > canvas->height ? canvas->width : canvas->height;
+    *width = most ? canvas->width * MAP_SIDE / most : 1;
+    *height = most ? canvas->height * MAP_SIDE / most : 1;
+    if (*width < 1) *width = 1;
+    if (*height < 1) *height = 1;
+}
+
 void editor_show_map(editor *e, bool on) {
     cpl_error error = {0};
     e->map = false;
@@ -66,11 +77,9 @@ void editor_show_map(editor *e, bool on) {
         editor_show_result(e);
         return;
     }
-    const cpl_settings *canvas = &e->state.settings;
-    int most = canvas->width > canvas->height ? canvas->width : canvas->height;
-    int width = canvas->width * MAP_SIDE / most, height = canvas->height * MAP_SIDE / most;
-    cpl_image *map = cpl_layout_map(e->state.layout, &e->state.defaults, width > 1 ? width : 1, height > 1 ? height : 1,
-                                    theme_palette, &error);
+    int width, height;
+    map_size(e, &width, &height);
+    cpl_image *map = cpl_layout_map(e->state.layout, &e->state.defaults, width, height, theme_palette, &error);
     if (!map) {
         editor_say_error(e, &error);
         return;

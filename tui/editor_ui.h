@@ -212,6 +212,7 @@ typedef struct editor {
 } editor;
 
 int64_t editor_clock_ms(void);
+int64_t editor_quiet_ms(const editor *e, int64_t due_ms); /* when a file that is due then is written: between keys */
 void editor_say(editor *e, tone tone, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void editor_say_error(editor *e, const cpl_error *error);
 
@@ -306,7 +307,7 @@ char *editor_as_layout_finds(const editor *e,
                              const char *path); /* from the layout's folder, else whole; caller frees */
 char *editor_picture_path(const editor *e);     /* the layout's name with .png; caller frees */
 void editor_autosave(editor *e);                /* fills the farewell */
-void editor_write_stats(editor *e, int64_t now_ms);
+void editor_write_stats(editor *e);
 void editor_edited(editor *e); /* after every change of the layout: sync and redraw */
 
 /* editor_presets.c */

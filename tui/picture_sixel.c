@@ -18,6 +18,7 @@ static int write_bytes(char *data, int size, void *user) {
 /* Scaled to `width`, and to `height` but for up to 5 rows that picture_fit added to a whole enlargement: those repeat
  * the last row. A new image in any case, because libsixel writes into the pixels it is given. */
 static cpl_image *scaled(const cpl_image *image, int width, int height) {
+    if (width == image->width && height == image->height) return cpl_image_copy(image, NULL);
     int exact = width % image->width == 0 ? width / image->width * image->height : height;
     if (exact >= height || exact < height - 5) return picture_scale(image, width, height);
     cpl_image *content = picture_scale(image, width, exact), *out = content ? cpl_image_new(width, height, NULL) : NULL;
@@ -44,9 +45,15 @@ static void widen_palette(sixel_dither_t *dither) {
  * `most`. */
 static int distinct_colors(const cpl_image *image, int most, unsigned char *palette, unsigned char *index) {
     int count = 0, last = 0;
-    size_t pixels = (size_t)image->width * (size_t)image->height;
+    size_t width = (size_t)image->width, pixels = width * (size_t)image->height;
     for (size_t i = 0; i < pixels; i++) {
         const unsigned char *rgb = image->rgb + i * 3;
+        /* Most rows of a drawing are as the row above. */
+        if (i >= width && i % width == 0 && !memcmp(rgb, rgb - width * 3, width * 3)) {
+            memcpy(index + i, index + i - width, width);
+            i += width - 1;
+            continue;
+        }
         if (!count || memcmp(palette + last * 3, rgb, 3) != 0) {
             for (last = 0; last < count && memcmp(palette + last * 3, rgb, 3) != 0;) last++;
             if (last == count) {

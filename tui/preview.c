@@ -44,13 +44,18 @@ static window target(const preview *p, const term_caps *caps) {
                     columns};
 }
 
+/* As many pixels of the pane as these proportions allow. */
+static void fill(const preview *p, const term_caps *caps, int width, int height, int *width_px, int *height_px) {
+    const cpl_image large = {.width = width * 64, .height = height * 64};
+    picture_fit(&large, caps, p->area.columns, p->area.rows, width_px, height_px);
+}
+
 /* Whole factors show every pixel alike, but where they leave more than an eighth of the width empty a picture that fills it
  * is better. */
 static void fit(const preview *p, const term_caps *caps, int *width, int *height) {
     int whole_width, whole_height;
     picture_fit(p->image, caps, p->area.columns, p->area.rows, &whole_width, &whole_height);
-    const cpl_image large = {.width = p->image->width * 16, .height = p->image->height * 16};
-    picture_fit(&large, caps, p->area.columns, p->area.rows, width, height);
+    fill(p, caps, p->image->width, p->image->height, width, height);
     if (whole_width >= *width * 7 / 8) *width = whole_width, *height = whole_height;
 }
 
@@ -117,6 +122,13 @@ void preview_show_drawing(preview *p, term *t, cpl_image *image) {
     show(p, t, image, false, image->width, image->height);
 }
 
+bool preview_drawing_size(const preview *p, const term_caps *caps, int width, int height, int *width_px,
+                          int *height_px) {
+    if (!p->encoder || !p->area.rows || width < 1 || height < 1) return false;
+    fill(p, caps, width, height, width_px, height_px);
+    return *width_px > 0 && *height_px > 0;
+}
+
 void preview_none(preview *p) {
     cpl_image_free(p->image);
     p->image = NULL;
@@ -129,8 +141,8 @@ static bool same_window(window a, window b) {
     return a.row == b.row && a.column == b.column && a.rows == b.rows && a.columns == b.columns;
 }
 
-void preview_place(preview *p, const term_caps *caps, window area) {
-    if (same_window(p->area, area)) return;
+bool preview_place(preview *p, const term_caps *caps, window area) {
+    if (same_window(p->area, area)) return false;
     bool shown_before = p->area.rows > 0;
     bool moved_only = shown_before && area.rows == p->area.rows && area.columns == p->area.columns;
     p->area = area;
@@ -139,6 +151,7 @@ void preview_place(preview *p, const term_caps *caps, window area) {
         request(p, caps);
     }
     p->stale = true;
+    return !moved_only;
 }
 
 void preview_hide(preview *p, bool hidden) {

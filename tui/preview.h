@@ -34,9 +34,13 @@ void preview_clear(preview *p);
 void preview_show(preview *p, term *t, cpl_image *image, bool rough, int width, int height);
 /* A drawing of few colours instead of a photograph: encoded as it is, which is quick and small. */
 void preview_show_drawing(preview *p, term *t, cpl_image *image);
+/* The pixels that a drawing of these proportions fills, so that it need not be scaled; false: there is no place for sixels
+ * now. */
+bool preview_drawing_size(const preview *p, const term_caps *caps, int width, int height, int *width_px,
+                          int *height_px);
 void preview_none(preview *p); /* nothing is shown any more */
-/* Tells where the picture belongs; a change of place or of the terminal's cells asks for a new encoding. */
-void preview_place(preview *p, const term_caps *caps, window area);
+/* Tells where the picture belongs; a change of size or of the terminal's cells asks for a new encoding: true. */
+bool preview_place(preview *p, const term_caps *caps, window area);
 void preview_hide(preview *p, bool hidden); /* something else stands in its place */
 void preview_lost(preview *p);              /* the screen was cleared: nothing is painted any more */
 /* Before ncurses' refresh: removes what stands where no picture belongs now. */

@@ -7,6 +7,8 @@
 #include "resolve.h"
 #include "shapes.h"
 
+#define HATCH 4 /* pixels; after two of them it repeats */
+
 typedef struct map {
     cpl_image *image;
     const unsigned char (*palette)[3];
@@ -15,7 +17,10 @@ typedef struct map {
     int *xs;
     cpl_shape *shapes;
     cpl_shape_reader **readers;
-    float *row, *mix; /* mix: r, g, b and the sum of weights, for each column */
+    float *weights, *weights_above; /* of all lines in a row */
+    float *mix;                     /* r, g, b and the sum of weights, for each column */
+    int alike;                      /* rows above with the weights of this one */
+    bool hatched;                   /* some pixel of the row has no line */
 } map;
 
 static const unsigned char *color_of(const map *m, int line) {
@@ -29,22 +34,48 @@ static unsigned char nearest(float value) {
     return (unsigned char)raised;
 }
 
-static void paint_row(map *m, int y) {
-    unsigned char *out = m->image->rgb + (size_t)y * (size_t)m->image->width * 3;
+static void read_weights(map *m, int y) {
+    size_t count = (size_t)m->lines * (size_t)m->image->width;
+    float *above = m->weights;
+    m->weights = m->weights_above;
+    m->weights_above = above;
     int canvas_y = (int)(((int64_t)2 * y + 1) * m->height / (2 * m->image->height));
-    memset(m->mix, 0, (size_t)m->image->width * 4 * sizeof *m->mix);
+    for (int i = 0; i < m->lines; i++)
+        cpl_shape_row(m->readers[i], canvas_y, m->weights + (size_t)i * (size_t)m->image->width);
+    bool same = y > 0 && memcmp(m->weights, m->weights_above, count * sizeof *m->weights) == 0;
+    m->alike = same ? m->alike + 1 : 0;
+}
+
+static void mix_lines(map *m) {
+    int width = m->image->width;
+    memset(m->mix, 0, (size_t)width * 4 * sizeof *m->mix);
     for (int i = 0; i < m->lines; i++) {
         const unsigned char *color = color_of(m, i);
-        cpl_shape_row(m->readers[i], canvas_y, m->row);
-        for (int x = 0; x < m->image->width; x++) {
-            for (int k = 0; k < 3; k++) m->mix[4 * x + k] += m->row[x] * color[k];
-            m->mix[4 * x + 3] += m->row[x];
+        const float *weight = m->weights + (size_t)i * (size_t)width;
+        for (int x = 0; x < width; x++) {
+            for (int k = 0; k < 3; k++) m->mix[4 * x + k] += weight[x] * color[k];
+            m->mix[4 * x + 3] += weight[x];
         }
     }
+}
+
+/* Regions have few different rows: most are copies, hatching included. */
+static void paint_row(map *m, int y) {
+    size_t bytes = (size_t)m->image->width * 3;
+    unsigned char *out = m->image->rgb + (size_t)y * bytes;
+    read_weights(m, y);
+    int back = m->hatched ? 2 * HATCH : 1;
+    if (m->alike >= back) {
+        memcpy(out, out - (size_t)back * bytes, bytes);
+        return;
+    }
+    if (!m->alike) mix_lines(m);
+    m->hatched = false;
     for (int x = 0; x < m->image->width; x++, out += 3) {
         const float *mix = m->mix + 4 * (size_t)x;
+        m->hatched |= !(mix[3] > 0);
         /* the hatch leans to the right, in two greys that no palette uses alone */
-        unsigned char hatch = (x + y) / 4 % 2 ? 40 : 80;
+        unsigned char hatch = (x + y) / HATCH % 2 ? 40 : 80;
         for (int k = 0; k < 3; k++) out[k] = mix[3] > 0 ? nearest(mix[k] / mix[3]) : hatch;
     }
 }
@@ -52,11 +83,12 @@ static void paint_row(map *m, int y) {
 static bool paint(map *m, cpl_error *error) {
     int w = m->image->width;
     m->xs = cpl_alloc((size_t)w, sizeof *m->xs, error);
-    m->row = cpl_alloc((size_t)w, sizeof *m->row, error);
+    m->weights = cpl_alloc((size_t)m->lines * (size_t)w, sizeof *m->weights, error);
+    m->weights_above = cpl_alloc((size_t)m->lines * (size_t)w, sizeof *m->weights_above, error);
     m->mix = cpl_alloc((size_t)w, 4 * sizeof *m->mix, error);
     m->readers = cpl_alloc((size_t)m->lines, sizeof(void *), error);
     m->shapes = cpl_shapes_new(m->layout, m->width, m->height, m->lines, error);
-    if (!m->xs || !m->row || !m->mix || !m->readers || !m->shapes) return false;
+    if (!m->xs || !m->weights || !m->weights_above || !m->mix || !m->readers || !m->shapes) return false;
     for (int x = 0; x < w; x++) m->xs[x] = (int)(((int64_t)2 * x + 1) * m->width / (2 * w));
     for (int i = 0; i < m->lines; i++) {
         m->readers[i] = cpl_shape_open(&m->shapes[i], m->width, m->height, m->xs, w, error);
@@ -81,7 +113,8 @@ cpl_image *cpl_layout_map(const cpl_layout *layout, const cpl_defaults *defaults
     free(m.readers);
     free(m.shapes);
     free(m.xs);
-    free(m.row);
+    free(m.weights);
+    free(m.weights_above);
     free(m.mix);
     if (done) return m.image;
     cpl_image_free(m.image);

@@ -32,13 +32,14 @@ typedef struct variant {
     cpl_mode mode;
     list_kind list;
     const char *command; /* being typed */
-    bool asking, picture;
+    bool asking, picture, map;
 } variant;
 
 static const variant variants[] = {
     {.name = "both"},
     {.name = "picture", .view = VIEW_PICTURE, .picture = true},
     {.name = "a picture beside the canvas", .picture = true},
+    {.name = "the region map", .map = true},
     {.name = "masks", .mode = CPL_MODE_MASK},
     {.name = "tiles", .mode = CPL_MODE_BASIC},
     {.name = "help", .list = LIST_HELP},
@@ -92,7 +93,10 @@ static void take(editor *e, const variant *v) {
     e->list = v->list;
     e->asking = v->asking;
     e->tone = TONE_NONE;
-    if (v->picture && !e->preview.image) {
+    e->map = false;
+    if (v->map) {
+        editor_show_map(e, true);
+    } else if (v->picture && !e->preview.image) {
         cpl_image *image = cpl_image_new(96, 64, &error);
         NEED(image);
         preview_show(&e->preview, e->term, image, false, 96, 64);
@@ -121,6 +125,15 @@ static void expect_sides(const variant *v, const char *name, window w, const wch
     }
 }
 
+/* Drawn for the pane as it is now: an enlarged one would be blurred, and scaling it takes longer than to draw it. */
+static void expect_map_fills(const editor *e) {
+    int columns = e->preview.area.columns * e->caps->cell_width, rows = e->preview.area.rows * e->caps->cell_height;
+    NEED(e->map && e->preview.image);
+    NEED(e->preview.width_px == e->preview.image->width && e->preview.height_px == e->preview.image->height);
+    NEED(e->preview.width_px <= columns && e->preview.height_px <= rows);
+    NEED(e->preview.width_px > columns - 10 || e->preview.height_px > rows - 6 || e->preview.width_px > 990);
+}
+
 static void draw_one(editor *e, int rows, int columns, const variant *v) {
     NEED(resizeterm(rows, columns) == OK && LINES == rows && COLS == columns);
     take(e, v);
@@ -129,6 +142,7 @@ static void draw_one(editor *e, int rows, int columns, const variant *v) {
     if (e->windows.canvas.rows) expect_sides(v, "canvas", e->windows.canvas, L"│┃├┣");
     if (e->windows.picture.rows) expect_sides(v, "picture", e->windows.picture, L"│");
     expect_sides(v, "table", e->windows.table, L"│");
+    if (v->map && e->windows.picture.rows) expect_map_fills(e);
 }
 
 static void child_draws_all_sizes(void) {

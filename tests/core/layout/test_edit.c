@@ -6,6 +6,7 @@
 
 #include "../../../core/layout/hash.h"
 #include "../../../core/layout/infotext.h"
+#include "../../../core/layout/shapes.h"
 #include "random_layout.h"
 
 static cpl_layout *parse(const char *json) {
@@ -276,6 +277,47 @@ static void test_map(void **state) {
     cpl_layout_free(layout);
 }
 
+/* One pixel, from shapes that are read for its row alone. */
+static void mix_pixel(const cpl_layout *layout, const cpl_shape *shapes, int lines, int x, int y,
+                      unsigned char rgb[3]) {
+    float sum[4] = {0};
+    for (int i = 0; i < lines; i++) {
+        float weight;
+        cpl_shape_reader *reader = cpl_shape_open(&shapes[i], layout->width, layout->height, &x, 1, NULL);
+        assert_non_null(reader);
+        cpl_shape_row(reader, y, &weight);
+        cpl_shape_close(reader);
+        for (int k = 0; k < 3; k++) sum[k] += weight * palette[i % 16][k];
+        sum[3] += weight;
+    }
+    for (int k = 0; k < 3; k++) {
+        const float raised = sum[3] > 0 ? sum[k] / sum[3] + 0.5f : (x + y) / 4 % 2 ? 40 : 80;
+        rgb[k] = (unsigned char)raised;
+    }
+}
+
+/* Rows that are like the one above are copied: that must not be seen. */
+static void test_map_of_any_layout(void **state) {
+    (void)state;
+    uint64_t seed = 7;
+    for (int round = 0; round < 40; round++) {
+        cpl_layout *layout = draw_layout(&seed, 64);
+        int lines = layout->region_count;
+        cpl_shape *shapes = cpl_shapes_new(layout, layout->width, layout->height, lines, NULL);
+        cpl_image *map = cpl_layout_map(layout, NULL, layout->width, layout->height, palette, NULL);
+        assert_true(shapes && map);
+        for (int y = 0; y < layout->height; y++)
+            for (int x = 0; x < layout->width; x += 3) {
+                unsigned char rgb[3];
+                mix_pixel(layout, shapes, lines, x, y, rgb);
+                check_pixel(map, x, y, rgb[0], rgb[1], rgb[2]);
+            }
+        cpl_image_free(map);
+        free(shapes);
+        cpl_layout_free(layout);
+    }
+}
+
 static void test_infotext(void **state) {
     (void)state;
     cpl_layout *layout = parse(
@@ -320,6 +362,7 @@ int main(void) {
         cmocka_unit_test(test_hash_follows_the_masks),
         cmocka_unit_test(test_hash_sees_painted_pixels),
         cmocka_unit_test(test_map),
+        cmocka_unit_test(test_map_of_any_layout),
         cmocka_unit_test(test_infotext),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
