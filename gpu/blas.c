@@ -157,24 +157,6 @@ static bool run(void *handle, void *ways, int way, const gpu_operands *o) {
                        o->queue) == CUBLAS_STATUS_SUCCESS;
 }
 
-#else /* built with a CUDA that has no cuBLASLt */
-#define GPU_CUBLASLT_FILES NULL
-
-static bool load(const char *file, cpl_error *error) {
-    return cpl_fail(error, CPL_E_UNSUPPORTED, "%s: this build knows no cuBLASLt", file);
-}
-static void version(char *text, size_t size) { (void)size, *text = '\0'; }
-static void *open_handle(cudaStream_t queue) { return (void)queue, NULL; }
-static void close_handle(void *handle) { (void)handle; }
-static void *prepare(void *handle, const gpu_shape *shape, int most, int *count, size_t *workspace) {
-    return (void)handle, (void)shape, (void)most, (void)count, (void)workspace, NULL;
-}
-static bool run(void *handle, void *ways, int way, const gpu_operands *o) {
-    return (void)handle, (void)ways, (void)way, (void)o, false;
-}
-static void drop(void *handle, void *ways) { (void)handle, (void)ways; }
-#endif
-
 static const char *const files[] = {GPU_CUBLASLT_FILES, NULL};
 
 const gpu_library gpu_cublaslt = {.name = "cuBLASLt",
@@ -188,3 +170,7 @@ const gpu_library gpu_cublaslt = {.name = "cuBLASLt",
                                   .prepare = prepare,
                                   .run = run,
                                   .drop = drop};
+
+#else /* built with a CUDA that has no cuBLASLt */
+const gpu_library gpu_cublaslt = {.name = "cuBLASLt", .variable = "COUPLET_CUBLASLT"};
+#endif

@@ -286,24 +286,6 @@ static bool run(void *handle, void *ways, int way, const gpu_operands *o) {
     return done;
 }
 
-#else /* built without cuDNN's headers */
-#define GPU_CUDNN_FILES NULL
-
-static bool load(const char *file, cpl_error *error) {
-    return cpl_fail(error, CPL_E_UNSUPPORTED, "%s: this build knows no cuDNN 9", file);
-}
-static void version(char *text, size_t size) { (void)size, *text = '\0'; }
-static void *open_handle(cudaStream_t queue) { return (void)queue, NULL; }
-static void close_handle(void *handle) { (void)handle; }
-static void *prepare(void *handle, const gpu_shape *shape, int most, int *count, size_t *workspace) {
-    return (void)handle, (void)shape, (void)most, (void)count, (void)workspace, NULL;
-}
-static bool run(void *handle, void *ways, int way, const gpu_operands *o) {
-    return (void)handle, (void)ways, (void)way, (void)o, false;
-}
-static void drop(void *handle, void *ways) { (void)handle, (void)ways; }
-#endif
-
 static const char *const files[] = {GPU_CUDNN_FILES, NULL};
 
 const gpu_library gpu_cudnn = {.name = "cuDNN",
@@ -317,3 +299,7 @@ const gpu_library gpu_cudnn = {.name = "cuDNN",
                                .prepare = prepare,
                                .run = run,
                                .drop = drop};
+
+#else /* built without cuDNN's headers */
+const gpu_library gpu_cudnn = {.name = "cuDNN", .variable = "COUPLET_CUDNN"};
+#endif

@@ -72,6 +72,7 @@ static bool load_from_usual_places(const gpu_library *library) {
 
 static bool load(const gpu_library *library, cpl_error *error) {
     const char *named = named_file(library);
+    if (!library->load) return cpl_fail(error, CPL_E_UNSUPPORTED, "this build was made without %s", library->name);
     return named ? library->load(named, error) : load_from_usual_places(library);
 }
 

@@ -40,9 +40,10 @@ typedef struct gpu_library {
     const char *name, *variable; /* COUPLET_...: a file to load, or `no` */
     const char *const *files;    /* to be tried, NULL at the end */
     bool adds_in_place;
-    bool (*load)(const char *file, cpl_error *error); /* once loaded it stays */
-    void (*version)(char *text, size_t size);         /* of the loaded library: "13.1.0" */
-    void *(*open)(cudaStream_t queue);                /* a handle for one stream; NULL: refused */
+    bool (*load)(const char *file,
+                 cpl_error *error);           /* once loaded it stays; NULL: not in this build, nor is what follows */
+    void (*version)(char *text, size_t size); /* of the loaded library: "13.1.0" */
+    void *(*open)(cudaStream_t queue);        /* a handle for one stream; NULL: refused */
     void (*close)(void *handle);
     /* Ways for a shape, at most `most`, in the order of the library; their workspaces in bytes, none above GPU_WORKSPACE. NULL:
      * it has none. May take seconds. */
