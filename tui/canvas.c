@@ -5,6 +5,8 @@
 #include <string.h>
 
 #define LABEL_ROWS 3
+#define NARROW_LABEL 16 /* columns: with less, words need more rows */
+#define NARROW_ROWS 5
 #define FINEST_HOLE 64 /* steps a side that holes are looked for with */
 #define MASK_LABEL_COLUMNS 16
 #define LABEL_COLUMNS 10 /* with less than this free beside other labels, a label moves down */
@@ -196,6 +198,14 @@ static int free_columns(const canvas_label *labels, int count, int row, int colu
     return columns;
 }
 
+/* What a label may take: narrow ones as much as their words want, since more would push others away. */
+static int rows_wanted(const canvas_view *view, int region, int room) {
+    const char *prompt = region < view->layout->region_count ? view->layout->regions[region].prompt : NULL;
+    if (room >= NARROW_LABEL || !prompt) return LABEL_ROWS;
+    int rows = (int)strnlen(prompt, 1000) / (room > 1 ? room - 1 : 1) + 2;
+    return clamp(rows, LABEL_ROWS, NARROW_ROWS);
+}
+
 /* A label stands at the top left inside its region, lower where another label stands already. */
 static bool place_label(const canvas_view *view, int region, const canvas_label *labels, int count,
                         canvas_label *label) {
@@ -211,9 +221,8 @@ static bool place_label(const canvas_view *view, int region, const canvas_label 
     for (int row = part.r0 + (above && part.r0 == s.r0); row < last && columns > 0; row++) {
         int room = free_columns(labels, count, row, column, columns);
         if (room < least) continue;
-        int rows = 1;
-        while (row + rows < last && rows < LABEL_ROWS &&
-               free_columns(labels, count, row + rows, column, columns) >= room)
+        int rows = 1, most = rows_wanted(view, region, room);
+        while (row + rows < last && rows < most && free_columns(labels, count, row + rows, column, columns) >= room)
             rows++;
         *label = (canvas_label){region, row, column, room, rows};
         return true;

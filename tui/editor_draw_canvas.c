@@ -256,6 +256,8 @@ static void draw_label(const editor *e, const canvas_cell *cells, const canvas_l
             draw_over(e, cells, label->row + r, label->column + label->columns - 1, theme_glyph(&e->theme, GLYPH_MORE),
                       strlen(theme_glyph(&e->theme, GLYPH_MORE)), selected);
         text += size;
+        /* The comma of a word as wide as the line would stand on the next one by itself. */
+        if (*text && strchr(",.;:", *text) && (text[1] == ' ' || !text[1])) text++;
         text += strspn(text, " ");
     }
 }

@@ -40,6 +40,11 @@ static void human_ms(double ms, char text[24]) {
         snprintf(text, 24, ms < 9.95 ? "%.1f ms" : "%.0f ms", ms);
 }
 
+static void human_rate(double per_second, char text[24]) {
+    int digits = per_second < 0.0995 ? 3 : per_second < 0.995 ? 2 : per_second < 9.95 ? 1 : 0;
+    snprintf(text, 24, "%.*f/s", digits, per_second);
+}
+
 static stats_line *add(block *b, const char *label, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static stats_line *add(block *b, const char *label, const char *format, ...) {
     stats_line *l = &b->line[b->count < LINES_MOST ? b->count++ : LINES_MOST - 1];
@@ -67,7 +72,7 @@ static void add_ms(block *b, const char *label, double ms) {
 /* ---- What the blocks say ---- */
 
 static void fill_steps(const editor *e, const cpl_stats *s, int tall, block *b) {
-    char text[24];
+    char text[24], rate[24];
     *b = (block){.title = "Steps"};
     for (int i = 0; i < tall; i++) {
         stats_line *l = add(b, "", "%s", "");
@@ -77,7 +82,8 @@ static void fill_steps(const editor *e, const cpl_stats *s, int tall, block *b) 
     }
     if (!e->steps.count) snprintf(b->line[tall - 1].text, sizeof b->line->text, "no step was made yet");
     human_ms(s->step_ms, text);
-    if (s->step_ms > 0) add(b, "a step", "%s, %.2g/s", text, s->steps_per_second);
+    human_rate(s->steps_per_second, rate);
+    if (s->step_ms > 0) add(b, "a step", "%s, %s", text, rate);
     add_ms(b, "  by the device", s->device_step_ms);
     add_ms(b, "the first", s->first_step_ms);
     add_ms(b, "all steps", s->sampling_ms);

@@ -117,6 +117,23 @@ static void labels_do_not_cover_each_other(void **state) {
     cpl_layout_free(layout);
 }
 
+static void narrow_labels_get_rows_for_their_words(void **state) {
+    (void)state;
+    const canvas_rect rects[2] = {{0, 0.25, 0, 1}, {0.25, 1, 0, 1}};
+    cpl_layout *layout = layout_of(2, rects);
+    canvas_view view = view_of(layout, 0);
+    for (int i = 0; i < 2; i++)
+        cpl_text_set(&layout->regions[i].prompt, "a prompt with many words, night sky, sea", NULL);
+    assert_int_equal(raster(&view), 2);
+    assert_true(labels[0].columns < labels[1].columns);
+    assert_true(labels[0].rows > labels[1].rows && labels[0].rows < ROWS - 1);
+    /* not for words that need them not */
+    cpl_text_set(&layout->regions[0].prompt, "sea", NULL);
+    raster(&view);
+    assert_int_equal(labels[0].rows, labels[1].rows);
+    cpl_layout_free(layout);
+}
+
 static void tiles_of_basic_mode(void **state) {
     (void)state;
     const canvas_rect rects[] = {{0, 1, 0, 1}, {0, 1, 0, 1}, {0, 1, 0, 1}};
@@ -293,6 +310,7 @@ int main(void) {
         cmocka_unit_test(borders_stand_inside_and_the_selected_one_on_top),
         cmocka_unit_test(thin_regions_stay_visible),
         cmocka_unit_test(labels_do_not_cover_each_other),
+        cmocka_unit_test(narrow_labels_get_rows_for_their_words),
         cmocka_unit_test(tiles_of_basic_mode),
         cmocka_unit_test(painted_masks),
         cmocka_unit_test(mouse_finds_the_inner_region_and_the_selected_edge),
