@@ -107,6 +107,7 @@ term *term_open(color_choice color, char *why, size_t why_size) {
         put(t, TERM_QUERIES);
         double asked = term_clock_exact_ms();
         if (await_fence(t, TERM_QUERY_MS)) t->delay_ms = term_clock_exact_ms() - asked;
+        term_crash_answers(t->answers.fence);
         term_caps_cell(&t->caps, &t->tty, &t->answers);
         fine = start_screen(t, why, why_size);
     } else {
@@ -127,7 +128,7 @@ static void silence(term *t) {
     if (!t->answers.fence || t->tty.gone) return;
     t->answers.fence = false;
     put(t, TERM_FENCE);
-    if (!await_fence(t, 200)) tcflush(t->tty.fd, TCIFLUSH);
+    if (!await_fence(t, TERM_LATE_MS)) tcflush(t->tty.fd, TCIFLUSH);
     t->answers.fence = true; /* it does answer, if late */
 }
 

@@ -10,7 +10,8 @@
 
 #define TERM_ESCAPE_MS 25 /* a lone Esc is the key after this long */
 #define TERM_QUERY_MS 500
-#define TERM_QUEUE 256 /* events that wait for term_next */
+#define TERM_LATE_MS 3000 /* for a terminal that does answer: it works through a picture first, or its line is slow */
+#define TERM_QUEUE 256    /* events that wait for term_next */
 
 /* The tty without ncurses: modes, queries, bytes. */
 typedef struct tty {
@@ -93,6 +94,7 @@ void term_signals_stop(void);                      /* stops the process group as
 /* What a crash writes and sets. Between `arm` and `disarm` the terminal is ours. */
 void term_crash_arm(int fd, const struct termios *saved, const char *restore);
 void term_crash_disarm(void);
+void term_crash_answers(bool does);     /* this terminal answers questions, if late: worth waiting for */
 void term_crash_in_string(bool inside); /* a sixel is half written: it has to be ended first */
 
 #endif

@@ -50,10 +50,8 @@ static struct {
     bool own_stack;
 } signals;
 
-#define REPLY_MS 500
-
 static struct {
-    volatile sig_atomic_t armed, in_string;
+    volatile sig_atomic_t armed, in_string, answers;
     int fd;
     struct termios saved;
     char restore[512];
@@ -80,8 +78,9 @@ static void crash_write(int fd, const char *bytes, size_t count) {
 static void await_replies(void) {
     char bytes[256], before = 0;
     struct pollfd in = {.fd = crash.fd, .events = POLLIN};
+    int limit_ms = crash.answers ? TERM_LATE_MS : TERM_QUERY_MS;
     crash_write(crash.fd, "\033[5n", 4);
-    for (int rounds = 0; rounds < 20 && poll(&in, 1, REPLY_MS) > 0; rounds++) {
+    for (int rounds = 0; rounds < 20 && poll(&in, 1, limit_ms) > 0; rounds++) {
         ssize_t count = read(crash.fd, bytes, sizeof bytes);
         if (count <= 0) return;
         for (ssize_t i = 0; i < count; before = bytes[i++])
@@ -219,10 +218,11 @@ void term_crash_arm(int fd, const struct termios *saved, const char *restore) {
     crash.armed = 0;
     crash.fd = fd;
     crash.saved = *saved;
-    crash.in_string = 0;
+    crash.in_string = crash.answers = 0;
     snprintf(crash.restore, sizeof crash.restore, "%s", restore);
     crash.armed = 1;
 }
 
 void term_crash_disarm(void) { crash.armed = 0; }
+void term_crash_answers(bool does) { crash.answers = does; }
 void term_crash_in_string(bool inside) { crash.in_string = inside; }

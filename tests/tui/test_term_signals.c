@@ -140,6 +140,28 @@ static void crash_inside_a_picture_ends_it_first(void **state) {
     fake_end(&f);
 }
 
+/* A terminal that is busy with a picture answers late; what it says then is not for the shell. */
+static void crash_waits_for_a_late_reply(void **state) {
+    (void)state;
+    answer late[sizeof XTERM / sizeof XTERM[0]];
+    int count = 0;
+    for (const answer *a = XTERM; a->query; a++)
+        if (strcmp(a->query, "\033[5n") != 0) late[count++] = *a;
+    late[count] = (answer){NULL, NULL};
+    fake f;
+    fake_start(&f, late, child_waits_for_a_signal);
+    size_t ready = fake_expect(&f, 0, "ready");
+    kill(f.child, SIGSEGV);
+    fake_expect(&f, ready, "\033[5n");
+    usleep(900000);
+    assert_int_equal(waitpid(f.child, &f.status, WNOHANG), 0);
+    fake_send(&f, "\033[2;1R\033[0n");
+    int status = fake_wait(&f);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    fake_expect_restored(&f, ready);
+    fake_end(&f);
+}
+
 static void child_exits(void) {
     static term *volatile left_open; /* reachable, for a leak checker */
     left_open = open_terminal();
@@ -259,8 +281,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_to_quit_are_told),        cmocka_unit_test(vanished_terminal_is_a_hang_up),
         cmocka_unit_test(crashes_restore_and_stay_crashes), cmocka_unit_test(crash_inside_a_picture_ends_it_first),
-        cmocka_unit_test(other_ends_restore_too),           cmocka_unit_test(hung_program_can_be_ended),
-        cmocka_unit_test(suspend_gives_the_terminal_back),
+        cmocka_unit_test(crash_waits_for_a_late_reply),     cmocka_unit_test(other_ends_restore_too),
+        cmocka_unit_test(hung_program_can_be_ended),        cmocka_unit_test(suspend_gives_the_terminal_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
