@@ -12,6 +12,7 @@ from settings import path_in
 
 
 def prepare(settings):
+    torch.set_flush_denormal(True)  # before there are threads, which inherit it: numbers that small cost a processor dearly
     torch.set_num_threads(settings.run.threads)
     torch.manual_seed(settings.run.seed)
     if settings.run.device == "cuda":
