@@ -27,8 +27,8 @@ SIZES, SHARES = [(128, 128), (192, 128), (256, 256)], [0.85, 0.08, 0.07]  # of t
 class Stage(nn.Module):
     def __init__(self, inputs, outputs, stride=1):
         super().__init__()
-        self.layers = nn.Sequential(conv(inputs, outputs, 3, stride), GroupNorm(GROUPS, outputs), nn.SiLU(),
-                                    conv(outputs, outputs, 3), GroupNorm(GROUPS, outputs), nn.SiLU())
+        self.layers = nn.Sequential(conv(inputs, outputs, 3, stride), GroupNorm(GROUPS, outputs, silu=True), nn.Identity(),
+                                    conv(outputs, outputs, 3), GroupNorm(GROUPS, outputs, silu=True), nn.Identity())
 
     def forward(self, x):
         return self.layers(x)
@@ -183,9 +183,7 @@ def run(settings, model_path):
     prepare(settings)
     spec, device = safetensors_file.read_model(model_path), settings.run.device
     vae = model.of_file(spec[1], spec[0], device)[1]
-    plan = settings.detector
-    plan.ema, plan.weight_decay = 0.995, 1e-4
-    training = Training("detector", settings, new_detector(settings), plan)
+    training = Training("detector", settings, new_detector(settings), settings.detector)
     examples = Examples(settings, vae)
 
     def losses():

@@ -107,7 +107,8 @@ def keep_memory():
     takes them anew page by page. Also with torch's AVX-512 kernels where the processor has them."""
     if "MALLOC_TRIM_THRESHOLD_" in os.environ:
         return
-    kept = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000"}
+    kept = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "8000000000",
+            "OPENBLAS_NUM_THREADS": "1"}  # its products are small ones here, or those of threads of ours
     with open("/proc/cpuinfo", encoding="ascii") as file:
         if "avx512vl" in file.read():
             kept["ATEN_CPU_CAPABILITY"] = "avx512"

@@ -8,7 +8,10 @@ import time
 
 import torch
 
+from muon import Muon
 from settings import path_in
+
+NARROW = 8  # rows or columns: below that a matrix has few directions to make equal
 
 
 def prepare(settings):
@@ -38,37 +41,50 @@ class Average:
 class Training:
     """One training: `name` is its section in the settings, its log and its checkpoint.
 
-    plan has minutes, learning_rate, last_learning_rate, warm_up_steps, ema and weight_decay. The learning rate falls as a
-    cosine over the minutes that were trained, those of earlier sessions included, so a machine that is slower or busy
-    makes fewer steps but ends as well."""
+    plan has minutes, learning_rate (Adam's: embeddings, gains, biases), matrix_learning_rate (Muon's: all other weights),
+    last_rate, warm_up_steps, ema and weight_decay. The learning rates fall as a cosine over the minutes that were trained,
+    those of earlier sessions included, to last_rate of themselves, so a machine that is slower or busy makes fewer steps
+    but ends as well."""
 
     def __init__(self, name, settings, module, plan):
         self.name, self.settings, self.plan, self.module = name, settings, plan, module
         self.average = Average(module, plan.ema)
-        # Gains and biases are not pulled to zero.
-        decayed = [p for p in module.parameters() if p.dim() > 1]
-        kept = [p for p in module.parameters() if p.dim() <= 1]
-        self.optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": getattr(plan, "weight_decay", 0.01)},
-                                            {"params": kept, "weight_decay": 0.0}], lr=plan.learning_rate,
-                                           betas=(0.9, 0.99))
+        self.optimizers = self.new_optimizers(settings, plan)
         self.step, self.samples, self.seconds, self.session_steps = 0, 0, 0.0, 0
         self.sums, self.since = {}, 0
         self.path = path_in(settings, f"{name}.pt")
         if os.path.exists(self.path):
             self.load()
 
+    def new_optimizers(self, settings, plan):
+        """Muon for the matrices, Adam for the rest. Embeddings, whose rows come one by one, are no matrices."""
+        embeddings = {module.weight for module in self.module.modules() if isinstance(module, torch.nn.Embedding)}
+        matrices, decayed, kept = [], [], []
+        for p in self.module.parameters():
+            if p.dim() <= 1:
+                kept.append(p)  # gains and biases are not pulled to zero
+            elif p in embeddings or min(p.flatten(1).shape) < NARROW:
+                decayed.append(p)
+            else:
+                matrices.append(p)
+        return (torch.optim.AdamW([{"params": decayed, "weight_decay": plan.weight_decay},
+                                   {"params": kept, "weight_decay": 0.0}], lr=plan.learning_rate, betas=(0.9, 0.99)),
+                Muon(matrices, lr=plan.matrix_learning_rate, weight_decay=plan.weight_decay,
+                     threads=settings.run.threads if settings.run.device == "cpu" else 1))
+
     def load(self):
         held = torch.load(self.path, map_location=self.settings.run.device)
         self.module.load_state_dict(held["module"])
         self.average.values = held["average"]
-        self.optimizer.load_state_dict(held["optimizer"])
+        for optimizer, state in zip(self.optimizers, held["optimizers"]):
+            optimizer.load_state_dict(state)
         self.step, self.samples, self.seconds = held["step"], held["samples"], held["seconds"]
         print(f"{self.name}: goes on from step {self.step}, {self.seconds / 60:.1f} minutes", flush=True)
 
     def save(self):
         torch.save({"module": self.module.state_dict(), "average": self.average.values,
-                    "optimizer": self.optimizer.state_dict(), "step": self.step, "samples": self.samples,
-                    "seconds": self.seconds}, self.path + ".new")
+                    "optimizers": [optimizer.state_dict() for optimizer in self.optimizers], "step": self.step,
+                    "samples": self.samples, "seconds": self.seconds}, self.path + ".new")
         os.replace(self.path + ".new", self.path)
 
     @property
@@ -76,19 +92,22 @@ class Training:
         planned = 60 * self.plan.minutes
         return self.seconds / planned if self.seconds < planned else 1.0
 
-    def learning_rate(self):
-        first, last = self.plan.learning_rate, self.plan.last_learning_rate
-        rate = last + (first - last) * (1 + math.cos(math.pi * self.progress)) / 2
-        # Adam's sums begin anew in each session that starts from weights only.
+    def rate(self):
+        """Of the learning rates, what is left of them."""
+        last = self.plan.last_rate
+        rate = last + (1 - last) * (1 + math.cos(math.pi * self.progress)) / 2
+        # The optimizers' sums begin anew in each session that starts from weights only.
         return rate * min(1.0, (self.step + 1) / self.plan.warm_up_steps)
 
     def take_step(self, loss):
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer, first in zip(self.optimizers, (self.plan.learning_rate, self.plan.matrix_learning_rate)):
+            for group in optimizer.param_groups:
+                group["lr"] = first * self.rate()
+        self.module.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.step += 1
         self.average.update(self.module, self.step)
 

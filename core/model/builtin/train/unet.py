@@ -20,9 +20,9 @@ class Text:
 class ResBlock(nn.Module):
     def __init__(self, inputs, outputs, time_width, groups):
         super().__init__()
-        self.in_layers = nn.Sequential(GroupNorm(groups, inputs), nn.SiLU(), conv(inputs, outputs, 3))
+        self.in_layers = nn.Sequential(GroupNorm(groups, inputs, silu=True), nn.Identity(), conv(inputs, outputs, 3))
         self.emb_layers = nn.Sequential(nn.SiLU(), nn.Linear(time_width, outputs))
-        self.out_layers = nn.Sequential(GroupNorm(groups, outputs), nn.SiLU(), nn.Identity(),
+        self.out_layers = nn.Sequential(GroupNorm(groups, outputs, silu=True), nn.Identity(), nn.Identity(),
                                         zeroed(conv(outputs, outputs, 3)))
         self.skip_connection = conv(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
@@ -150,7 +150,7 @@ class UNet(nn.Module):
                     modules.append(Upsample(outputs))
                 self.output_blocks.append(nn.ModuleList(modules))
                 width = outputs
-        self.out = nn.Sequential(GroupNorm(groups, width), nn.SiLU(), zeroed(conv(width, spec["in_channels"], 3)))
+        self.out = nn.Sequential(GroupNorm(groups, width, silu=True), nn.Identity(), zeroed(conv(width, spec["in_channels"], 3)))
 
     def forward(self, x, steps, text):
         """x: [n, channels, h, w]; steps: [n], 0..999. Gives the noise that it takes to be in x."""

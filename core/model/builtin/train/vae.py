@@ -12,19 +12,19 @@ EPS = 1e-6
 class ResBlock(nn.Module):
     def __init__(self, inputs, outputs, groups):
         super().__init__()
-        self.norm1, self.conv1 = GroupNorm(groups, inputs, eps=EPS), conv(inputs, outputs, 3)
-        self.norm2, self.conv2 = GroupNorm(groups, outputs, eps=EPS), zeroed(conv(outputs, outputs, 3))
+        self.norm1, self.conv1 = GroupNorm(groups, inputs, EPS, silu=True), conv(inputs, outputs, 3)
+        self.norm2, self.conv2 = GroupNorm(groups, outputs, EPS, silu=True), zeroed(conv(outputs, outputs, 3))
         self.nin_shortcut = conv(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x):
-        h = self.conv1(F.silu(self.norm1(x)))
-        return self.nin_shortcut(x) + self.conv2(F.silu(self.norm2(h)))
+        h = self.conv1(self.norm1(x))
+        return self.nin_shortcut(x) + self.conv2(self.norm2(h))
 
 
 class Attention(nn.Module):
     def __init__(self, channels, groups):
         super().__init__()
-        self.norm = GroupNorm(groups, channels, eps=EPS)
+        self.norm = GroupNorm(groups, channels, EPS)
         self.q, self.k, self.v = (conv(channels, channels, 1) for _ in range(3))
         self.proj_out = zeroed(conv(channels, channels, 1))
 
@@ -89,7 +89,7 @@ class Encoder(nn.Module):
                 level.downsample = Downsample(width)
             self.down.append(level)
         self.mid = Middle(channels[-1], groups)
-        self.norm_out = GroupNorm(groups, channels[-1], eps=EPS)
+        self.norm_out = GroupNorm(groups, channels[-1], EPS, silu=True)
         self.conv_out = conv(channels[-1], 2 * spec["z_channels"], 3)
 
     def forward(self, x):
@@ -98,7 +98,7 @@ class Encoder(nn.Module):
             x = level(x)
             if hasattr(level, "downsample"):
                 x = level.downsample(x)
-        return self.conv_out(F.silu(self.norm_out(self.mid(x))))
+        return self.conv_out(self.norm_out(self.mid(x)))
 
 
 class Decoder(nn.Module):
@@ -114,7 +114,7 @@ class Decoder(nn.Module):
                 level.upsample = Upsample(width)
             levels.append(level)
         self.up = nn.ModuleList(levels)
-        self.norm_out = GroupNorm(groups, channels[0], eps=EPS)
+        self.norm_out = GroupNorm(groups, channels[0], EPS, silu=True)
         self.conv_out = conv(channels[0], 3, 3)
 
     def forward(self, z):
@@ -123,7 +123,7 @@ class Decoder(nn.Module):
             x = level(x)
             if hasattr(level, "upsample"):
                 x = level.upsample(x)
-        return self.conv_out(F.silu(self.norm_out(x)))
+        return self.conv_out(self.norm_out(x))
 
 
 class VAE(nn.Module):
