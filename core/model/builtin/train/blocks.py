@@ -28,15 +28,22 @@ def conv(inputs, outputs, size, stride=1):
     return nn.Conv2d(inputs, outputs, size, stride=stride, padding=size // 2)
 
 
+def softmax(scores):
+    """Sums are f32 inside; scores and result stay of their type, as they are most of what a step moves."""
+    with torch.autocast(scores.device.type, enabled=False):
+        return scores.softmax(-1)
+
+
 def attention(q, k, v, heads, causal=False):
-    """[n, tokens, channels] each; softmax in f32."""
+    """[n, tokens, channels] each."""
     n, tokens, channels = q.shape
+    q = q * (channels // heads) ** -0.5
     q, k, v = (x.reshape(n, -1, heads, channels // heads).transpose(1, 2) for x in (q, k, v))
-    scores = (q @ k.transpose(2, 3)).float() * (channels // heads) ** -0.5
+    scores = q @ k.transpose(2, 3)
     if causal:
         later = torch.ones(tokens, tokens, dtype=torch.bool, device=q.device).triu(1)
         scores = scores.masked_fill(later, float("-inf"))
-    return (scores.softmax(-1).to(v.dtype) @ v).transpose(1, 2).reshape(n, tokens, channels)
+    return (softmax(scores) @ v).transpose(1, 2).reshape(n, tokens, channels)
 
 
 def coupled_attention(q, k, v, masks, heads):
@@ -46,10 +53,9 @@ def coupled_attention(q, k, v, masks, heads):
     As it is 1, one projection after this serves all regions."""
     n, tokens, channels = q.shape
     regions, text = k.shape[1:3]
-    q = q.reshape(n, 1, tokens, heads, -1).transpose(2, 3)
+    q = (q * (channels // heads) ** -0.5).reshape(n, 1, tokens, heads, -1).transpose(2, 3)
     k, v = (x.reshape(n, regions, text, heads, -1).transpose(2, 3) for x in (k, v))
-    scores = (q @ k.transpose(3, 4)).float() * (channels // heads) ** -0.5
-    heard = scores.softmax(-1).to(v.dtype) @ v
+    heard = softmax(q @ k.transpose(3, 4)) @ v
     heard = (heard * masks[:, :, None, :, None].to(heard.dtype)).sum(1)
     return heard.transpose(1, 2).reshape(n, tokens, channels)
 
