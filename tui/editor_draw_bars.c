@@ -224,6 +224,7 @@ static void draw_hints(const editor *e, int row, int column, int columns) {
     for (int i = 0; i < count; i++) {
         const key_binding *b = &table[i];
         bool here = b->context == context || (context < KEYS_TYPING && b->context == KEYS_ALL);
+        if (b->action == ACTION_CHOICE_RENAME && e->list != LIST_PRESETS) continue; /* files keep their names */
         if (!b->hint || !here) continue;
         int width = text_columns(b->hint), reserve = b->action == ACTION_HELP || context >= KEYS_TYPING ? 0 : 8;
         if (at + width + reserve > end) continue;
