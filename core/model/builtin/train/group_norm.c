@@ -19,6 +19,11 @@ typedef struct norm {
     int silu, bf16;
 } norm;
 
+/* What fused.py calls. The way there fills the job's mean and scale, the way back reads them. dgain, dbias: [n, groups *
+ * width], to be summed over n. */
+void group_norm_forward(const norm *job, const void *x, void *y);
+void group_norm_backward(const norm *job, const void *x, const void *dy, void *dx, float *dgain, float *dbias);
+
 INLINE float get(const void *from, ptrdiff_t i, int bf16) {
     if (!bf16) return ((const float *)from)[i];
     uint32_t bits = (uint32_t)((const uint16_t *)from)[i] << 16;
@@ -66,8 +71,7 @@ INLINE void forward_group(const norm *job, const void *x, void *y, ptrdiff_t gro
     }
 }
 
-/* With z the norm's result: dx = scale * (dz * gain - mean(dz * gain) - normal * mean(dz * gain * normal)). dgain, dbias:
- * [n, groups * width]. */
+/* With z the norm's result: dx = scale * (dz * gain - mean(dz * gain) - normal * mean(dz * gain * normal)). */
 INLINE void backward_group(const norm *job, const void *x, const void *dy, void *dx, float *dgain, float *dbias,
                            ptrdiff_t group, int silu, int bf16) {
     ptrdiff_t count = job->width * job->pixels, first = group * count;
@@ -95,7 +99,6 @@ INLINE void backward_group(const norm *job, const void *x, const void *dy, void 
     }
 }
 
-/* Fills mean and scale as well, for the way back. */
 void group_norm_forward(const norm *job, const void *x, void *y) {
 #pragma omp parallel for schedule(static)
     for (ptrdiff_t group = 0; group < job->n * job->groups; group++) {
