@@ -27,8 +27,8 @@ SIZES, SHARES = [(128, 128), (192, 128), (256, 256)], [0.85, 0.08, 0.07]  # of t
 class Stage(nn.Module):
     def __init__(self, inputs, outputs, stride=1):
         super().__init__()
-        self.layers = nn.Sequential(conv(inputs, outputs, 3, stride), GroupNorm(GROUPS, outputs, silu=True), nn.Identity(),
-                                    conv(outputs, outputs, 3), GroupNorm(GROUPS, outputs, silu=True), nn.Identity())
+        self.layers = nn.Sequential(conv(inputs, outputs, 3, stride), GroupNorm(GROUPS, outputs, silu=True),
+                                    conv(outputs, outputs, 3), GroupNorm(GROUPS, outputs, silu=True))
 
     def forward(self, x):
         return self.layers(x)

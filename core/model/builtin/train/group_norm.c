@@ -1,8 +1,8 @@
-/* group_norm.c: group norm and SiLU in one pass over memory, forwards and backwards, for training on a CPU: torch makes six
- * passes of it, most of them in f32, and memory is what bounds the training of a small network. fused.py compiles and calls
- * it.
+/* group_norm.c: group norm and SiLU as one operation, forwards and backwards, for training on a CPU: torch takes them one
+ * after the other, and copies to f32 and back around them. fused.py compiles and calls it.
  *
- * x, y and their gradients: [n, groups, width, pixels] without gaps, all f32 or all bf16. Sums are f32 within a channel. */
+ * x, y and their gradients: [n, groups, width, pixels] without gaps, all f32 or all bf16. Sums are f32 within a group on
+ * the way there, within a channel on the way back. */
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -41,10 +41,10 @@ class Average:
 class Training:
     """One training: `name` is its section in the settings, its log and its checkpoint.
 
-    plan has minutes, learning_rate (Adam's: embeddings, gains, biases), matrix_learning_rate (Muon's: all other weights),
-    last_rate, warm_up_steps, ema and weight_decay. The learning rates fall as a cosine over the minutes that were trained,
-    those of earlier sessions included, to last_rate of themselves, so a machine that is slower or busy makes fewer steps
-    but ends as well."""
+    plan has minutes, learning_rate (Adam's: embeddings, narrow matrices, gains, biases), matrix_learning_rate (Muon's: all
+    other weights), last_rate, warm_up_steps, ema and weight_decay. The learning rates fall as a cosine over the minutes that
+    were trained, those of earlier sessions included, to last_rate of themselves, so a machine that is slower or busy makes
+    fewer steps but ends as well."""
 
     def __init__(self, name, settings, module, plan):
         self.name, self.settings, self.plan, self.module = name, settings, plan, module

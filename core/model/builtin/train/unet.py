@@ -18,6 +18,8 @@ class Text:
 
 
 class ResBlock(nn.Module):
+    """Identities stand where SD has SiLU and dropout, so that the layers behind them keep their numbers."""
+
     def __init__(self, inputs, outputs, time_width, groups):
         super().__init__()
         self.in_layers = nn.Sequential(GroupNorm(groups, inputs, silu=True), nn.Identity(), conv(inputs, outputs, 3))
@@ -150,7 +152,8 @@ class UNet(nn.Module):
                     modules.append(Upsample(outputs))
                 self.output_blocks.append(nn.ModuleList(modules))
                 width = outputs
-        self.out = nn.Sequential(GroupNorm(groups, width, silu=True), nn.Identity(), zeroed(conv(width, spec["in_channels"], 3)))
+        self.out = nn.Sequential(GroupNorm(groups, width, silu=True), nn.Identity(),
+                                 zeroed(conv(width, spec["in_channels"], 3)))
 
     def forward(self, x, steps, text):
         """x: [n, channels, h, w]; steps: [n], 0..999. Gives the noise that it takes to be in x."""
