@@ -27,8 +27,8 @@ class Group:
 
 
 class Scenes:
-    def __init__(self, settings, paths, tokenizer, rng):
-        self.settings, self.tokenizer, self.rng = settings, tokenizer, rng
+    def __init__(self, settings, paths, tokenizer, rng, batch):
+        self.settings, self.tokenizer, self.rng, self.of_128 = settings, tokenizer, rng, batch
         self.scale = latents.description(settings)["scaling_factor"]
         self.levels = len(settings.unet.channel_mult)
         self.groups = {}
@@ -51,7 +51,7 @@ class Scenes:
     def size_of_batch(self, group):
         """Larger pictures in smaller batches: a step then takes about as long."""
         width, height = group.size
-        return max(1, self.settings.unet.batch * 128 ** 2 // (width * height))
+        return max(1, self.of_128 * 128 ** 2 // (width * height))
 
     def texts(self, scene, coupled):
         """The captions of one sample; dropped for guidance all at once."""
@@ -87,11 +87,13 @@ class Scenes:
         return self.make(self.pick(self.coupled if joined else self.plain), False)
 
 
-def training_and_held_out(settings, tokenizer, rng):
+def training_and_held_out(settings, tokenizer, rng, team):
     """The last file of each size is held out. Sizes of which there is but one file are trained on whole."""
     trained, held = [], []
     for size in sorted({os.path.basename(path).split("-")[0] for path in pictures.all_files(settings)}):
         paths = pictures.all_files(settings, size)
         trained += paths[:-1] or paths
         held += paths[-1:] if len(paths) > 1 else []
-    return Scenes(settings, trained, tokenizer, rng), Scenes(settings, held, tokenizer, np.random.default_rng(0))
+    batch = settings.unet.batch
+    return (Scenes(settings, trained, tokenizer, rng, team.share(batch)),
+            Scenes(settings, held, tokenizer, np.random.default_rng(0), batch))

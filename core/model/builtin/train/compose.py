@@ -7,7 +7,7 @@ import backgrounds
 import layouts
 import words
 
-LARGEST, SMALLEST = 104, 14  # pixels of an object's longer side
+LARGEST, SMALLEST = 76, 14   # pixels of an object's longer side: a network this small knows few sizes of 56 objects
 TRIES = 40                   # at a place that is free
 
 
@@ -34,7 +34,7 @@ def counts(rng, most):
     """How many of each kind: at most `most` in all."""
     patterns = {1: [[1]], 2: [[1], [2], [1, 1]], 3: [[1], [2], [3], [1, 1], [2, 1]],
                 4: [[1], [2], [3], [1, 1], [2, 1], [1, 1, 1], [2, 2], [3, 1], [1, 1, 2]]}
-    shares = {1: [1], 2: [3, 1, 1], 3: [4, 2, 2, 2, 1], 4: [4, 3, 4, 3, 2, 2, 1, 1, 1]}
+    shares = {1: [1], 2: [3, 1, 1], 3: [4, 2, 2, 2, 1], 4: [6, 3, 3, 3, 2, 2, 1, 1, 1]}
     shares = np.array(shares[most], float)
     return patterns[most][rng.choice(len(shares), p=shares / shares.sum())]
 
@@ -81,7 +81,7 @@ def plan(rng, domain, width, height, kind):
 def object_size(rng, w, h, number, attempt):
     """For `number` objects in w x h pixels; smaller where earlier attempts found no room."""
     size = np.sqrt(w * h / number) * rng.uniform(0.55, 0.82) * 0.93 ** attempt
-    return float(np.clip(size, SMALLEST, min(LARGEST, 0.92 * min(w, h))))
+    return float(np.clip(size, SMALLEST, min(LARGEST * rng.uniform(0.65, 1), 0.92 * min(w, h))))
 
 
 def centre(rng, low, high, size, place):

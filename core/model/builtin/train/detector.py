@@ -102,7 +102,9 @@ def loss_of(guess, truths, device):
 
     losses = {"centre_loss": centre_loss(guess["centre"], stacked("centre"))}
     for name in ("object", "colour", "background"):
-        losses[f"{name}_loss"] = F.cross_entropy(guess[name].float(), stacked(name), ignore_index=-1)
+        wanted = stacked(name)
+        total = F.cross_entropy(guess[name].float(), wanted, ignore_index=-1, reduction="sum")
+        losses[f"{name}_loss"] = total / (wanted >= 0).sum().clamp(min=1)  # not every batch has an object with colours
     return losses
 
 
@@ -151,11 +153,12 @@ def without_echoes(found):
 class Examples:
     """Composed scenes for training, some of them as the VAE gives them back."""
 
-    def __init__(self, settings, vae):
-        self.settings, self.vae, self.rng = settings, vae, np.random.default_rng([settings.run.seed, 99])
+    def __init__(self, settings, vae, team):
+        self.settings, self.vae, self.team = settings, vae, team
+        self.rng = np.random.default_rng([settings.run.seed, 99, team.rank])
         glyphs, domain = Glyphs(settings.run.font), compose.Domain()
         self.by_size = {}
-        for _ in range(settings.detector.scenes):
+        for _ in range(team.share(settings.detector.scenes)):
             width, height = SIZES[self.rng.choice(len(SIZES), p=SHARES)]
             scene, picture = compose.scene(self.rng, domain, glyphs, width, height, 0.6)
             self.by_size.setdefault((width, height), []).append((Truth(scene), picture))
@@ -164,7 +167,7 @@ class Examples:
         sizes = list(self.by_size)
         shares = np.array([len(self.by_size[size]) for size in sizes], float)
         size = sizes[self.rng.choice(len(sizes), p=shares / shares.sum())]
-        number = max(2, self.settings.detector.batch * 128 ** 2 // (size[0] * size[1]))
+        number = max(2, self.team.share(self.settings.detector.batch) * 128 ** 2 // (size[0] * size[1]))
         chosen = [self.by_size[size][i] for i in self.rng.integers(len(self.by_size[size]), size=number)]
         x = pictures.to_tensor(np.stack([picture for _, picture in chosen]), self.settings.run.device)
         if self.rng.random() < self.settings.detector.round_trip_share:
@@ -180,11 +183,11 @@ def new_detector(settings):
 
 def run(settings, model_path):
     """model_path: the checkpoint whose VAE makes the round trips."""
-    prepare(settings)
+    team = prepare(settings, settings.run.team)
     spec, device = safetensors_file.read_model(model_path), settings.run.device
     vae = model.of_file(spec[1], spec[0], device)[1]
-    training = Training("detector", settings, new_detector(settings), settings.detector)
-    examples = Examples(settings, vae)
+    training = Training("detector", settings, new_detector(settings), settings.detector, team)
+    examples = Examples(settings, vae, team)
 
     def losses():
         x, truths = examples.batch()

@@ -46,10 +46,11 @@ def linear_rgb(latents, whole):
 
 
 def describe(settings):
-    """scaling_factor makes the latents' standard deviation 1."""
+    """scaling_factor makes the latents' standard deviation 1. One that is there stays: trained weights are used to it."""
     path = pictures.files(settings, "128x128")[0][0]
     latents = np.load(path_of(settings, path)).astype(np.float64)[:256]
-    scale = float(1 / latents.std())
+    known = os.path.exists(path_in(settings, "latents.json"))
+    scale = description(settings)["scaling_factor"] if known else float(1 / latents.std())
     factors, bias, r2 = linear_rgb(latents * scale, np.load(path, mmap_mode="r")[:256].astype(np.float64))
     described = {"scaling_factor": scale, "latent_rgb": {"factors": factors.round(5).tolist(),
                                                          "bias": bias.round(5).tolist()}, "latent_rgb_r2": round(r2, 4)}

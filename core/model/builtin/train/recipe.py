@@ -4,6 +4,7 @@
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 
 import settings as settings_module
@@ -94,9 +95,9 @@ def stage_install(settings, arguments):
 
 
 def stage_all(settings, arguments):
-    for stage in (stage_numerics, stage_scenes, stage_vae, stage_latents, stage_unet, stage_export, stage_golden,
-                  stage_detector, stage_evaluate, stage_sheet):
-        stage(settings, arguments)
+    """Each in a process of its own, as a team has to be made before anything is computed."""
+    for stage in ("numerics", "scenes", "vae", "latents", "unet", "export", "golden", "detector", "evaluate", "sheet"):
+        subprocess.run([sys.executable, sys.argv[0], stage, *(word for word in sys.argv[1:] if word != "all")], check=True)
 
 
 STAGES = {name[len("stage_"):]: function for name, function in globals().items() if name.startswith("stage_")}

@@ -46,15 +46,15 @@ def loss_of(settings, denoiser, noise, batch, generator):
 
 
 def run(settings, start=None):
-    prepare(settings)
+    team = prepare(settings, settings.run.team)
     denoiser, spec = new_denoiser(settings, start)
-    training = Training("unet", settings, denoiser, settings.unet)
+    training = Training("unet", settings, denoiser, settings.unet, team)
     noise = Noise(spec)
-    rng = np.random.default_rng([settings.run.seed, training.step])
-    scenes, held_out = batches.training_and_held_out(settings, tokenizer_of(settings), rng)
-    generator = torch.Generator().manual_seed(settings.run.seed + training.step)
-    print(f"unet: {model.parameters(denoiser.unet)} parameters, text encoder {model.parameters(denoiser.text)}; "
-          f"{sum(len(group.scenes) for group in scenes.groups.values())} scenes", flush=True)
+    rng = np.random.default_rng([settings.run.seed, training.step, team.rank])
+    scenes, held_out = batches.training_and_held_out(settings, tokenizer_of(settings), rng, team)
+    generator = torch.Generator().manual_seed(settings.run.seed + training.step + 1_000_003 * team.rank)
+    training.tell(f"{model.parameters(denoiser.unet)} parameters, text encoder {model.parameters(denoiser.text)}; "
+          f"{sum(len(group.scenes) for group in scenes.groups.values())} scenes")
 
     def losses():
         batch = scenes.batch()

@@ -29,18 +29,18 @@ def new_vae(settings):
 
 
 def run(settings):
-    prepare(settings)
+    team = prepare(settings, settings.run.team)
     plan, device = settings.vae, settings.run.device
     paths, held_out = pictures.files(settings, "128x128")
-    training = Training("vae", settings, new_vae(settings), plan)
+    training = Training("vae", settings, new_vae(settings), plan, team)
     vae = training.module
-    crops = pictures.Crops(paths, np.random.default_rng([settings.run.seed, training.step]))
+    crops = pictures.Crops(paths, np.random.default_rng([settings.run.seed, training.step, team.rank]))
     wanted = pictures.to_tensor(np.load(held_out, mmap_mode="r")[:plan.held_out], device)
 
     def losses():
         whole = training.progress > 1 - plan.whole_share
         side = 128 if whole else plan.crop
-        number = max(1, plan.batch * plan.crop ** 2 // side ** 2)
+        number = max(1, team.share(plan.batch) * plan.crop ** 2 // side ** 2)
         x = pictures.to_tensor(crops.batch(number, side), device)
         with model.matrix_type(settings):
             mean, log_variance = vae.encode(x)

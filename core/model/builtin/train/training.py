@@ -10,18 +10,22 @@ import torch
 
 from muon import Muon
 from settings import path_in
+from team import Team
 
 NARROW = 8  # rows or columns: below that a matrix has few directions to make equal
 
 
-def prepare(settings):
+def prepare(settings, processes=1):
+    """Gives the team of that many processes, of which this is one."""
+    team = Team(processes)
     torch.set_flush_denormal(True)  # before there are threads, which inherit it: numbers that small cost a processor dearly
-    torch.set_num_threads(settings.run.threads)
-    torch.manual_seed(settings.run.seed)
+    torch.set_num_threads(max(1, settings.run.threads // team.size))
+    torch.manual_seed(settings.run.seed + team.rank)
     if settings.run.device == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = True
         torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = True
+    return team
 
 
 class Average:
@@ -44,17 +48,19 @@ class Training:
     plan has minutes, learning_rate (Adam's: embeddings, narrow matrices, gains, biases), matrix_learning_rate (Muon's: all
     other weights), last_rate, warm_up_steps, ema and weight_decay. The learning rates fall as a cosine over the minutes that
     were trained, those of earlier sessions included, to last_rate of themselves, so a machine that is slower or busy makes
-    fewer steps but ends as well."""
+    fewer steps but ends as well. All processes of a team take the same steps on the same weights."""
 
-    def __init__(self, name, settings, module, plan):
-        self.name, self.settings, self.plan, self.module = name, settings, plan, module
+    def __init__(self, name, settings, module, plan, team):
+        self.name, self.settings, self.plan, self.module, self.team = name, settings, plan, module, team
         self.average = Average(module, plan.ema)
         self.optimizers = self.new_optimizers(settings, plan)
-        self.step, self.samples, self.seconds, self.session_steps = 0, 0, 0.0, 0
-        self.sums, self.since = {}, 0
+        self.step, self.samples, self.seconds = 0, 0, 0.0
+        self.sums = {}
         self.path = path_in(settings, f"{name}.pt")
         if os.path.exists(self.path):
             self.load()
+        self.since = self.samples
+        team.follow(module)
 
     def new_optimizers(self, settings, plan):
         """Muon for the matrices, Adam for the rest. Embeddings, whose rows come one by one, are no matrices."""
@@ -70,7 +76,7 @@ class Training:
         return (torch.optim.AdamW([{"params": decayed, "weight_decay": plan.weight_decay},
                                    {"params": kept, "weight_decay": 0.0}], lr=plan.learning_rate, betas=(0.9, 0.99)),
                 Muon(matrices, lr=plan.matrix_learning_rate, weight_decay=plan.weight_decay,
-                     threads=settings.run.threads if settings.run.device == "cpu" else 1))
+                     threads=torch.get_num_threads() if settings.run.device == "cpu" else 1))
 
     def load(self):
         held = torch.load(self.path, map_location=self.settings.run.device)
@@ -79,7 +85,7 @@ class Training:
         for optimizer, state in zip(self.optimizers, held["optimizers"]):
             optimizer.load_state_dict(state)
         self.step, self.samples, self.seconds = held["step"], held["samples"], held["seconds"]
-        print(f"{self.name}: goes on from step {self.step}, {self.seconds / 60:.1f} minutes", flush=True)
+        self.tell(f"goes on from step {self.step}, {self.seconds / 60:.1f} minutes")
 
     def save(self):
         torch.save({"module": self.module.state_dict(), "average": self.average.values,
@@ -99,49 +105,63 @@ class Training:
         # The optimizers' sums begin anew in each session that starts from weights only.
         return rate * min(1.0, (self.step + 1) / self.plan.warm_up_steps)
 
-    def take_step(self, loss):
+    def tell(self, text):
+        if self.team.leads:
+            print(f"{self.name}: {text}", flush=True)
+
+    def take_step(self, loss, samples, since):
+        """since: when the step before this one ended. Gives when this one did."""
         for optimizer, first in zip(self.optimizers, (self.plan.learning_rate, self.plan.matrix_learning_rate)):
             for group in optimizer.param_groups:
                 group["lr"] = first * self.rate()
         self.module.zero_grad(set_to_none=True)
         loss.backward()
+        now = time.time()
+        # One clock for all, as the rate and the end depend on it.
+        seconds, samples = self.team.agree(list(self.module.parameters()), [now - since, samples])
+        self.seconds += seconds
+        self.samples += round(samples * self.team.size)
         torch.nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
         for optimizer in self.optimizers:
             optimizer.step()
         self.step += 1
         self.average.update(self.module, self.step)
+        return now
 
     def run(self, losses, evaluate):
         """losses(): makes one batch and gives {"loss": tensor, other names: number} and how many samples it had.
         evaluate(): numbers for the log, on the averaged weights, at every save."""
-        logged = saved = now = time.time()
+        now, logged, saved = time.time(), self.seconds, self.seconds
         if self.progress >= 1:
-            print(f"{self.name}: has had its {self.plan.minutes} minutes", flush=True)
+            self.tell(f"has had its {self.plan.minutes} minutes")
+            self.team.part()
             return
         while self.progress < 1:
             values, samples = losses()
-            self.take_step(values["loss"])
-            before, now = now, time.time()
-            self.seconds += now - before
-            self.samples += samples
-            self.since += samples
+            now = self.take_step(values["loss"], samples, now)
             for key, value in values.items():
                 total, number = self.sums.get(key, (0.0, 0))
                 self.sums[key] = total + float(value), number + 1
-            if now - logged > self.settings.run.log_every_s:
-                self.log(now - logged)
-                logged = now
-            if now - saved > self.settings.run.save_every_s:
-                self.save()
-                self.log_evaluation(evaluate)
-                saved = logged = now = time.time()
-        self.save()
-        self.log_evaluation(evaluate)
+            if self.seconds - logged > self.settings.run.log_every_s:
+                self.log(self.seconds - logged)
+                logged = self.seconds
+            if self.seconds - saved > self.settings.run.save_every_s:
+                self.rest(evaluate)
+                now, saved = time.time(), self.seconds
+        self.rest(evaluate)
+        self.team.part()
+
+    def rest(self, evaluate):
+        if self.team.leads:
+            self.save()
+            self.log_evaluation(evaluate)
+        self.team.follow(self.module)
 
     def log(self, seconds):
-        means = {key: total / number for key, (total, number) in self.sums.items()}
-        self.write({**means, "samples_s": self.since / seconds})
-        self.sums, self.since = {}, 0
+        if self.team.leads:
+            means = {key: total / number for key, (total, number) in self.sums.items()}
+            self.write({**means, "samples_s": (self.samples - self.since) / seconds})
+        self.sums, self.since = {}, self.samples
 
     def log_evaluation(self, evaluate):
         own = {name: value.clone() for name, value in self.module.state_dict().items()}
@@ -163,7 +183,7 @@ class Training:
             for key, value in values.items():
                 lines.writerow([self.step, f"{self.seconds / 60:.2f}", self.samples, key, f"{value:.6g}"])
         shown = "  ".join(f"{key} {value:.4g}" for key, value in values.items())
-        print(f"{self.name}: step {self.step}, {self.seconds / 60:.1f} of {self.plan.minutes} min  {shown}", flush=True)
+        self.tell(f"step {self.step}, {self.seconds / 60:.1f} of {self.plan.minutes} min  {shown}")
 
 
 def averaged(name, settings, module):
