@@ -110,7 +110,7 @@ class Training:
             print(f"{self.name}: {text}", flush=True)
 
     def take_step(self, loss, samples, since):
-        """since: when the step before this one ended. Gives when this one did."""
+        """since: when the step before this one had its gradient. Gives when this one had."""
         for optimizer, first in zip(self.optimizers, (self.plan.learning_rate, self.plan.matrix_learning_rate)):
             for group in optimizer.param_groups:
                 group["lr"] = first * self.rate()
