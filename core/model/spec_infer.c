@@ -77,7 +77,9 @@ static bool infer_unet(const shapes *s, cpl_unet_spec *u) {
 }
 
 static bool infer_vae(const shapes *s, cpl_vae_spec *v) {
-    v->ch = side(named(s, VAE "decoder.conv_out.weight"), 1);
+    /* What both halves' channels are multiples of: the encoder begins with it, while the decoder may end with more. */
+    v->ch = side(named(s, VAE "encoder.conv_in.weight"), 0);
+    if (!v->ch) v->ch = side(named(s, VAE "decoder.conv_out.weight"), 1);
     v->z_channels = side(named(s, VAE "decoder.conv_in.weight"), 1);
     v->levels = v->num_res_blocks = 0;
     if (!v->ch || !v->z_channels) return lacks(s, "VAE");
@@ -87,7 +89,8 @@ static bool infer_vae(const shapes *s, cpl_vae_spec *v) {
         if (!out) break;
         v->ch_mult_decoder[v->levels] = out / v->ch;
         v->ch_mult[v->levels] = (in ? in : out) / v->ch;
-        if (!v->ch_mult_decoder[v->levels] || !v->ch_mult[v->levels]) return lacks(s, "VAE's channels");
+        if (!v->ch_mult_decoder[v->levels] || !v->ch_mult[v->levels] || out % v->ch || in % v->ch)
+            return lacks(s, "VAE's channels");
     }
     while (v->num_res_blocks < 16 && named(s, VAE "decoder.up.0.block.%d.conv1.weight", v->num_res_blocks + 1))
         v->num_res_blocks++;
@@ -163,13 +166,14 @@ static bool infer_sd1(const shapes *s, cpl_model_spec *spec) {
                     file);
 }
 
-/* Models that see more than the latent. */
+/* Models that see more than the latent, whose channels are as many as the UNet gives. */
 static bool channels_fit(const shapes *s, const cpl_unet_spec *u) {
-    const char *is = u->in_channels == 9 ? "an inpainting checkpoint (its UNet takes 9 channels)"
+    int gives = side(named(s, UNET "out.2.weight"), 0);
+    const char *is = !gives || gives == u->in_channels ? NULL
+                     : u->in_channels == 9             ? "an inpainting checkpoint (its UNet takes 9 channels)"
                      : u->in_channels == 8
                          ? "a checkpoint for editing pictures by instruction (its UNet takes 8 channels)"
-                     : u->in_channels == 4 ? NULL
-                                           : "a checkpoint whose UNet does not take 4 channels";
+                         : "a checkpoint whose UNet takes another number of channels than it gives";
     return !is || cpl_fail(s->error, CPL_E_UNSUPPORTED,
                            "%s is %s, which cannot be used here; choose the ordinary version of the model",
                            cpl_checkpoint_path(s->checkpoint), is);
