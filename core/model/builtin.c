@@ -21,7 +21,7 @@ cpl_tokenizer *cpl_builtin_tokenizer(cpl_error *error) {
 }
 
 uint64_t cpl_builtin_identity(void) {
-    /* A constant of the program, so it is worked out once: 8 MB are too much for every sync. */
+    /* A constant of the program, so it is worked out once: 12 MB are too much for every sync. */
     static _Atomic uint64_t known;
     uint64_t hash = atomic_load_explicit(&known, memory_order_relaxed);
     if (hash) return hash;

@@ -53,19 +53,19 @@ full() { # it is tried once more without caches, which is told too
 check 'out of device memory: a sentence' full
 budget() { # parts of the model go and come back, and the picture is the same
     run 0 "$COUPLET" render two.json -o roomy.png --device cuda --quiet --stats roomy.json && grep -q '"moves_out": 0,' roomy.json &&
-        run 0 "$COUPLET" render two.json -o tight.png --device cuda --quiet --vram 30M --stats tight.json &&
-        grep -q '"device_budget_bytes": 31457280,' tight.json && lacks tight.json '"moves_out": 0,' && lacks tight.json '"moves_in": 0,' && cmp roomy.png tight.png
+        run 0 "$COUPLET" render two.json -o tight.png --device cuda --quiet --vram 33M --stats tight.json &&
+        grep -q '"device_budget_bytes": 34603008,' tight.json && lacks tight.json '"moves_out": 0,' && lacks tight.json '"moves_in": 0,' && cmp roomy.png tight.png
 }
 check '--vram: less memory, the same picture' budget
 
 # under sanitizers every block is new, so that its ends can be watched
 allocations=${SANITIZE:+[0-9]+}
-pictures() { # pictures PRECISION MOST: as the processor's, up to the precision
+pictures() { # pictures PRECISION MOST [mean]: as the processor's, up to the precision; MOST is the largest difference, or the mean
     run 0 "$COUPLET" render two.json -o cpu.png --device cpu --precision f32 --quiet &&
         run 0 "$COUPLET" render two.json -o gpu.png --device cuda --precision "$1" --quiet --stats gpu.json &&
         has gpu.json '"backend": "cuda"' && grep -qE "\"step_allocations\": ${allocations:-0}\\b" gpu.json &&
         lacks gpu.json '"device_step_ms": 0,' &&
-        most=$("$pngdiff" cpu.png gpu.png | grep -oE 'max [0-9]+') && [ "${most#max }" -le "$2" ]
+        most=$("$pngdiff" cpu.png gpu.png | grep -oE "${3:-max} [0-9]+") && [ "${most#* }" -le "$2" ]
 }
 check 'f32: the picture of the processor' pictures f32 1
 check 'f16: nearly so' pictures f16 24
@@ -75,6 +75,7 @@ by_libraries() {
     libraries pictures f16 24 && has gpu.json '"libraries": "cuBLASLt 13.1.0, cuDNN 9.19.0"' && lacks gpu.json '"library_products": 0,'
 }
 check 'f16 by libraries: nearly so' by_libraries
-measured() { COUPLET_CUDA_PRODUCTS=measured libraries pictures bf16 40 && lacks gpu.json '"library_products": 0,'; }
+# of three steps at 32x32; the processor's own bf16 is 16 off
+measured() { COUPLET_CUDA_PRODUCTS=measured libraries pictures bf16 12 mean && lacks gpu.json '"library_products": 0,'; }
 check 'bf16 by what is fastest: as far as its numbers go' measured
 finish

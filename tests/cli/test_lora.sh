@@ -8,8 +8,8 @@ export HOME=$work/home
 mkdir -p "$HOME" loras/sub
 make_lora() { "$BUILD/tests/cli/make_lora" "$@" || exit 1; }
 q=lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q
-make_lora loras/style.safetensors 1 $q 48 48 lora_te_text_model_encoder_layers_0_mlp_fc1 384 96
-make_lora loras/sub/shapes.safetensors 2 $q 48 48
+make_lora loras/style.safetensors 1 $q 64 64 lora_te_text_model_encoder_layers_0_mlp_fc1 384 96
+make_lora loras/sub/shapes.safetensors 2 $q 64 64
 make_lora loras/big.safetensors 3 lora_unet_mid_block_attentions_0_transformer_blocks_0_attn2_to_k 1280 2048
 
 layout() { # layout PROMPT [MORE]

@@ -114,6 +114,7 @@ static cpl_safetensors *open_dump(const char *folder, const char *file) {
 
 static void a_dump_holds_each_stage(void **state) {
     (void)state;
+    enum { LATENT = 8 * 8 * 8 }; /* channels, rows, columns */
     char folder[] = "/tmp/couplet-dump-XXXXXX", inner[64];
     assert_non_null(mkdtemp(folder));
     snprintf(inner, sizeof inner, "%s/new", folder); /* made by the session */
@@ -142,9 +143,9 @@ static void a_dump_holds_each_stage(void **state) {
     cpl_safetensors_close(st);
 
     cpl_safetensors *steps = open_dump(inner, "steps.safetensors"), *result = open_dump(inner, "result.safetensors");
-    float *last = values_of(steps, "x.2", 4 * 8 * 8), *latent = values_of(result, "latent", 4 * 8 * 8);
-    assert_memory_equal(last, latent, 4 * 8 * 8 * sizeof(float));
-    free(values_of(steps, "denoised.1", 4 * 8 * 8));
+    float *last = values_of(steps, "x.2", LATENT), *latent = values_of(result, "latent", LATENT);
+    assert_memory_equal(last, latent, LATENT * sizeof(float));
+    free(values_of(steps, "denoised.1", LATENT));
     float *planes = values_of(result, "image01", 3 * 64 * 64);
     assert_int_equal(image->rgb[0], (int)(255 * planes[0]));
     free(last);
