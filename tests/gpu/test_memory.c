@@ -260,7 +260,7 @@ static void libraries_and_a_budget_change_no_picture(void **state) {
     cpl_stats all = stats_of(session), stats;
     cpl_session_free(session);
     assert_true(all.library_products > all.own_products && all.moves_out == 0);
-    session = open_on_device("f16", all.device_peak_bytes - all.weight_bytes / 4);
+    session = open_on_device("f16", all.device_peak_bytes - all.weight_bytes / 8);
     expect_same(picture_in(session, "a cat", 1), wanted);
     stats = stats_of(session);
     assert_true(stats.moves_out > 0 && stats.moves_in > 0);

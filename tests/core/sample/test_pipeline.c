@@ -8,7 +8,7 @@
 
 #include "../../../core/sample/pipeline.h"
 
-enum { SIDE = 64, LATENT = 4 * (SIDE / 8) * (SIDE / 8), PIXELS = 3 * SIDE * SIDE };
+enum { SIDE = 64, LATENT = 8 * (SIDE / 8) * (SIDE / 8), PIXELS = 3 * SIDE * SIDE };
 
 static cpl_backend *backend;
 static cpl_stream *stream;
