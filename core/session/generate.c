@@ -95,15 +95,15 @@ static int64_t seed_of(const generation *g, int picture) {
     return (g->first_seed + picture - 1 + seeds) % seeds;
 }
 
-/* failed: how the same run ended before, at a picture whose seed may have been drawn; NULL: it is the first try. */
-static bool open_generation(generation *g, cpl_session *session, const cpl_event *failed, cpl_error *error) {
+/* first: the picture to begin with, and its seed where that was drawn. */
+static bool open_generation(generation *g, cpl_session *session, const cpl_event *first, cpl_error *error) {
     const cpl_settings *settings = &session->current->settings;
     *g = (generation){.session = session,
                       .snapshot = session->current,
                       .began = session->current,
                       .model = session->context.engine->model,
                       .first_seed = settings->seed,
-                      .picture = failed ? failed->picture : 1,
+                      .picture = first->picture,
                       .start_ms = cpl_now_ms()};
     int factor = cpl_vae_factor(g->model->vae);
     g->steps = cpl_span_of(settings->sampler, settings->schedule, g->model->spec.train_timesteps, settings->steps,
@@ -111,8 +111,8 @@ static bool open_generation(generation *g, cpl_session *session, const cpl_event
                    .steps;
     g->w = settings->width / factor;
     g->h = settings->height / factor;
-    if (g->first_seed == CPL_SEED_RANDOM && failed)
-        g->first_seed = failed->seed - (failed->picture - 1);
+    if (g->first_seed == CPL_SEED_RANDOM && first->seed != CPL_SEED_RANDOM)
+        g->first_seed = first->seed - (first->picture - 1);
     else if (g->first_seed == CPL_SEED_RANDOM && !draw_seed(&g->first_seed, error))
         return false;
     g->seed = seed_of(g, g->picture);
@@ -375,7 +375,7 @@ static bool run_batch(generation *g, cpl_event *end, cpl_error *error) {
 void cpl_generate(cpl_session *session, cpl_event *end, bool *started) {
     generation g;
     cpl_error error = {0};
-    bool done = open_generation(&g, session, *started ? end : NULL, &error);
+    bool done = open_generation(&g, session, end, &error);
     if (!done) cpl_error_while(&error, "starting the run");
     if (done) {
         cpl_event start = event_of(&g, CPL_EVENT_STARTED);

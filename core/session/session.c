@@ -218,7 +218,9 @@ void cpl_session_generate(cpl_session *session) {
 
 void cpl_session_live(cpl_session *session, bool on) {
     pthread_mutex_lock(&session->lock);
-    session->live_due = on && session->revision > 0 && (session->live_due || !session->live);
+    bool owed = on && session->live_due;
+    session->live_due = on && session->revision > 0 && (owed || !session->live);
+    if (!owed) session->live_seed = CPL_SEED_RANDOM;
     session->live = on;
     pthread_cond_signal(&session->wake);
     pthread_mutex_unlock(&session->lock);

@@ -40,7 +40,8 @@ struct cpl_session {
     double settle_ms;        /* when `pending` counts as settled */
     uint64_t revision, hash; /* of the newest snapshot that was handed over; revision 0: none */
     bool asked;              /* a run was asked for that has not begun */
-    bool live, live_due;     /* live_due: live mode was switched on and owes a picture */
+    bool live, live_due;     /* live_due: a picture is owed: it was switched on, or the last one took edits up */
+    int64_t live_seed;       /* of that picture, where the layout has its seed drawn; CPL_SEED_RANDOM: drawn */
     uint64_t splicing;       /* frame of the run whose next step may take a newer snapshot up; 0: none may */
     bool running;            /* the worker is at a run: cancelling means something */
     bool loading;            /* the worker is at loading a model, of `loading_identity` */

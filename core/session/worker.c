@@ -18,6 +18,7 @@ struct job {
     bool run;
     bool answer;  /* the run was asked for, so its end must be told */
     bool started; /* STARTED went out */
+    int64_t seed; /* instead of a drawn one; CPL_SEED_RANDOM: none */
 };
 
 void cpl_session_say(const cpl_session *session, const char *format, ...) {
@@ -74,8 +75,9 @@ static bool next_job(cpl_session *session, struct job *job) {
             trimmed = true;
         }
     }
-    *job = (struct job){.fresh = session->pending, .answer = session->asked};
+    *job = (struct job){.fresh = session->pending, .answer = session->asked, .seed = CPL_SEED_RANDOM};
     job->run = session->asked || session->live;
+    if (session->live_due && !job->fresh && !job->answer) job->seed = session->live_seed;
     session->pending = NULL;
     session->asked = session->live_due = false;
     session->running = job->run;
@@ -92,6 +94,16 @@ static bool next_job(cpl_session *session, struct job *job) {
 
 /* ---- Ending ---- */
 
+/* Under the lock. A picture that took edits up on its way is of no layout: live mode owes the clean one, with the same seed. */
+static void settle_live(cpl_session *session, const cpl_event *end) {
+    if (!end->splices) {
+        session->finished_revision = end->revision;
+        return;
+    }
+    session->live_due = session->live;
+    session->live_seed = end->seed - (end->picture - 1);
+}
+
 /* Posts what ends a job. Whoever cancelled before this moment gets no picture of the run any more; a live run that nobody
  * saw start is not worth a word. */
 static void end_job(cpl_session *session, const struct job *job, cpl_event *end) {
@@ -102,7 +114,7 @@ static void end_job(cpl_session *session, const struct job *job, cpl_event *end)
     }
     session->running = false;
     bool silent = end->type == CPL_EVENT_CANCELLED && !job->answer && !job->started && !session->stopped;
-    if (end->type == CPL_EVENT_FINISHED) session->finished_revision = end->revision;
+    if (end->type == CPL_EVENT_FINISHED) settle_live(session, end);
     if (!silent) cpl_events_post(session->events, end, job->answer);
     pthread_mutex_unlock(&session->lock);
     cpl_event_clear(end);
@@ -292,7 +304,7 @@ static void do_job(cpl_session *session, struct job *job) {
         end_quietly(session);
         return;
     }
-    cpl_event end = {0};
+    cpl_event end = {.seed = job->seed, .picture = 1};
     cpl_generate(session, &end, &job->started);
     if (end.type == CPL_EVENT_FAILED && may_try_again(session, &end.error)) {
         cpl_event again = {.seed = end.seed, .picture = end.picture};

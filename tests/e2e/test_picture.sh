@@ -84,7 +84,7 @@ expect synced
 key G
 expect live
 expect current
-text 2L
+key L L
 expect 0.000  0.625
 expect current
 settle 1.5 30

@@ -315,9 +315,8 @@ static void live_mode_follows_the_edits(void **state) {
     do {
         cpl_event_clear(&event);
         next_event(session, &event);
-    } while (!(event.type == CPL_EVENT_FINISHED && event.revision == ticket.revision));
-    /* Taken up by a run under way it is no picture of a layout. */
-    assert_true(event.hash == (event.splices ? 0 : ticket.hash));
+    } while (!(event.type == CPL_EVENT_FINISHED && event.hash == ticket.hash));
+    assert_true(event.revision == ticket.revision && event.splices == 0);
     cpl_event_clear(&event);
     /* A newer state ends a run of an older one. */
     layout->sampling.steps = 1000;
@@ -383,13 +382,40 @@ static void live_runs_take_edits_up(void **state) {
     cpl_image *spliced = event.image;
     event.image = NULL;
     cpl_event_clear(&event);
-    /* The clean picture is another one, and only that is the layout's. By another session: this one may be at it by itself. */
+    /* The clean picture is another one, only that is the layout's, and live mode makes it by itself. */
+    await(session, CPL_EVENT_FINISHED, &event);
+    assert_true(event.splices == 0 && event.hash == ticket.hash);
     cpl_session_free(session);
     session = open_session(&(cpl_options){0});
     cpl_image *clean = picture_of(session, layout);
     assert_false(same_picture(spliced, clean));
+    assert_true(same_picture(event.image, clean));
+    cpl_event_clear(&event);
     cpl_image_free(spliced);
     cpl_image_free(clean);
+    cpl_layout_free(layout);
+    cpl_session_free(session);
+}
+
+/* Whoever likes what an edit made of a picture does not want another one. */
+static void the_clean_picture_keeps_a_drawn_seed(void **state) {
+    (void)state;
+    cpl_session *session = open_session(&(cpl_options){.debounce_ms = 1});
+    cpl_layout *layout = two_columns(40);
+    cpl_event spliced = {0}, clean = {0};
+    layout->sampling.seed = CPL_SEED_RANDOM;
+    cpl_session_live(session, true);
+    cpl_ticket ticket = hand_over(session, layout, CPL_SYNC_NOW);
+    await_step_of(session, ticket.revision);
+    layout->regions[1].weight = 0.5;
+    ticket = hand_over(session, layout, CPL_SYNC_NOW);
+    await(session, CPL_EVENT_FINISHED, &spliced);
+    await(session, CPL_EVENT_FINISHED, &clean);
+    assert_true(spliced.splices == 1 && spliced.hash == 0);
+    assert_true(clean.splices == 0 && clean.hash == ticket.hash && clean.seed == spliced.seed);
+    assert_false(cpl_session_wait(session, 60)); /* that was all */
+    cpl_event_clear(&spliced);
+    cpl_event_clear(&clean);
     cpl_layout_free(layout);
     cpl_session_free(session);
 }
@@ -666,6 +692,7 @@ int main(void) {
         cmocka_unit_test(every_call_is_answered_once),
         cmocka_unit_test(live_mode_follows_the_edits),
         cmocka_unit_test(live_runs_take_edits_up),
+        cmocka_unit_test(the_clean_picture_keeps_a_drawn_seed),
         cmocka_unit_test(live_runs_begin_anew_for_other_edits),
         cmocka_unit_test(a_cancelled_run_tells_the_edit_it_had_taken_up),
         cmocka_unit_test(a_drawn_seed_is_recorded_and_makes_the_picture_again),
