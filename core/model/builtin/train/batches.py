@@ -19,11 +19,29 @@ class Batch:
         self.latents, self.ids, self.masks = latents_, ids, masks
 
 
+def kind_of(scene):
+    """The kind of its layout; one region with objects of several names is `mixed`."""
+    return "mixed" if scene["kind"] == "plain" and len(scene["regions"][0]["objects"]) > 1 else scene["kind"]
+
+
 class Group:
     """All scenes of one size and one number of regions."""
 
     def __init__(self, size, regions):
         self.size, self.regions, self.scenes = size, regions, []  # of (mapped latents, index, scene)
+        self.ends = []  # of each scene, the sum of the weights up to it
+
+    @property
+    def share(self):
+        return self.ends[-1]
+
+    def add(self, mapped, index, scene, weight):
+        self.ends.append((self.ends[-1] if self.ends else 0.0) + weight)
+        self.scenes.append((mapped, index, scene))
+
+    def pick(self, rng, number):
+        """`number` of its scenes, as often as their weights say."""
+        return [self.scenes[i] for i in np.searchsorted(self.ends, rng.random(number) * self.share, side="right")]
 
 
 class Scenes:
@@ -42,10 +60,10 @@ class Scenes:
         for i, scene in enumerate(read_lines(path)):
             key = (*scene["size"], len(scene["regions"]))
             group = self.groups.setdefault(key, Group(scene["size"], len(scene["regions"])))
-            group.scenes.append((mapped, i, scene))
+            group.add(mapped, i, scene, self.settings.unet.kind_weights.get(kind_of(scene), 1.0))
 
     def pick(self, groups):
-        shares = np.array([len(group.scenes) for group in groups], float)
+        shares = np.array([group.share for group in groups])
         return groups[self.rng.choice(len(groups), p=shares / shares.sum())]
 
     def size_of_batch(self, group):
@@ -74,8 +92,7 @@ class Scenes:
 
     def make(self, group, coupled):
         length, device = self.settings.text.context_length, self.settings.run.device
-        picks = self.rng.integers(len(group.scenes), size=self.size_of_batch(group))
-        chosen = [group.scenes[i] for i in picks]
+        chosen = group.pick(self.rng, self.size_of_batch(group))
         z = torch.from_numpy(np.stack([mapped[i] for mapped, i, _ in chosen])).to(device).float() * self.scale
         ids = [[self.tokenizer.ids(text, length) for text in self.texts(scene, coupled)] for _, _, scene in chosen]
         return Batch(z, torch.tensor(ids, device=device), self.masks(chosen, group) if coupled else None)

@@ -95,12 +95,14 @@ def centre(rng, low, high, size, place):
     return float(np.clip(wanted + rng.uniform(-0.25, 0.25) * (last - first), first, last))
 
 
-def free_place(rng, bounds, size, place, things):
-    """x, y that keeps clear of the things of this region, or None."""
+def free_place(rng, bounds, size, place, things, alone):
+    """x, y that keeps clear of the things of this region, or None. What is alone mostly stands in the middle: a network has to
+    decide on one of all places where a thing may be, and where these are many it now and then decides on none, or on two."""
     x1, x2, y1, y2 = bounds
-    wanted = {"sky": 0.3, "ground": 0.8, "any": None}[place]
+    middle = 0.5 if alone else None
+    wanted = {"sky": 0.3, "ground": 0.8, "any": middle}[place]
     for _ in range(TRIES):
-        x, y = centre(rng, x1, x2, size, None), centre(rng, y1, y2, size, wanted)
+        x, y = centre(rng, x1, x2, size, middle), centre(rng, y1, y2, size, wanted)
         if all(np.hypot(x - other[2], y - other[3]) > 0.48 * (size + other[4]) for other in things):
             return x, y
     return None
@@ -113,7 +115,7 @@ def place_objects(rng, region, index, width, height, attempt):
     things = []
     for name, colour in wanted:
         size = object_size(rng, bounds[1] - bounds[0], bounds[3] - bounds[2], len(wanted), attempt)
-        found = free_place(rng, bounds, size, words.OBJECTS[name].place, things)
+        found = free_place(rng, bounds, size, words.OBJECTS[name].place, things, len(wanted) == 1)
         if not found:
             return None
         things.append([name, colour, round(found[0], 1), round(found[1], 1), round(size, 1), index])

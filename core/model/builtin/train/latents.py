@@ -45,17 +45,19 @@ def linear_rgb(latents, whole):
     return solved[:-1], solved[-1], 1 - (errors ** 2).sum() / ((cells - cells.mean(0)) ** 2).sum()
 
 
-def describe(settings):
-    """scaling_factor makes the latents' standard deviation 1. One that is there stays: trained weights are used to it."""
-    path = pictures.files(settings, "128x128")[0][0]
-    latents = np.load(path_of(settings, path)).astype(np.float64)[:256]
-    known = os.path.exists(path_in(settings, "latents.json"))
-    scale = description(settings)["scaling_factor"] if known else float(1 / latents.std())
-    factors, bias, r2 = linear_rgb(latents * scale, np.load(path, mmap_mode="r")[:256].astype(np.float64))
-    described = {"scaling_factor": scale, "latent_rgb": {"factors": factors.round(5).tolist(),
-                                                         "bias": bias.round(5).tolist()}, "latent_rgb_r2": round(r2, 4)}
+def write_description(settings, described):
     with open(path_in(settings, "latents.json"), "w", encoding="utf-8") as file:
         json.dump(described, file)
+
+
+def describe(settings):
+    """scaling_factor makes the latents' standard deviation 1. Only for the first scenes: trained weights are used to it."""
+    path = pictures.files(settings, "128x128")[0][0]
+    latents = np.load(path_of(settings, path)).astype(np.float64)[:256]
+    scale = float(1 / latents.std())
+    factors, bias, r2 = linear_rgb(latents * scale, np.load(path, mmap_mode="r")[:256].astype(np.float64))
+    write_description(settings, {"scaling_factor": scale, "latent_rgb_r2": round(r2, 4),
+                                 "latent_rgb": {"factors": factors.round(5).tolist(), "bias": bias.round(5).tolist()}})
     print(f"scaling factor {scale:.4f}, latent to RGB explains {r2:.3f}")
 
 
@@ -64,12 +66,22 @@ def description(settings):
         return json.load(file)
 
 
-def run(settings):
+def adopt(settings, path):
+    """Takes the VAE of a checkpoint and what is known of its latents, so that its UNet can be trained on."""
+    spec = train_vae.adopt(settings, path)
+    write_description(settings, {"scaling_factor": spec["vae"]["scaling_factor"], "latent_rgb": spec["latent_rgb"]})
+
+
+def run(settings, start=None):
+    """start: a checkpoint, where the run has no VAE of its own."""
     prepare(settings)
+    if start:
+        adopt(settings, start)
     vae = train_vae.trained(settings)
     began, done = time.time(), 0
     for path in pictures.all_files(settings):
         if not os.path.exists(path_of(settings, path)):
             done += encode_file(settings, vae, path)
             print(f"{done} pictures encoded, {done / (time.time() - began):.0f} a second", flush=True)
-    describe(settings)
+    if not os.path.exists(path_in(settings, "latents.json")):
+        describe(settings)

@@ -17,11 +17,12 @@ class Noise:
         alphas = torch.from_numpy(self.alphas).to(z.device).float()[steps][:, None, None, None]
         return alphas.sqrt() * z + (1 - alphas).sqrt() * noise
 
-    def weights(self, steps, min_snr):
-        """min(snr, min_snr) / snr: the loss of an epsilon prediction else sees hardly anything but the smallest noise."""
+    def weights(self, steps, min_snr, high_noise=0.0):
+        """min(snr, min_snr) / snr: the loss of an epsilon prediction else sees hardly anything but the smallest noise. Where
+        there is more noise than picture, times snr ** -high_noise besides: with 0.5 that is sigma."""
         alphas = torch.from_numpy(self.alphas).to(steps.device).float()[steps]
         snr = alphas / (1 - alphas)
-        return snr.clamp(max=min_snr) / snr
+        return snr.clamp(max=min_snr) / snr * snr.clamp(max=1) ** -high_noise
 
     def karras(self, number, rho=7):
         """`number` sigmas from the model's largest to its smallest, and 0."""

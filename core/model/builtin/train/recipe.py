@@ -42,7 +42,7 @@ def stage_vae(settings, arguments):
 
 def stage_latents(settings, arguments):
     import latents
-    latents.run(settings)
+    latents.run(settings, arguments.start)
 
 
 def stage_unet(settings, arguments):
@@ -123,7 +123,7 @@ def main():
     parser.add_argument("settings", help="cpu, cuda, smoke or the path of a TOML file")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="change one setting")
     parser.add_argument("--model", help="a checkpoint of this recipe, for golden, detector, evaluate and sheet")
-    parser.add_argument("--start", help="unet: begin with the weights of this checkpoint")
+    parser.add_argument("--start", help="latents, unet: begin with the weights of this checkpoint")
     parser.add_argument("--cases", type=int, default=96, help="evaluate: pictures of each kind of layout")
     parser.add_argument("--kinds", nargs="*", help="evaluate: these kinds only")
     arguments = parser.parse_args()

@@ -42,7 +42,7 @@ def loss_of(settings, denoiser, noise, batch, generator):
     with model.matrix_type(settings):
         text = Text(denoiser.conditioning(batch.ids), batch.masks)
         guess = denoiser.unet(noise.add(z, steps, added), steps, text)
-    return (guess - added).pow(2).flatten(1).mean(1) * noise.weights(steps, settings.unet.min_snr)
+    return (guess - added).pow(2).flatten(1).mean(1) * noise.weights(steps, settings.unet.min_snr, settings.unet.high_noise)
 
 
 def run(settings, start=None):

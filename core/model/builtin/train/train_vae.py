@@ -1,11 +1,15 @@
 """Trains the autoencoder: on crops, and at the end on whole pictures, as its attention sees another number of cells there."""
 
+import os
+
 import numpy as np
 import torch
 from torch.nn import functional as F
 
 import model
 import pictures
+import safetensors_file
+from settings import path_in
 from training import Training, averaged, prepare
 from vae import VAE
 
@@ -55,6 +59,16 @@ def run(settings):
         return {"psnr": float(pictures.psnr(made, wanted).mean())}
 
     training.run(losses, evaluate)
+
+
+def adopt(settings, path):
+    """Makes a checkpoint's VAE that of this run, which must not have one. Gives the checkpoint's couplet.spec."""
+    if os.path.exists(path_in(settings, "vae.pt")):
+        raise SystemExit(f"{path_in(settings, 'vae.pt')} is there: this run has a VAE of its own")
+    tensors, spec = safetensors_file.read_model(path)
+    vae = model.fill(new_vae(settings), model.VAE_PREFIX, tensors)
+    Training("vae", settings, vae, settings.vae, prepare(settings)).save()
+    return spec
 
 
 def trained(settings):
