@@ -92,9 +92,9 @@ sixels() { python3 "$tools/sixelcat-check" --size 120x40 --json "$record" >"$sai
 # How far a picture that was shown may be from the PNG. Measured: mean 2, max 41 for the same picture (a palette of 256
 # colours); from 13 and 255 on for a region moved by one grid step, 34 for another seed.
 equal_png() { "$pngdiff" --scale --mean 4 --most 90 "$1" "$2" >"$said" 2>&1 || { sed 's/^/      /' "$said" && return 1; }; }
-other_png() {
+other_png() { # more off than equal ones may be
     "$pngdiff" --scale "$1" "$2" >"$said" 2>&1
-    awk '!($1 == "max" && $4 > 8) {print "      " $0; exit 1}' "$said"
+    awk '!($1 == "max" && $4 > 5) {print "      " $0; exit 1}' "$said"
 }
 
 # A scene of three regions with a cheap sampler setting; STEPS by default 6.
