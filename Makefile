@@ -341,7 +341,7 @@ e2e: $(program) $(program_used) $(helper_bin) ## the editor in real terminals (t
 golden-screens: $(program) $(program_used) $(helper_bin) ## write the golden screens of the key scripts anew: read the diff
 	@BUILD=$(build) GOLDEN_UPDATE=1 tests/e2e/test_scripts.sh
 .PHONY: shots
-shots: $(program) $(helper_bin) ## take the README's pictures anew (man/shots, man/gallery.png); SHOTS='light gallery' for some
+shots: $(program) $(helper_bin) ## take the README's pictures anew (man/*.png, man/shots); SHOTS='light gallery' for some
 	@BUILD=$(build) tests/e2e/make-shots $(SHOTS)
 KILLS ?= 200
 .PHONY: kill

@@ -95,7 +95,7 @@ static bool next_job(cpl_session *session, struct job *job) {
 /* ---- Ending ---- */
 
 /* Under the lock. A picture that took edits up on its way is of no layout: live mode owes the clean one, with the same seed. */
-static void settle_live(cpl_session *session, const cpl_event *end) {
+static void note_finished(cpl_session *session, const cpl_event *end) {
     if (!end->splices) {
         session->finished_revision = end->revision;
         return;
@@ -114,7 +114,7 @@ static void end_job(cpl_session *session, const struct job *job, cpl_event *end)
     }
     session->running = false;
     bool silent = end->type == CPL_EVENT_CANCELLED && !job->answer && !job->started && !session->stopped;
-    if (end->type == CPL_EVENT_FINISHED) settle_live(session, end);
+    if (end->type == CPL_EVENT_FINISHED) note_finished(session, end);
     if (!silent) cpl_events_post(session->events, end, job->answer);
     pthread_mutex_unlock(&session->lock);
     cpl_event_clear(end);

@@ -90,7 +90,7 @@ last_sixel() { # last_sixel SIZE OUT
 sixels() { python3 "$tools/sixelcat-check" --size 120x40 --json "$record" >"$said"; }
 
 # How far a picture that was shown may be from the PNG. Measured: mean 2, max 41 for the same picture (a palette of 256
-# colours); from 13 and 255 on for a region moved by one grid step, 34 for another seed.
+# colours); from 7 and 212 on for a region moved by one grid step, 34 for another seed.
 equal_png() { "$pngdiff" --scale --mean 4 --most 90 "$1" "$2" >"$said" 2>&1 || { sed 's/^/      /' "$said" && return 1; }; }
 other_png() { # more off than equal ones may be
     "$pngdiff" --scale "$1" "$2" >"$said" 2>&1

@@ -51,7 +51,7 @@ def write_description(settings, described):
 
 
 def describe(settings):
-    """scaling_factor makes the latents' standard deviation 1. Only for the first scenes: trained weights are used to it."""
+    """scaling_factor makes the latents' standard deviation 1. Found once: trained weights are used to it."""
     path = pictures.files(settings, "128x128")[0][0]
     latents = np.load(path_of(settings, path)).astype(np.float64)[:256]
     scale = float(1 / latents.std())

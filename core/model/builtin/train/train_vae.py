@@ -64,7 +64,7 @@ def run(settings):
 def adopt(settings, path):
     """Makes a checkpoint's VAE that of this run, which must not have one. Gives the checkpoint's couplet.spec."""
     if os.path.exists(path_in(settings, "vae.pt")):
-        raise SystemExit(f"{path_in(settings, 'vae.pt')} is there: this run has a VAE of its own")
+        raise SystemExit(f"{path_in(settings, 'vae.pt')} is there: this run has a VAE, go on without --start")
     tensors, spec = safetensors_file.read_model(path)
     vae = model.fill(new_vae(settings), model.VAE_PREFIX, tensors)
     Training("vae", settings, vae, settings.vae, prepare(settings)).save()
