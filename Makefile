@@ -359,17 +359,15 @@ bench-model: deps-model couplet ## judge what the built-in model draws, coupled 
 	@$(TRAIN_PYTHON) $(TRAIN) bench $(TRAIN_CONFIG) --model core/model/builtin/builtin.safetensors $(BENCH)
 train-model: deps-model couplet ## make the built-in model from nothing: hours; TRAIN_CONFIG=cpu, cuda or smoke
 	@$(TRAIN_PYTHON) $(TRAIN) all $(TRAIN_CONFIG)
-FUZZ_SECONDS ?= 600
 .PHONY: fuzz-editor
-fuzz-editor: ## random keys, mouse events, replies and resizes for the editor, under sanitizers; FUZZ_SECONDS=N
+fuzz-editor: ## random keys, mouse events, replies and resizes for the editor, under sanitizers; FUZZ_SECONDS=600 in all
 	@$(MAKE) --no-print-directory SANITIZE=address,undefined build/address-undefined/tests/tui/test_fuzz
 	@ASAN_OPTIONS=allocator_may_return_null=1 LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
-	    build/address-undefined/tests/tui/test_fuzz $(FUZZ_SECONDS)
+	    build/address-undefined/tests/tui/test_fuzz $(or $(FUZZ_SECONDS),600)
 # libFuzzer finds its own way: a build of its own with clang, without the CPU backend, which no target has use for. What it
 # collects stays in build/fuzz/corpus, what it breaks is written to build/fuzz and belongs among the seeds once it is mended.
 fuzz_targets := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 fuzz_parts := $(patsubst %.c,build/fuzz/%.o,$(filter-out core/cpu/% core/bench/%,$(core_src)) tests/fuzz/no_backend.c) $(core_asm:%.S=build/fuzz/%.o)
-FUZZ_SECONDS ?= 60
 FUZZ_FLAGS := -DLIBFUZZER -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 build/fuzz/%.o: %.c
 	$(call say,FUZZ,$<)
@@ -389,7 +387,7 @@ fuzz: deps-fuzz ## let libFuzzer (clang) loose on what reads files; FUZZ_SECONDS
 fuzzed: $(fuzz_targets:%=build/fuzz/fuzz_%)
 	@for target in $(fuzz_targets); do \
 	    mkdir -p build/fuzz/corpus/$$target; \
-	    build/fuzz/fuzz_$$target -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=4096 -verbosity=0 -print_final_stats=1 \
+	    build/fuzz/fuzz_$$target -max_total_time=$(or $(FUZZ_SECONDS),60) -timeout=20 -rss_limit_mb=4096 -verbosity=0 -print_final_stats=1 \
 	        -artifact_prefix=build/fuzz/$$target- build/fuzz/corpus/$$target tests/fuzz/seeds/$$target || exit 1; \
 	done
 .PHONY: mutants
