@@ -11,6 +11,8 @@ import layouts
 import pictures
 from scenes import read_lines
 
+TRIES = 20  # to find a wording that fits into a chunk
+
 
 class Batch:
     """latents: [n, z, h, w], scaled; ids: [n, regions, context_length]; masks: of each level [n, regions, cells], or None."""
@@ -49,18 +51,25 @@ class Scenes:
         self.settings, self.tokenizer, self.rng, self.of_128 = settings, tokenizer, rng, batch
         self.scale = latents.description(settings)["scaling_factor"]
         self.levels = len(settings.unet.channel_mult)
-        self.groups = {}
+        self.length = settings.text.context_length
+        whole, joined = {}, {}
         for path in paths:
-            self.add(path)
-        self.plain = [group for group in self.groups.values() if group.regions == 1]
-        self.coupled = [group for group in self.groups.values() if group.regions > 1]
+            self.add(path, whole, joined)
+        self.plain = [group for group in whole.values() if group.regions == 1]
+        self.coupled = [group for group in whole.values() if group.regions > 1]
+        # Regions that one caption can name whole: one cut short would teach that there is more than was asked for.
+        self.joined = [group for group in joined.values() if group.regions > 1]
 
-    def add(self, path):
+    def add(self, path, whole, joined):
         mapped = np.load(latents.path_of(self.settings, path), mmap_mode="r")
         for i, scene in enumerate(read_lines(path)):
-            key = (*scene["size"], len(scene["regions"]))
-            group = self.groups.setdefault(key, Group(scene["size"], len(scene["regions"])))
-            group.add(mapped, i, scene, self.settings.unet.kind_weights.get(kind_of(scene), 1.0))
+            regions = scene["regions"]
+            for groups in (whole, joined) if self.fits(captions.describe_joined(regions)) else (whole,):
+                group = groups.setdefault((*scene["size"], len(regions)), Group(scene["size"], len(regions)))
+                group.add(mapped, i, scene, self.settings.unet.kind_weights.get(kind_of(scene), 1.0))
+
+    def fits(self, text):
+        return self.tokenizer.fits(text, self.length)
 
     def pick(self, groups):
         shares = np.array([group.share for group in groups])
@@ -78,7 +87,8 @@ class Scenes:
             return [""] * (len(regions) if coupled else 1)
         if coupled:
             return [captions.describe(region, self.rng) for region in regions]
-        return [captions.describe_joined(regions, self.rng)]
+        tries = (captions.describe_joined(regions, self.rng) for _ in range(TRIES))
+        return [next(filter(self.fits, tries), captions.describe_joined(regions))]
 
     def masks(self, chosen, group):
         width, height = group.size
@@ -91,17 +101,17 @@ class Scenes:
         return made
 
     def make(self, group, coupled):
-        length, device = self.settings.text.context_length, self.settings.run.device
+        device = self.settings.run.device
         chosen = group.pick(self.rng, self.size_of_batch(group))
         z = torch.from_numpy(np.stack([mapped[i] for mapped, i, _ in chosen])).to(device).float() * self.scale
-        ids = [[self.tokenizer.ids(text, length) for text in self.texts(scene, coupled)] for _, _, scene in chosen]
+        ids = [[self.tokenizer.ids(text, self.length) for text in self.texts(scene, coupled)] for _, _, scene in chosen]
         return Batch(z, torch.tensor(ids, device=device), self.masks(chosen, group) if coupled else None)
 
     def batch(self):
         if self.rng.random() < self.settings.unet.coupled_share:
             return self.make(self.pick(self.coupled), True)
-        joined = self.rng.random() < self.settings.unet.joined_share
-        return self.make(self.pick(self.coupled if joined else self.plain), False)
+        joined = self.joined and self.rng.random() < self.settings.unet.joined_share
+        return self.make(self.pick(self.joined if joined else self.plain), False)
 
 
 def training_and_held_out(settings, tokenizer, rng, team):

@@ -153,7 +153,7 @@ def without_echoes(found):
 class Examples:
     """Composed scenes for training, some of them as the VAE gives them back."""
 
-    def __init__(self, settings, vae, team):
+    def __init__(self, settings, vae, team, step):
         self.settings, self.vae, self.team = settings, vae, team
         self.rng = np.random.default_rng([settings.run.seed, 99, team.rank])
         glyphs, domain = Glyphs(settings.run.font), compose.Domain()
@@ -162,6 +162,8 @@ class Examples:
             width, height = SIZES[self.rng.choice(len(SIZES), p=SHARES)]
             scene, picture = compose.scene(self.rng, domain, glyphs, width, height, 0.6)
             self.by_size.setdefault((width, height), []).append((Truth(scene), picture))
+        # The scenes are the same each time that a training goes on, what is made of them is not.
+        self.rng = np.random.default_rng([settings.run.seed, 99, team.rank, step])
 
     def batch(self):
         sizes = list(self.by_size)
@@ -187,7 +189,8 @@ def run(settings, model_path):
     spec, device = safetensors_file.read_model(model_path), settings.run.device
     vae = model.of_file(spec[1], spec[0], device)[1]
     training = Training("detector", settings, new_detector(settings), settings.detector, team)
-    examples = Examples(settings, vae, team)
+    # A detector that has had its minutes needs no scenes: none are composed for it.
+    examples = Examples(settings, vae, team, training.step) if training.progress < 1 else None
 
     def losses():
         x, truths = examples.batch()

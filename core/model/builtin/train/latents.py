@@ -11,6 +11,7 @@ import torch
 import model
 import pictures
 import train_vae
+from files import write_text
 from settings import path_in
 from training import prepare
 
@@ -46,8 +47,7 @@ def linear_rgb(latents, whole):
 
 
 def write_description(settings, described):
-    with open(path_in(settings, "latents.json"), "w", encoding="utf-8") as file:
-        json.dump(described, file)
+    write_text(path_in(settings, "latents.json"), json.dumps(described))
 
 
 def describe(settings):
@@ -68,12 +68,14 @@ def description(settings):
 
 def adopt(settings, path):
     """Takes the VAE of a checkpoint and what is known of its latents, so that its UNet can be trained on."""
-    spec = train_vae.adopt(settings, path)
+    vae, spec = train_vae.of_checkpoint(settings, path)
+    # Before the VAE: its latents must not be described anew, as the weights are used to the checkpoint's scale.
     write_description(settings, {"scaling_factor": spec["vae"]["scaling_factor"], "latent_rgb": spec["latent_rgb"]})
+    train_vae.keep(settings, vae)
 
 
 def run(settings, start=None):
-    """start: a checkpoint, where the run has no VAE of its own."""
+    """start: a checkpoint, where the run has no VAE of its own or already took that one's."""
     prepare(settings)
     if start:
         adopt(settings, start)

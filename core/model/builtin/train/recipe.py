@@ -78,8 +78,8 @@ def stage_sheet(settings, arguments):
 
 
 def stage_bench(settings, arguments):
-    if not os.path.exists(path_in(settings, "detector.pt")):
-        stage_detector(settings, arguments)
+    """A detector that was stopped on its way is trained to its end, one that is done is taken as it is."""
+    stage_detector(settings, arguments)
     stage_evaluate(settings, arguments)
 
 

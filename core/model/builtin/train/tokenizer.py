@@ -4,6 +4,8 @@ import json
 import re
 from collections import Counter
 
+from files import write_text
+
 END_OF_WORD = "</w>"
 START, END = "<|startoftext|>", "<|endoftext|>"
 
@@ -49,11 +51,10 @@ def vocabulary_of(merges):
 
 
 def write(folder, words):
+    """The vocabulary last: where it is, both are."""
     merges = learn_merges(words)
-    with open(f"{folder}/vocab.json", "w", encoding="utf-8") as file:
-        json.dump(vocabulary_of(merges), file, ensure_ascii=False, separators=(",", ":"))
-    with open(f"{folder}/merges.txt", "w", encoding="utf-8") as file:
-        file.write("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
+    write_text(f"{folder}/merges.txt", "#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in merges))
+    write_text(f"{folder}/vocab.json", json.dumps(vocabulary_of(merges), ensure_ascii=False, separators=(",", ":")))
 
 
 class Tokenizer:
@@ -85,8 +86,14 @@ class Tokenizer:
             self.known[word] = [self.vocabulary[part] for part in parts]
         return self.known[word]
 
+    def text_ids(self, text):
+        return [i for word in self.pattern.findall(text.lower()) for i in self.word_ids(word)]
+
+    def fits(self, text, length):
+        """Whether ids() would cut nothing off."""
+        return len(self.text_ids(text)) <= length - 2
+
     def ids(self, text, length):
         """`length` ids: start, the text, and end markers up to the length. A longer text is cut."""
-        words = [i for word in self.pattern.findall(text.lower()) for i in self.word_ids(word)]
-        words = words[:length - 2]
+        words = self.text_ids(text)[:length - 2]
         return [self.vocabulary[START], *words, *[self.vocabulary[END]] * (length - 1 - len(words))]

@@ -54,7 +54,7 @@ def run(settings, start=None):
     scenes, held_out = batches.training_and_held_out(settings, tokenizer_of(settings), rng, team)
     generator = torch.Generator().manual_seed(settings.run.seed + training.step + 1_000_003 * team.rank)
     training.tell(f"{model.parameters(denoiser.unet)} parameters, text encoder {model.parameters(denoiser.text)}; "
-                  f"{sum(len(group.scenes) for group in scenes.groups.values())} scenes")
+                  f"{sum(len(group.scenes) for group in scenes.plain + scenes.coupled)} scenes")
 
     def losses():
         batch = scenes.batch()

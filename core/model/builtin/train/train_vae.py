@@ -61,14 +61,26 @@ def run(settings):
     training.run(losses, evaluate)
 
 
-def adopt(settings, path):
-    """Makes a checkpoint's VAE that of this run, which must not have one. Gives the checkpoint's couplet.spec."""
-    if os.path.exists(path_in(settings, "vae.pt")):
-        raise SystemExit(f"{path_in(settings, 'vae.pt')} is there: this run has a VAE, go on without --start")
+def has_own(settings):
+    return os.path.exists(path_in(settings, "vae.pt"))
+
+
+def of_checkpoint(settings, path):
+    """The VAE of a checkpoint and its couplet.spec, for a run that has no VAE, or that one."""
     tensors, spec = safetensors_file.read_model(path)
     vae = model.fill(new_vae(settings), model.VAE_PREFIX, tensors)
-    Training("vae", settings, vae, settings.vae, prepare(settings)).save()
-    return spec
+    if has_own(settings):
+        own = trained(settings).state_dict()
+        if any(not torch.equal(own[name], value) for name, value in vae.state_dict().items()):
+            raise SystemExit(f"{path_in(settings, 'vae.pt')} is another VAE than that of {path}: "
+                             "go on without --start, or with --start in a folder of its own")
+    return vae, spec
+
+
+def keep(settings, vae):
+    """Makes it the VAE of this run, which has no other."""
+    if not has_own(settings):
+        Training("vae", settings, vae, settings.vae, prepare(settings)).save()
 
 
 def trained(settings):

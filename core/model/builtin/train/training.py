@@ -17,6 +17,8 @@ NARROW = 8  # rows or columns: below that a matrix has few directions to make eq
 
 def prepare(settings, processes=1):
     """Gives the team of that many processes, of which this is one."""
+    if processes > 1 and settings.run.device == "cuda":
+        raise SystemExit("run.team: processes side by side are for a CPU's cores, a CUDA device takes 1")
     team = Team(processes)
     torch.set_flush_denormal(True)  # before there are threads, which inherit it: numbers that small cost a processor dearly
     torch.set_num_threads(max(1, settings.run.threads // team.size))
