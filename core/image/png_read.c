@@ -86,7 +86,8 @@ static void set_transforms(png_structp png, png_infop info, cpl_png_form form) {
     }
     if (color == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png);
     if (color == PNG_COLOR_TYPE_GRAY && depth < 8) png_set_expand_gray_1_2_4_to_8(png);
-    if (color & PNG_COLOR_MASK_ALPHA) png_set_strip_alpha(png);
+    /* libpng turns a palette's transparency into alpha along with its colours */
+    if (color & PNG_COLOR_MASK_ALPHA || png_get_valid(png, info, PNG_INFO_tRNS)) png_set_strip_alpha(png);
     if (depth == 16 && form == CPL_PNG_RGB) png_set_scale_16(png);
     /* as Pillow reads them: the high byte, except of plain grey, which it keeps and clips */
     if (depth == 16 && form == CPL_PNG_GREY && color != PNG_COLOR_TYPE_GRAY) png_set_strip_16(png);

@@ -73,9 +73,17 @@ typedef struct sample {
     unsigned char grey[2], rgb[6];
 } sample;
 
+/* The first pixel is not seen, and of a palette half of the second, without an alpha channel. */
+static void set_transparency(png_structp png, png_infop info, int color, int depth, const unsigned char *row) {
+    const unsigned char alphas[] = {0, 128};
+    const png_color_16 first = {
+        .red = row[0], .green = row[1], .blue = row[2], .gray = depth < 16 ? row[0] >> (8 - depth) : row[1]};
+    png_set_tRNS(png, info, alphas, color == PNG_COLOR_TYPE_PALETTE ? 2 : 1, &first);
+}
+
 /* Written by libpng itself; with texts before or after the pixels. */
 static void write_png(const char *path, int color, int depth, int width, int height, const unsigned char *row,
-                      int compression, bool after, bool interlaced) {
+                      int compression, bool after, bool interlaced, bool transparent) {
     FILE *file = fopen(path, "wb");
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
     png_infop info = png_create_info_struct(png), end = png_create_info_struct(png);
@@ -92,6 +100,7 @@ static void write_png(const char *path, int color, int depth, int width, int hei
     png_init_io(png, file);
     png_set_IHDR(png, info, (unsigned)width, (unsigned)height, depth, color, interlaced, 0, 0);
     if (color == PNG_COLOR_TYPE_PALETTE) png_set_PLTE(png, info, colors, 2);
+    if (transparent) set_transparency(png, info, color, depth, row);
     png_set_text(png, after ? end : info, &text, 1);
     png_write_info(png, info);
     int passes = png_set_interlace_handling(png);
@@ -134,10 +143,12 @@ static const sample samples[] = {
 static void test_kinds(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof samples / sizeof *samples; i++)
-        for (int interlaced = 0; interlaced < 2; interlaced++) {
+        for (int kind = 0; kind < 4; kind++) {
             const sample *s = &samples[i];
+            bool interlaced = kind & 1, transparent = kind & 2 && !(s->color & PNG_COLOR_MASK_ALPHA);
             char *path = in_folder("kind.png");
-            write_png(path, s->color, s->depth, 2, s->rows, s->data, PNG_TEXT_COMPRESSION_NONE, false, interlaced);
+            write_png(path, s->color, s->depth, 2, s->rows, s->data, PNG_TEXT_COMPRESSION_NONE, false, interlaced,
+                      transparent);
             cpl_mask *mask = cpl_mask_read_png(path, NULL);
             cpl_image *image = cpl_image_read_png(path, NULL);
             assert_true(cpl_mask_width(mask) == 2 && cpl_mask_height(mask) == s->rows);
@@ -157,7 +168,7 @@ static void test_texts_of_others(void **state) {
     for (int i = 0; i < 4; i++)
         for (int after = 0; after < 2; after++) {
             char *path = in_folder("text.png");
-            write_png(path, PNG_COLOR_TYPE_GRAY, 8, 2, 3, (const unsigned char *)"ab", kinds[i], after, after);
+            write_png(path, PNG_COLOR_TYPE_GRAY, 8, 2, 3, (const unsigned char *)"ab", kinds[i], after, after, false);
             char *text = cpl_png_text(path, "key", NULL);
             assert_string_equal(text,
                                 i < 2 ? "packed, packed, packed, packed \xc3\xa9" : "packed, packed, packed, packed !");
