@@ -3,15 +3,23 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "../memory/alloc.h"
 #include "../memory/file.h"
 
+/* A name and a path, or a link, spell one file in several ways. */
+static bool are_one_file(const cpl_lora_want *a, const cpl_lora_want *b) {
+    struct stat one, other;
+    if (strcmp(a->path, b->path) == 0) return true;
+    return a->identity == b->identity && stat(a->path, &one) == 0 && stat(b->path, &other) == 0 &&
+           one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
 /* The same file with the same weights counts once, as in Forge; with others the weights add up. */
 static bool is_listed(const cpl_lora_want *wants, int count, const cpl_lora_want *want) {
     for (int i = 0; i < count; i++)
-        if (strcmp(wants[i].path, want->path) == 0 && wants[i].unet == want->unet && wants[i].text == want->text)
-            return true;
+        if (wants[i].unet == want->unet && wants[i].text == want->text && are_one_file(&wants[i], want)) return true;
     return false;
 }
 

@@ -106,15 +106,21 @@ static void one_thing_in_many_places(void **state) {
     assert_true(hash_with("<lora:style:0.25>") != hash);
     assert_true(hash_with("") == hash_with("<lora:style:0>"));
     assert_true(same_with(image, "<lora:style:0.5>"));
-    for (int where = 0; where < 4; where++) {
-        cpl_layout *layout = with("");
-        cpl_lora *entry = where == 3 ? cpl_layout_add_lora(layout, NULL) : NULL;
+    /* Alone, and beside a tag: a file is the same however its path is spelled. */
+    static const char *const paths[] = {"style.safetensors", "./style.safetensors", "sub/../style.safetensors",
+                                        "sub/link.safetensors"};
+    char link[64];
+    snprintf(link, sizeof link, "%s/sub/link.safetensors", folder);
+    assert_int_equal(symlink("../style.safetensors", link), 0);
+    for (int where = 0; where < 7; where++) {
+        cpl_layout *layout = with(where > 3 ? "<lora:style:0.5>" : "");
+        cpl_lora *entry = where >= 3 ? cpl_layout_add_lora(layout, NULL) : NULL;
         if (where == 0) assert_true(cpl_text_set(&layout->regions[1].prompt, "a dog, on grass<lora:style:0.5>", NULL));
         if (where == 1) assert_true(cpl_text_set(&layout->negative, "<lora:style:0.5>", NULL));
         if (where == 2) assert_true(cpl_text_set(&layout->background_prompt, "<lora:style:0.5>", NULL));
-        if (where == 3) assert_true(cpl_text_set(&entry->path, "style.safetensors", NULL));
-        if (where == 3) assert_true(cpl_text_set(&layout->directory, folder, NULL));
-        if (where == 3) entry->weight = 0.5;
+        if (entry) assert_true(cpl_text_set(&entry->path, paths[where - 3], NULL));
+        if (entry) assert_true(cpl_text_set(&layout->directory, folder, NULL));
+        if (entry) entry->weight = 0.5;
         cpl_ticket ticket = hand_over(session, layout, CPL_SYNC_NOW);
         cpl_image *other = picture_of(session, layout);
         if (!same_picture(image, other)) fail_msg("place %d: another picture", where);
@@ -122,6 +128,7 @@ static void one_thing_in_many_places(void **state) {
         cpl_image_free(other);
         cpl_layout_free(layout);
     }
+    unlink(link);
     cpl_image_free(image);
 }
 
