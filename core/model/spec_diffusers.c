@@ -88,10 +88,22 @@ static bool read_text(const cpl_checkpoint *c, spec_reader *r, const char *name,
     return done;
 }
 
+/* EDM's schedulers belong to models that were trained on its noise levels (Playground 2.5). */
+static bool noise_levels_fit(const spec_reader *r, const cJSON *root) {
+    const char *name = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(root, "_class_name"));
+    return !name || strncmp(name, "EDM", 3) != 0 ||
+           cpl_fail(
+               r->error, CPL_E_UNSUPPORTED,
+               "%s: its scheduler is %.60s: the model was trained on EDM's noise levels, which cannot be used here; "
+               "choose an ordinary SDXL model",
+               r->file, name);
+}
+
 static bool read_scheduler(const cpl_checkpoint *c, spec_reader *r, cpl_model_spec *spec) {
     cJSON *root = document(c, r, "scheduler/scheduler_config.json");
     char prediction[24] = "", betas[32] = "scaled_linear";
-    bool done = root && cpl_spec_string(r, root, "prediction_type", prediction, sizeof prediction) &&
+    bool done = root && noise_levels_fit(r, root) &&
+                cpl_spec_string(r, root, "prediction_type", prediction, sizeof prediction) &&
                 cpl_spec_string(r, root, "beta_schedule", betas, sizeof betas) &&
                 cpl_spec_real(r, root, "beta_start", 1e-9, 0.999, &spec->beta_start) &&
                 cpl_spec_real(r, root, "beta_end", 1e-9, 0.999, &spec->beta_end) &&

@@ -118,10 +118,14 @@ static bool infer_text(const shapes *s, const char *prefix, bool openclip, cpl_t
     return (t->width && t->layers && t->context_length > 2 && t->vocab_size > 2) || lacks(s, "text encoder");
 }
 
-/* How checkpoints mark what they predict: empty tensors (NoobAI, Forge), or the metadata of the ModelSpec standard. */
+/* How checkpoints mark what they predict: empty tensors (NoobAI, Forge), the metadata of the ModelSpec standard, or what
+ * ComfyUI writes in its place. */
 static void infer_prediction(const shapes *s, cpl_model_spec *spec) {
-    const char *told = cpl_checkpoint_metadata(s->checkpoint, "modelspec.prediction_type");
-    if (told) cpl_prediction_named(told, &spec->prediction);
+    static const char *const keys[] = {"modelspec.predict_key", "modelspec.prediction_type"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const char *told = cpl_checkpoint_metadata(s->checkpoint, keys[i]);
+        if (told) cpl_prediction_named(told, &spec->prediction);
+    }
     if (named(s, "v_pred")) spec->prediction = CPL_PREDICT_V;
     spec->zero_terminal_snr = named(s, "ztsnr") != NULL;
 }
@@ -179,6 +183,22 @@ static bool channels_fit(const shapes *s, const cpl_unet_spec *u) {
                            cpl_checkpoint_path(s->checkpoint), is);
 }
 
+/* Nothing but a mark tells these apart from SDXL, and on its noise levels they would give no picture. */
+static bool noise_levels_fit(const shapes *s) {
+    static const char *const marks[][2] = {{"edm_mean", "Playground 2.5"},
+                                           {"edm_std", "Playground 2.5"},
+                                           {"edm_vpred.sigma_max", "CosXL"},
+                                           {"edm_vpred.sigma_min", "CosXL"}};
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        if (named(s, "%s", marks[i][0]))
+            return cpl_fail(
+                s->error, CPL_E_UNSUPPORTED,
+                "%s is a checkpoint like %s, trained on EDM's noise levels, which cannot be used here; choose "
+                "an ordinary SDXL checkpoint",
+                cpl_checkpoint_path(s->checkpoint), marks[i][1]);
+    return true;
+}
+
 bool cpl_spec_infer_vae(const cpl_checkpoint *checkpoint, cpl_vae_spec *vae, cpl_error *error) {
     const shapes s = {checkpoint, error};
     if (!named(&s, VAE "decoder.conv_in.weight"))
@@ -193,6 +213,6 @@ bool cpl_spec_infer(const cpl_checkpoint *checkpoint, cpl_model_spec *spec, cpl_
     bool xl = named(&s, TEXT_2 "token_embedding.weight") || named(&s, TEXT_2_HF "embeddings.token_embedding.weight");
     cpl_spec_defaults(xl ? "sdxl" : "sd1", spec);
     infer_prediction(&s, spec);
-    return infer_unet(&s, &spec->unet) && channels_fit(&s, &spec->unet) &&
+    return noise_levels_fit(&s) && infer_unet(&s, &spec->unet) && channels_fit(&s, &spec->unet) &&
            (xl ? infer_xl(&s, spec) : infer_sd1(&s, spec)) && cpl_spec_infer_vae(checkpoint, &spec->vae, error);
 }

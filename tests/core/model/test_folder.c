@@ -521,6 +521,8 @@ static void a_folder_that_is_none_says_what_it_lacks(void **state) {
         {"text_encoder/config.json", "{\"hidden_act\": \"relu\"}", "text_encoder/config.json: hidden_act"},
         {"scheduler/scheduler_config.json", "{\"prediction_type\": \"sample\"}", "prediction_type is neither"},
         {"scheduler/scheduler_config.json", "{\"beta_schedule\": \"linear\"}", "beta_schedule is not"},
+        {"scheduler/scheduler_config.json", "{\"_class_name\": \"EDMEulerScheduler\"}",
+         "was trained on EDM's noise levels"},
         {"model_index.json", "{\"_class_name\": \"StableDiffusion3Pipeline\"}", "StableDiffusion3Pipeline"},
         {"model_index.json", "{\"_class_name\": \"StableDiffusionInpaintPipeline\"}", "InpaintPipeline"},
         {"model_index.json", "nonsense", "model_index.json is no JSON object"},

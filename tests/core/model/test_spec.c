@@ -5,6 +5,7 @@
 
 #include "../../../core/model/spec_rules.h"
 #include "../../test.h"
+#include "st_bag.h"
 
 static const char *const models[] = {"tests/golden/engine/sd1_tiny.safetensors",
                                      "tests/golden/engine/sdxl_tiny.safetensors",
@@ -244,6 +245,59 @@ static void test_strangers_are_named(void **state) {
     }
 }
 
+/* A tiny model as files without a spec of their own are read: with one more tensor, and with metadata. */
+static bool infer_with(const char *more, const char *metadata, cpl_model_spec *spec, cpl_error *error) {
+    char path[] = "/tmp/couplet-test-XXXXXX";
+    bag b = bag_read(models[0]);
+    close(mkstemp(path));
+    free(b.metadata);
+    b.metadata = metadata ? strdup(metadata) : NULL;
+    if (more) bag_add(&b, more, 1, (const int64_t[]){4});
+    bag_write(&b, path);
+    bag_clear(&b);
+    cpl_checkpoint *st = open_model(path);
+    bool done = cpl_spec_infer(st, spec, error);
+    cpl_checkpoint_close(st);
+    unlink(path);
+    return done;
+}
+
+/* ComfyUI says it under another key than the ModelSpec standard. */
+static void test_what_files_say_of_the_prediction(void **state) {
+    (void)state;
+    static const struct {
+        const char *metadata;
+        cpl_prediction means;
+    } files[] = {
+        {NULL, CPL_PREDICT_EPSILON},
+        {"{\"modelspec.prediction_type\":\"v\"}", CPL_PREDICT_V},
+        {"{\"modelspec.predict_key\":\"v\"}", CPL_PREDICT_V},
+        {"{\"modelspec.predict_key\":\"epsilon\"}", CPL_PREDICT_EPSILON},
+        {"{\"modelspec.predict_key\":\"v\",\"modelspec.prediction_type\":\"epsilon\"}", CPL_PREDICT_EPSILON},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        cpl_model_spec spec;
+        cpl_error error = {0};
+        if (!infer_with(NULL, files[i].metadata, &spec, &error)) fail_msg("%s", error.message);
+        if (spec.prediction != files[i].means) fail_msg("%s", files[i].metadata);
+    }
+}
+
+static void test_other_noise_levels_are_refused(void **state) {
+    (void)state;
+    static const char *const files[][2] = {{"edm_mean", "Playground 2.5"},
+                                           {"edm_std", "Playground 2.5"},
+                                           {"edm_vpred.sigma_max", "CosXL"},
+                                           {"edm_vpred.sigma_min", "CosXL"}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        cpl_model_spec spec;
+        cpl_error error = {0};
+        assert_false(infer_with(files[i][0], NULL, &spec, &error));
+        assert_int_equal(error.code, CPL_E_UNSUPPORTED);
+        if (!strstr(error.message, files[i][1]) || !strstr(error.message, "choose")) fail_msg("%s", error.message);
+    }
+}
+
 /* A UNet whose other parts are cut away is told as incomplete, wherever the cut is. */
 static void test_incomplete_checkpoints(void **state) {
     (void)state;
@@ -256,10 +310,10 @@ static void test_incomplete_checkpoints(void **state) {
         close(mkstemp(path));
         cpl_st_writer *w = cpl_st_writer_new(&error);
         for (int k = 0; k < cpl_checkpoint_count(st); k++) {
-            const cpl_ck_tensor *tensor = cpl_checkpoint_at(st, k);
-            const cpl_st_entry *e = tensor->entry;
+            const cpl_ck_tensor *found = cpl_checkpoint_at(st, k);
+            const cpl_st_entry *e = found->entry;
             if (strstr(e->name, cuts[i])) continue;
-            float *values = cpl_safetensors_f32(tensor->file, e, &error);
+            float *values = cpl_safetensors_f32(found->file, e, &error);
             assert_true(cpl_st_writer_add(w, e->name, values, e->rank, e->shape, &error));
             free(values);
         }
@@ -284,6 +338,8 @@ int main(void) {
         cmocka_unit_test(test_previews_of_more_channels),
         cmocka_unit_test(test_faults_name_their_key),
         cmocka_unit_test(test_strangers_are_named),
+        cmocka_unit_test(test_what_files_say_of_the_prediction),
+        cmocka_unit_test(test_other_noise_levels_are_refused),
         cmocka_unit_test(test_incomplete_checkpoints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
