@@ -36,6 +36,13 @@ size_t cpl_utf8_put(char *out, uint32_t code) {
     return more + 1;
 }
 
+size_t cpl_utf8_fit(const char *text, size_t most) {
+    size_t length = strnlen(text, most + 1);
+    if (length <= most) return length;
+    for (length = most; length > 0 && ((unsigned char)text[length] & 0xC0) == 0x80;) length--;
+    return length;
+}
+
 static const char *step_back(const char *begin, const char *at) {
     do at--;
     while (at > begin && ((unsigned char)*at & 0xC0) == 0x80);

@@ -12,6 +12,8 @@ uint32_t cpl_utf8_next(const char **text);
 size_t cpl_utf8_put(char *out, uint32_t code);
 /* The code point that ends before `at`, 0 at the beginning. */
 uint32_t cpl_utf8_before(const char *begin, const char *at);
+/* The most bytes of a text, up to `most`, that end between characters. */
+size_t cpl_utf8_fit(const char *text, size_t most);
 /* Where [begin, end) ends without the blanks behind its words. */
 const char *cpl_utf8_trim(const char *begin, const char *end);
 

@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "../memory/alloc.h"
+#include "../memory/unicode.h"
 #include "safetensors.h"
 
 enum { MAX_DEPTH = 8, MAX_FILES = 50000, NAME_ROOM = 128, NEAR = 3 };
@@ -192,10 +193,22 @@ static bool refresh(cpl_lora_index *index, const char *model_path, cpl_error *er
 
 /* ---- Names ---- */
 
-/* A file's name without its ending, copied: names are compared and shown. */
-static void stem_of(const char *relative, char stem[NAME_ROOM]) {
+/* Bytes of a file's name without its ending. */
+static size_t stem_length(const char *relative) {
     const char *dot = strrchr(relative, '.');
-    snprintf(stem, NAME_ROOM, "%.*s", dot ? (int)(dot - relative) : (int)strlen(relative), relative);
+    return dot ? (size_t)(dot - relative) : strlen(relative);
+}
+
+static bool stem_is(const char *relative, const char *name) {
+    size_t length = stem_length(relative);
+    return strlen(name) == length && memcmp(relative, name, length) == 0;
+}
+
+/* A copy for suggestions, which may end early: it is never what a name is looked up by. */
+static void stem_of(const char *relative, char stem[NAME_ROOM]) {
+    size_t length = stem_length(relative);
+    snprintf(stem, NAME_ROOM, "%.*s", (int)cpl_utf8_fit(relative, length < NAME_ROOM ? length : NAME_ROOM - 1),
+             relative);
 }
 
 static const char *base_name(const char *relative) {
@@ -218,13 +231,9 @@ static bool read_titles(cpl_lora_index *index, cpl_error *error) {
 
 static const char *find_file(const cpl_lora_index *index, const char *name) {
     for (int i = 0; i < index->count; i++) {
-        char stem[NAME_ROOM];
         const char *relative = index->files[i].relative, *base = base_name(relative);
-        if (strcmp(relative, name) == 0 || strcmp(base, name) == 0) return index->files[i].path;
-        stem_of(base, stem);
-        if (strcmp(stem, name) == 0) return index->files[i].path;
-        stem_of(relative, stem);
-        if (strcmp(stem, name) == 0) return index->files[i].path;
+        if (strcmp(relative, name) == 0 || strcmp(base, name) == 0 || stem_is(base, name) || stem_is(relative, name))
+            return index->files[i].path;
     }
     for (int i = 0; i < index->count; i++)
         if (index->files[i].title && strcmp(index->files[i].title, name) == 0) return index->files[i].path;
@@ -275,11 +284,11 @@ static void list_near(const cpl_lora_index *index, const char *name, char *text,
         char stem[NAME_ROOM];
         size_t used = strlen(text);
         stem_of(base_name(index->files[at[k]].relative), stem);
-        snprintf(text + used, size - used, "%s\"%.60s\"",
+        snprintf(text + used, size - used, "%s\"%.*s\"",
                  !k               ? "; did you mean "
                  : k + 1 == count ? " or "
                                   : ", ",
-                 stem);
+                 (int)cpl_utf8_fit(stem, 60), stem);
     }
 }
 
@@ -291,12 +300,14 @@ static bool unknown(const cpl_lora_index *index, const char *name, cpl_error *er
             snprintf(folders + used, sizeof folders - used, "%s%.120s", used ? ", " : "", index->folders[i].path);
     }
     list_near(index, name, near, sizeof near);
+    int shown = (int)cpl_utf8_fit(name, 80);
     if (!*folders)
         return cpl_fail(error, CPL_E_INPUT,
-                        "there is no LoRA \"%.80s\", nor a folder with any; name one by --lora-dir or "
+                        "there is no LoRA \"%.*s\", nor a folder with any; name one by --lora-dir or "
                         "COUPLET_LORA_DIR",
-                        name);
-    return cpl_fail(error, CPL_E_INPUT, "there is no LoRA \"%.80s\" in %s%s%s", name, folders, near, *near ? "?" : "");
+                        shown, name);
+    return cpl_fail(error, CPL_E_INPUT, "there is no LoRA \"%.*s\" in %s%s%s", shown, name, folders, near,
+                    *near ? "?" : "");
 }
 
 const char *cpl_lora_index_find(cpl_lora_index *index, const char *name, const char *model_path, cpl_error *error) {

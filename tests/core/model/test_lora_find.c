@@ -5,13 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../../../core/memory/unicode.h"
 #include "../../../core/model/lora_find.h"
 #include "../../../core/model/lora_names.h"
 
 static char root[] = "/tmp/couplet-find-XXXXXX";
 
 static const char *under(const char *name) {
-    static char path[4][300];
+    static char path[4][320];
     static int next;
     next = (next + 1) % 4;
     snprintf(path[next], sizeof path[next], "%s/%s", root, name);
@@ -112,6 +113,29 @@ static void near_names(void **state) {
     expect_unknown(index, long_name, "there is no LoRA \"xxx");
     expect_unknown(index, "a\x1b[2Jb", "a?[2Jb");
     expect_unknown(index, "../option/one", "there is no LoRA");
+    cpl_lora_index_free(index);
+}
+
+static void expect_whole_characters(const char *text) {
+    while (*text)
+        if (cpl_utf8_next(&text) == 0xFFFD) fail_msg("cut inside of a character");
+}
+
+/* As long as a file system takes them; what is only the beginning of a name is none. */
+static void long_names(void **state) {
+    (void)state;
+    char name[244] = "x", file[264];
+    for (size_t i = 1; i + 2 < sizeof name; i += 2) memcpy(name + i, "\xc3\xbc", 3);
+    snprintf(file, sizeof file, "option/%s.safetensors", name);
+    put_lora(file, NULL);
+    cpl_lora_index *index = open_index("option");
+    expect(index, name, "", file);
+    name[127] = '\0';
+    cpl_error error = {0};
+    assert_null(cpl_lora_index_find(index, name, "", &error));
+    if (!strstr(error.message, "; did you mean \"x\xc3\xbc")) fail_msg("%s", error.message);
+    expect_whole_characters(error.message);
+    unlink(under(file));
     cpl_lora_index_free(index);
 }
 
@@ -216,8 +240,9 @@ static void tensor_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names),           cmocka_unit_test(near_names), cmocka_unit_test(changes),
-        cmocka_unit_test(the_environment), cmocka_unit_test(identities), cmocka_unit_test(tensor_names),
+        cmocka_unit_test(names),        cmocka_unit_test(near_names),      cmocka_unit_test(long_names),
+        cmocka_unit_test(changes),      cmocka_unit_test(the_environment), cmocka_unit_test(identities),
+        cmocka_unit_test(tensor_names),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
