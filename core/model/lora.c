@@ -77,11 +77,16 @@ static void names_of(const cpl_model *m, const cpl_named_layer *layer, char own[
     }
     for (int i = 0; i < m->spec.texts; i++) {
         const cpl_text_spec *text = &m->spec.text[i];
+        static const char deep[] = "text_model.", projection[] = "text_projection";
         const char *front = i ? "te2_" : "te1_", *inner = layer->name + strlen(text->prefix);
-        static const char deep[] = "text_model.";
-        if (strncmp(layer->name, text->prefix, strlen(text->prefix)) != 0) continue;
+        size_t outer = cpl_text_projection_prefix(text);
+        if (strncmp(layer->name, text->prefix, outer) != 0) continue;
+        bool last = strcmp(layer->name + outer, projection) == 0;
+        if (!last && strncmp(layer->name, text->prefix, strlen(text->prefix)) != 0) continue;
         /* LoRA files know the names of transformers only, whatever the checkpoint calls its layers. */
-        if (!text->openclip || strcmp(inner, "text_projection") == 0)
+        if (last)
+            underscores(own, CPL_LORA_KEY_SIZE, front, projection);
+        else if (!text->openclip)
             underscores(own, CPL_LORA_KEY_SIZE, front, inner);
         else if (cpl_diffusers_text_name(inner, layer->part, name, sizeof name))
             underscores(theirs, CPL_LORA_KEY_SIZE, front, name + sizeof deep - 1);

@@ -83,6 +83,13 @@ bool cpl_spec_check(const cpl_model_spec *spec, const char *file, cpl_error *err
     return true;
 }
 
+size_t cpl_text_projection_prefix(const cpl_text_spec *text) {
+    static const char inner[] = "text_model.";
+    size_t length = strlen(text->prefix), tail = sizeof inner - 1;
+    bool inside = !text->openclip && length >= tail && strcmp(text->prefix + length - tail, inner) == 0;
+    return inside ? length - tail : length;
+}
+
 bool cpl_prediction_named(const char *name, cpl_prediction *prediction) {
     static const struct {
         const char *name;

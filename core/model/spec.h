@@ -48,6 +48,8 @@ typedef struct cpl_model_spec {
     cpl_defaults defaults;
 } cpl_model_spec;
 
+/* Length of the prefix of text_projection: Hugging Face's stands beside the transformer ("text_model."), not in it. */
+size_t cpl_text_projection_prefix(const cpl_text_spec *text);
 /* "epsilon", "v" and the other spellings that files have; false: none of them. */
 bool cpl_prediction_named(const char *name, cpl_prediction *prediction);
 /* What a user says of it (cpl_prediction_names) in place of what the model says; NULL, "" or another name changes nothing. */

@@ -91,13 +91,9 @@ static cpl_weight *load_openclip_projection(cpl_loader *l, const cpl_text_spec *
 }
 
 static cpl_weight *load_projection(cpl_loader *l, const cpl_text_spec *spec) {
-    static const char inner[] = "text_model.";
     if (spec->openclip) return load_openclip_projection(l, spec);
-    /* Hugging Face's stands beside the transformer, not in it. */
-    size_t length = strlen(spec->prefix), tail = sizeof inner - 1;
-    if (length >= tail && !strcmp(spec->prefix + length - tail, inner)) length -= tail;
     char prefix[sizeof spec->prefix];
-    snprintf(prefix, sizeof prefix, "%.*s", (int)length, spec->prefix);
+    snprintf(prefix, sizeof prefix, "%.*s", (int)cpl_text_projection_prefix(spec), spec->prefix);
     return cpl_load_linear(l, prefix, "text_projection", spec->projection, spec->width, 0);
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "../../../core/model/diffusers.h"
+#include "../../../core/model/lora.h"
 #include "../../../core/model/model.h"
 #include "../../../core/model/model_file.h"
 #include "../../test.h"
@@ -484,6 +485,60 @@ static void folders_compute_the_same_bits(void **state) {
     }
 }
 
+/* A model's second encoder with a LoRA's part for the projection behind it. */
+static char *projected(const char *model, const char *lora, size_t *size) {
+    cpl_error error = {0};
+    cpl_safetensors *st = cpl_safetensors_open(lora, &error);
+    cpl_model *m = open_source(&(cpl_model_source){.model = model}, &error);
+    if (!m || !st) fail_msg("%s", error.message);
+    const cpl_lora_want want = {
+        .path = strdup(lora), .identity = cpl_safetensors_identity(st), .unet = 1, .text = 1, .row = -1};
+    cpl_lora_set *set = cpl_lora_set_new(m, &want, 1, &error);
+    if (!set) fail_msg("%s", error.message);
+    assert_string_equal(set->note, "");
+    assert_int_equal(set->adapters.count, 1);
+    stream->adapters = &set->adapters;
+    char *bits = fingerprint(m, size);
+    stream->adapters = NULL;
+    cpl_lora_set_free(set);
+    cpl_safetensors_close(st);
+    free(want.path);
+    cpl_model_close(m);
+    return bits;
+}
+
+/* Hugging Face's projection stands outside of the names that the rest of its encoder has. */
+static void a_lora_reaches_the_projection_of_folders(void **state) {
+    (void)state;
+    char lora[256];
+    size_t plain, one, two;
+    const style xl = {XL, false, false, ""};
+    write_folder(&xl);
+    write_configs(XL, "epsilon", false);
+    cpl_error error = {0};
+    cpl_model_spec spec;
+    cpl_checkpoint *c = cpl_checkpoint_of(cpl_safetensors_open(XL, &error), &error);
+    assert_true(c && cpl_model_spec_read(c, &spec, &error));
+    cpl_checkpoint_close(c);
+    enum { MOST = 2048 };
+    assert_true(spec.text[1].width <= MOST && spec.text[1].projection <= MOST);
+    float values[MOST];
+    for (int i = 0; i < MOST; i++) values[i] = (float)(i % 5) / 8;
+    cpl_st_writer *w = writer();
+    add(w, "lora_te2_text_projection.lora_down.weight", values, 2, (int64_t[]){1, spec.text[1].width});
+    add(w, "lora_te2_text_projection.lora_up.weight", values, 2, (int64_t[]){spec.text[1].projection, 1});
+    save(w, "lora.safetensors");
+    path_of(lora, "lora.safetensors");
+    char *without = fingerprint_of(&(cpl_model_source){.model = XL}, &plain);
+    char *file = projected(XL, lora, &one), *own = projected(folder, lora, &two);
+    assert_true(plain == one && memcmp(without, file, one) != 0);
+    assert_true(one == two && memcmp(file, own, one) == 0);
+    free(without);
+    free(file);
+    free(own);
+    clear_folder();
+}
+
 static void the_scheduler_tells_what_is_predicted(void **state) {
     (void)state;
     const style plain = {SD1, false, false, ""};
@@ -696,6 +751,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_are_those_of_diffusers),
         cmocka_unit_test(folders_compute_the_same_bits),
+        cmocka_unit_test(a_lora_reaches_the_projection_of_folders),
         cmocka_unit_test(the_scheduler_tells_what_is_predicted),
         cmocka_unit_test(a_folder_that_is_none_says_what_it_lacks),
         cmocka_unit_test(pickles_are_named),
