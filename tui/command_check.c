@@ -20,21 +20,39 @@ static bool add_error(cpl_problems *problems, const cpl_error *error) {
     return true;
 }
 
+/* What has no place in the layout is the model's: the layout by itself was found right. */
+static void add_model_error(cpl_problems *problems, cpl_error *error) {
+    if (!*error->path) snprintf(error->path, sizeof error->path, "sampling.model");
+    add_error(problems, error);
+}
+
 /* What the model says about the lines: the core encodes them and tells. It fails only where `render` would. */
 static void ask_model(const arguments *a, const cpl_layout *layout, cpl_problems *problems) {
-    cpl_session *session =
-        cpl_session_new(&(cpl_options){.device = "cpu", .threads = 1, .lora_dir = a->lora_dir}, NULL);
-    bool waiting = session && cpl_session_sync(session, layout, CPL_SYNC_NOW, NULL, NULL);
+    cpl_error error = {0};
+    cpl_session *session = cpl_session_new(
+        &(cpl_options){.device = "cpu", .threads = 1, .tokenizer = a->tokenizer, .lora_dir = a->lora_dir}, &error);
+    bool waiting = session && cpl_session_sync(session, layout, CPL_SYNC_NOW, NULL, &error);
+    if (!waiting) add_model_error(problems, &error);
     while (waiting && cpl_session_wait(session, -1)) {
         cpl_event event;
         while (cpl_session_next(session, &event)) {
             if (event.type == CPL_EVENT_SYNCED && waiting) add_line_warnings(layout, &event, problems);
-            if (event.type == CPL_EVENT_INVALID && waiting) add_error(problems, &event.error);
+            bool failed = event.type == CPL_EVENT_INVALID || event.type == CPL_EVENT_FAILED;
+            if (failed && waiting) add_model_error(problems, &event.error);
             waiting &= event.type != CPL_EVENT_SYNCED && event.type < CPL_EVENT_FINISHED;
             cpl_event_clear(&event);
         }
     }
     cpl_session_free(session);
+}
+
+/* Of a large model: whether its tokenizer can be had at all, which its weights are not needed for. */
+static void try_tokenizer(const arguments *a, const cpl_layout *layout, cpl_problems *problems) {
+    cpl_error error = {0};
+    cpl_line_info *infos;
+    int count;
+    if (!cpl_layout_tokens(layout, a->tokenizer, &infos, &count, &error)) add_model_error(problems, &error);
+    free(infos);
 }
 
 /* True: no error (warnings may be there). */
@@ -46,13 +64,14 @@ static bool find_problems(const arguments *a, cpl_problems *problems) {
     if (!layout || !override_layout(layout, a, &error)) {
         add_error(problems, &error);
     } else if (source = cpl_layout_source(layout), !cpl_model_peek(&source, &info, &error)) {
-        if (!*error.path) snprintf(error.path, sizeof error.path, "sampling.model");
-        add_error(problems, &error);
+        add_model_error(problems, &error);
     } else if (cpl_layout_check(layout, &info.defaults, problems)) {
         if (!cpl_layout_check_start(layout, &error) || !cpl_layout_check_loras(layout, a->lora_dir, &info, &error))
             add_error(problems, &error);
         else if (info.parameters <= SMALL_MODEL_PARAMETERS)
             ask_model(a, layout, problems);
+        else
+            try_tokenizer(a, layout, problems);
     }
     cpl_layout_free(layout);
     for (int i = 0; i < problems->count; i++)

@@ -58,7 +58,7 @@ const option_entry option_table[] = {
     {"device", 0, "NAME", OPTION_DEVICE, AT(device), RUNS, 0, 0, NULL, "auto, cpu, cuda or cuda:N"},
     {"precision", 0, "NAME", OPTION_NAME, AT(precision), RUNS | ON(BENCH), 0, 0, precision_names,
      "auto, f32, bf16 or f16"},
-    {"tokenizer", 0, "DIR", OPTION_TEXT, AT(tokenizer), RUNS | ON(LINES) | ON(INFO) | ON(BENCH), 0, 0, NULL,
+    {"tokenizer", 0, "DIR", OPTION_TEXT, AT(tokenizer), RUNS | ON(CHECK) | ON(LINES) | ON(INFO) | ON(BENCH), 0, 0, NULL,
      "folder with vocab.json and merges.txt"},
     {"lora", 0, "NAME[:WEIGHT]", OPTION_MANY, AT(lora), ON(RENDER) | ON(CHECK) | ON(INFO), 0, 0, NULL,
      "a LoRA beside the layout's; info prints what it is"},

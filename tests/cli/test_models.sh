@@ -136,6 +136,41 @@ check 'no text encoder' refused notext.safetensors 'text encoder'
 echo '{"couplet": 1, "canvas": {"width": 64, "height": 64}, "regions": [{"prompt": "a cat"}], "sampling": {"steps": 2}}' >a.json
 early() { run 1 "$COUPLET" render a.json -o a.png --model "$tiny" && absent a.png && has "$err" 'make clip-vocab' && has "$err" '--tokenizer'; }
 check 'a model without tokenizer' early
+# The tiny checkpoint with words for 70 million parameters, which are a hole in the file.
+python3 - "$tiny" large.safetensors <<'E'
+import json, struct, sys
+data = open(sys.argv[1], "rb").read()
+n = struct.unpack("<Q", data[:8])[0]
+header = json.loads(data[8:8 + n])
+words = next(name for name in header if name.endswith("token_embedding.weight"))
+begin, end = header[words]["data_offsets"]
+rows, width = header[words]["shape"]
+many = 70000000 // width
+more = (end - begin) // rows * many - (end - begin)
+spec = json.loads(header["__metadata__"]["couplet.spec"])
+spec["text"][0]["vocab_size"] = header[words]["shape"][0] = many
+header["__metadata__"]["couplet.spec"] = json.dumps(spec)
+for name, e in header.items():
+    if name != "__metadata__": e["data_offsets"] = [at + more if at >= end else at for at in e["data_offsets"]]
+header[words]["data_offsets"] = [begin, end + more]
+head = json.dumps(header).encode()
+with open(sys.argv[2], "wb") as f:
+    f.write(struct.pack("<Q", len(head)) + head + data[8 + n:8 + n + end])
+    f.seek(more, 1)
+    f.write(data[8 + n + end:])
+E
+check_without() {
+    run 1 "$COUPLET" check a.json --model "$1" && lines_in "$err" 1 && has "$err" 'a.json: sampling.model: ' && has "$err" '--tokenizer' &&
+        run 1 "$COUPLET" check a.json --model "$1" --tokenizer /usr && has "$err" 'vocab.json'
+}
+check 'check of a model without tokenizer' check_without "$tiny"
+check 'check of a large model without tokenizer' check_without large.safetensors
+"$root/tests/cli/tiny-models" known sd1_tiny.safetensors=sd1.safetensors && mv known/sd1.safetensors .
+check_with() { run 0 "$COUPLET" check a.json --model "$1" --tokenizer known/tokenizer && empty "$err"; }
+check 'check of a model with a tokenizer' check_with sd1.safetensors
+check 'check of a large model with a tokenizer' check_with large.safetensors
+check_other() { run 1 "$COUPLET" check a.json --model sd1.safetensors --tokenizer "$words" && has "$err" 'a.json: sampling.model: ' && has "$err" 'choose its own'; }
+check "check of a model with another's tokenizer" check_other
 # render PNG OPTIONS...: the pixels alone go to PNG.pixels, without what the file says of itself
 render() {
     run 0 "$COUPLET" render a.json -o "$1" -q "${@:2}" && python3 - "$1" <<'E'
