@@ -105,6 +105,16 @@ info_json() {
         has "$out" '"closed_vocabulary": true' && has "$out" '"terminal": null' && has "$out" '"version": "'
 }
 check 'info --json' info_json
+# The manual's example names the built-in model's numbers, which change with it.
+manual() {
+    run 0 "$COUPLET" info --json && python3 - "$out" "$root/man/couplet.1" <<'E'
+import json, sys
+model, page = json.load(open(sys.argv[1]))["model"], open(sys.argv[2]).read()
+for key, of in (("parameters", model["parts"][0]), ("parameters", model), ("packed_bytes", model)):
+    assert f'"{key}": {json.dumps(of[key])}' in page, (key, of[key])
+E
+}
+check "the manual's numbers of the built-in model" manual
 info_text() { run 0 "$COUPLET" info && empty "$err" && has "$out" 'not a terminal' && has "$out" 'builtin'; }
 check 'info' info_text
 no_model() { run 1 "$COUPLET" info --model nowhere && empty "$out" && lines_in "$err" 1 && has "$err" nowhere; }
