@@ -531,7 +531,8 @@ static bool is_about_selected(key_action action) {
 static void perform(editor *e, const key_binding *binding) {
     int count = e->count ? e->count : 1;
     e->count = 0;
-    if (binding->context != KEYS_MASK) editor_mask_settle(e);
+    /* Whatever else is done finds the stroke in the layout, and may change which row is which. */
+    if (binding->action != ACTION_BRUSH_MOVE) editor_mask_settle(e);
     if (actions[binding->action]) actions[binding->action](e, binding, count);
     if (e->zoom.level && is_about_selected(binding->action)) editor_follow(e);
 }

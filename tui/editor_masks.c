@@ -68,7 +68,7 @@ static bool paint(editor *e, paint_fn *with, canvas_rect where, unsigned char va
 
 static void end_stroke(editor *e) {
     cpl_error error = {0};
-    int row = e->state.selected;
+    int row = e->brush.painted;
     if (!e->brush.stroke) return;
     e->brush.stroke = false;
     if (row < 0 || row >= e->state.layout->region_count || !e->state.layout->regions[row].mask) return;
@@ -103,7 +103,10 @@ static canvas_rect touched(const editor *e) {
 static unsigned char value_of(bool erase) { return erase ? 0 : 255; }
 
 static void dab(editor *e, bool erase) {
-    if (paint(e, mask_paint_disc, touched(e), value_of(erase), false)) e->brush.stroke = true;
+    if (e->brush.painted != e->state.selected) end_stroke(e);
+    if (!paint(e, mask_paint_disc, touched(e), value_of(erase), false)) return;
+    e->brush.stroke = true;
+    e->brush.painted = e->state.selected;
 }
 
 static bool fill_at(mask_paint *p, canvas_rect where, unsigned char value) {

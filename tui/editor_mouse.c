@@ -124,6 +124,7 @@ static void press_settings(editor *e, const input_event *event) {
 
 static void on_press(editor *e, const input_event *event) {
     e->tone = TONE_NONE;
+    editor_mask_settle(e);
     /* A click elsewhere takes what was typed, unless it is not good. */
     if ((e->typing == TYPING_CELL || e->typing == TYPING_SETTING) && !editor_take(e)) return;
     if (e->typing) editor_stop_typing(e);
@@ -191,7 +192,7 @@ void editor_mouse(editor *e, const input_event *event) {
     if (turn && !e->typing && (event->modifiers & INPUT_CTRL))
         editor_zoom(e, -turn);
     else if (turn && !e->typing)
-        state_select(&e->state, e->state.selected + turn);
+        editor_mask_settle(e), state_select(&e->state, e->state.selected + turn);
     else if (event->action == MOUSE_PRESS && event->button >= 1 && event->button <= 3)
         on_press(e, event);
     else if (event->action == MOUSE_DRAG)

@@ -54,6 +54,7 @@ static void command(editor *e, const char *line) {
     bool only_looks = known && (known->action == EX_SAVE_DISPLAY || known->action == EX_WAIT);
     if (!only_looks) {
         if (e->typing) editor_stop_typing(e);
+        editor_mask_settle(e);
         e->list = LIST_NONE;
         e->tone = TONE_NONE;
     }

@@ -114,7 +114,8 @@ typedef struct brush {
     int x, y, size;
     bool erase;
     bool down;    /* moving paints */
-    bool stroke;  /* pixels were painted that are no undo step yet */
+    bool stroke;  /* pixels were painted that are no undo step yet, */
+    int painted;  /* in this row: another one may be selected by now */
     bool drawing; /* the mouse's button is down */
     bool anchored;
     int anchor_x, anchor_y; /* a rectangle's first corner */

@@ -1,0 +1,170 @@
+/* test_editor_input.c: keys, mouse events and pastes that cross each other, given to the editor itself: what they leave in
+ * its layout and in the file. Nothing is drawn, so no terminal is needed but its size. */
+#include "../../tui/editor_ui.h"
+
+#include <curses.h>
+#include <ftw.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../test.h"
+
+static const char WORK[] = "{\"couplet\":1,\"canvas\":{\"width\":64,\"height\":64},\"regions\":["
+                           "{\"rect\":[0,0.5,0,1],\"prompt\":\"a cat\"},{\"rect\":[0.5,1,0,1],\"prompt\":\"a sun\"}],"
+                           "\"sampling\":{\"steps\":3,\"seed\":5}}";
+static const term_caps caps = {.cell_width = 9, .cell_height = 18, .utf8 = true};
+
+static int remove_one(const char *path, const struct stat *info, int type, struct FTW *where) {
+    (void)info, (void)type, (void)where;
+    return remove(path);
+}
+
+static int enter_folder(void **state) {
+    static char folder[sizeof "/tmp/couplet-test.XXXXXX"];
+    strcpy(folder, "/tmp/couplet-test.XXXXXX");
+    if (!mkdtemp(folder) || chdir(folder) != 0) return -1;
+    setenv("XDG_STATE_HOME", folder, 1);
+    *state = folder;
+    return 0;
+}
+
+static int leave_folder(void **state) { return chdir("/") || nftw(*state, remove_one, 8, FTW_DEPTH | FTW_PHYS); }
+
+static editor *start(const char *json) {
+    static const cpl_options quiet = {.threads = 1};
+    cpl_error error = {0};
+    editor *e = calloc(1, sizeof *e);
+    cpl_layout *layout = cpl_layout_parse(json, NULL, "work", &error);
+    if (!e || !layout || !state_start(&e->state, layout, &error)) {
+        fail_msg("%s", error.message);
+        abort();
+    }
+    e->session = cpl_session_new(&quiet, &error);
+    assert_non_null(e->session);
+    e->results.compared = -1;
+    e->brush.size = 1;
+    e->caps = &caps;
+    e->path = strdup("work.json");
+    LINES = 40;
+    COLS = 120;
+    editor_arrange(e);
+    return e;
+}
+
+static void end(editor *e) {
+    cpl_session_free(e->session);
+    state_clear(&e->state);
+    line_edit_clear(&e->line);
+    completion_clear(&e->complete);
+    cpl_layout_free(e->yanked);
+    free(e->path);
+    free(e);
+}
+
+/* As a key script has them. */
+static void keys(editor *e, const char *text) {
+    cpl_error error = {0};
+    e->script = script_parse(text, "test", &error);
+    if (!e->script) fail_msg("%s", error.message);
+    editor_script_run(e);
+    assert_null(e->script);
+}
+
+static void mouse(editor *e, mouse_action action, int column, int row) {
+    editor_mouse(e, &(input_event){.type = INPUT_MOUSE, .action = action, .button = 1, .column = column, .row = row});
+    editor_arrange(e);
+}
+
+static void click_row(editor *e, int row) {
+    window in = windows_inside(e->windows.table);
+    mouse(e, MOUSE_PRESS, in.column + in.columns / 2, in.row + 1 + row);
+    mouse(e, MOUSE_RELEASE, in.column + in.columns / 2, in.row + 1 + row);
+}
+
+/* ---- Strokes ---- */
+
+/* White pixels of a region's mask as the file that is saved now has it. */
+static long saved_white(editor *e, int row) {
+    cpl_error error = {0};
+    keys(e, "s");
+    cpl_layout *layout = cpl_layout_load("work.json", &error);
+    if (!layout) {
+        fail_msg("%s", error.message);
+        abort();
+    }
+    const cpl_mask *mask = layout->regions[row].mask;
+    long white = 0, count = (long)cpl_mask_width(mask) * cpl_mask_height(mask);
+    for (long i = 0; i < count; i++) white += cpl_mask_pixels(mask)[i] >= 128;
+    cpl_layout_free(layout);
+    return white;
+}
+
+static editor *start_painting(void) {
+    editor *e = start(WORK);
+    keys(e, "m X ) ) ) 14 j");
+    assert_int_equal(saved_white(e, 0), 0);
+    keys(e, "d 20 l");
+    assert_true(e->brush.stroke);
+    return e;
+}
+
+static void a_stroke_is_kept_when_the_mouse_selects_another_row(void **state) {
+    (void)state;
+    editor *e = start_painting();
+    click_row(e, 1);
+    assert_int_equal(e->state.selected, 1);
+    assert_true(saved_white(e, 0) > 0);
+    end(e);
+    e = start_painting();
+    mouse(e, MOUSE_WHEEL_DOWN, 0, 0);
+    assert_int_equal(e->state.selected, 1);
+    assert_true(saved_white(e, 0) > 0);
+    end(e);
+}
+
+static void strokes_of_two_rows_are_two_steps(void **state) {
+    (void)state;
+    editor *e = start_painting();
+    mouse(e, MOUSE_WHEEL_DOWN, 0, 0);
+    keys(e, "20 h");
+    keys(e, "u"); /* the second row's */
+    assert_true(saved_white(e, 0) > 0);
+    keys(e, "u");
+    assert_int_equal(saved_white(e, 0), 0);
+    end(e);
+}
+
+static void a_stroke_is_kept_in_a_copy_of_its_row(void **state) {
+    (void)state;
+    editor *e = start_painting();
+    keys(e, "y");
+    long white = saved_white(e, 1);
+    assert_true(white > 0);
+    assert_int_equal(saved_white(e, 0), white);
+    end(e);
+}
+
+/* The commands of a key script are not typed. */
+static void a_stroke_is_kept_by_a_command_in_its_middle(void **state) {
+    (void)state;
+    editor *e = start_painting();
+    keys(e, ":w");
+    cpl_layout *layout = cpl_layout_load("work.json", NULL);
+    assert_true(layout && cpl_layout_equal(layout, e->state.layout));
+    cpl_layout_free(layout);
+    end(e);
+}
+
+#define in_folder(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        in_folder(a_stroke_is_kept_when_the_mouse_selects_another_row),
+        in_folder(strokes_of_two_rows_are_two_steps),
+        in_folder(a_stroke_is_kept_in_a_copy_of_its_row),
+        in_folder(a_stroke_is_kept_by_a_command_in_its_middle),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
