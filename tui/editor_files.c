@@ -172,8 +172,8 @@ bool editor_write_picture(editor *e, const char *wanted) {
 
 /* ---- State folder ---- */
 
-static bool autosave_to(editor *e, char *path, cpl_error *error) {
-    bool done = path && cpl_layout_save(e->state.layout, path, error);
+static bool autosave_to(editor *e, const cpl_layout *now, char *path, cpl_error *error) {
+    bool done = path && cpl_layout_save(now, path, error);
     if (done)
         snprintf(e->farewell + strlen(e->farewell), sizeof e->farewell - strlen(e->farewell),
                  "couplet: unsaved changes are kept in %.400s\n", path);
@@ -181,10 +181,23 @@ static bool autosave_to(editor *e, char *path, cpl_error *error) {
     return done;
 }
 
+/* Without a journal: beside the file, else in the state folder. */
+static bool autosave(editor *e, const cpl_layout *now, cpl_error *error) {
+    if (e->path && autosave_to(e, now, join(e->path, ".autosave", ""), error)) return true;
+    char name[64];
+    snprintf(name, sizeof name, "couplet-%ld.autosave.json", (long)getpid());
+    return autosave_to(e, now, folders_state(name), error);
+}
+
 void editor_autosave(editor *e) {
-    /* What is being typed counts too. */
-    if (!e->state.dirty && e->typing != TYPING_CELL) return;
     cpl_error error = {0};
+    bool unsaved;
+    /* What is being typed and painted counts too. */
+    cpl_layout *now = editor_unsaved(e, &unsaved, &error);
+    if (now && !unsaved) {
+        cpl_layout_free(now);
+        return;
+    }
     if (editor_journal_flush(e)) {
         e->keep_journal = true;
         if (e->path)
@@ -192,15 +205,11 @@ void editor_autosave(editor *e) {
                      "couplet: unsaved changes are kept: \"couplet %.400s\" offers them\n", e->path);
         else
             snprintf(e->farewell, sizeof e->farewell, "couplet: unsaved changes are kept: \"couplet\" offers them\n");
-        return;
+    } else if (!now || !autosave(e, now, &error)) {
+        snprintf(e->farewell, sizeof e->farewell, "couplet: unsaved changes could not be kept: %.500s\n",
+                 error.message[0] ? error.message : "there is no folder for them");
     }
-    if (e->path && autosave_to(e, join(e->path, ".autosave", ""), &error)) return;
-    char name[64];
-    snprintf(name, sizeof name, "couplet-%ld.autosave.json", (long)getpid());
-    char *path = folders_state(name);
-    if (path && autosave_to(e, path, &error)) return;
-    snprintf(e->farewell, sizeof e->farewell, "couplet: unsaved changes could not be kept: %.500s\n",
-             error.message[0] ? error.message : "there is no folder for them");
+    cpl_layout_free(now);
 }
 
 void editor_write_stats(editor *e) {

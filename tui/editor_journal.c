@@ -11,17 +11,26 @@ void editor_journal_touch(editor *e) {
     if (!e->journal_due_ms) e->journal_due_ms = e->journal_last_ms + EVERY_MS;
 }
 
-/* The layout with the prompt that is being typed: minutes of work may be in it. */
+/* Minutes of work may be in a text that is being typed. Half a number would be another number. */
 static cpl_layout *with_typed(const editor *e) {
-    cpl_layout *layout = cpl_layout_copy(e->state.layout, NULL);
-    bool prompt = e->typing == TYPING_CELL && e->state.cell == CELL_PROMPT;
-    if (layout && prompt && !layout->prompt && e->typing_row < layout->region_count)
-        cpl_text_set(&layout->regions[e->typing_row].prompt, e->line.text, NULL);
-    return layout;
+    const editor_state *s = &e->state;
+    if (!editor_typed_anew(e)) return NULL;
+    if (e->typing == TYPING_CELL && s->cell >= CELL_PROMPT)
+        return state_with_cell(s, e->typing_row, s->cell, e->line.text, NULL);
+    if (e->typing == TYPING_SETTING && s->setting == SETTING_NEGATIVE)
+        return state_with_setting(s, s->setting, e->line.text, NULL);
+    return NULL;
 }
 
-static bool unsaved(const editor *e, const cpl_layout *now) {
-    return e->state.dirty || (e->state.saved && !cpl_layout_equal(now, e->state.saved));
+cpl_layout *editor_unsaved(const editor *e, bool *unsaved, cpl_error *error) {
+    cpl_layout *now = with_typed(e);
+    if (!now) now = cpl_layout_copy(e->state.layout, error);
+    if (now && !editor_mask_write(e, now, error)) {
+        cpl_layout_free(now);
+        now = NULL;
+    }
+    *unsaved = now && (e->state.dirty || (e->state.saved && !cpl_layout_equal(now, e->state.saved)));
+    return now;
 }
 
 bool editor_journal_flush(editor *e) {
@@ -29,11 +38,12 @@ bool editor_journal_flush(editor *e) {
     e->journal_due_ms = 0;
     e->journal_last_ms = editor_clock_ms();
     if (!e->journal) return false;
-    cpl_layout *now = with_typed(e);
+    bool unsaved;
+    cpl_layout *now = editor_unsaved(e, &unsaved, &error);
     bool done = now != NULL;
-    if (done && unsaved(e, now))
+    if (unsaved)
         done = journal_write(e->journal, now, e->path, &error);
-    else
+    else if (done)
         journal_drop(e->journal);
     /* Said once: what cannot be kept must not be kept a secret, but nobody can do more about it than save. */
     if (!done && !e->journal_failed) editor_say(e, TONE_WARNING, "%s", error.message);

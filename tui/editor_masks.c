@@ -80,6 +80,15 @@ static void end_stroke(editor *e) {
 
 void editor_mask_settle(editor *e) { end_stroke(e); }
 
+bool editor_mask_write(const editor *e, cpl_layout *copy, cpl_error *error) {
+    int row = e->brush.painted;
+    if (!e->brush.stroke || row < 0 || row >= copy->region_count || !copy->regions[row].mask) return true;
+    char *data = cpl_mask_data(copy->regions[row].mask, error);
+    bool done = data && cpl_text_set(&copy->regions[row].mask_source, data, error);
+    free(data);
+    return done;
+}
+
 /* ---- The cursor: two places a cell ---- */
 
 static int clamp(int value, int low, int high) { return value < low ? low : value > high ? high : value; }

@@ -184,6 +184,7 @@ static void end(editor *e) {
     editor_backdrop_clear(e);
     state_clear(&e->state);
     line_edit_clear(&e->line);
+    free(e->began);
     completion_clear(&e->complete);
     editor_past_clear(e);
     editor_choices_clear(&e->choices);

@@ -136,6 +136,9 @@ char *state_cell_whole(const editor_state *s, int row, table_cell c); /* of any 
 void state_cell_text(const editor_state *s, int row, table_cell c, char text[STATE_TEXT]);
 bool state_cell_editable(const editor_state *s, int row, table_cell c, cpl_error *error);
 bool state_set_cell(editor_state *s, int row, table_cell c, const char *text, cpl_error *error);
+/* The layout as it would be with the text taken; NULL: it would not be. Caller frees. Settings: any but the mode. */
+cpl_layout *state_with_cell(const editor_state *s, int row, table_cell c, const char *text, cpl_error *error);
+cpl_layout *state_with_setting(const editor_state *s, setting which, const char *text, cpl_error *error);
 /* Whether the text would be taken, for the one who is typing it. */
 bool state_cell_takes(const editor_state *s, int row, table_cell c, const char *text, cpl_error *error);
 bool state_setting_takes(const editor_state *s, setting which, const char *text, cpl_error *error);

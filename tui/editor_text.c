@@ -144,19 +144,22 @@ static bool unchanged(const editor_state *s, int row, table_cell c, const char *
     return c < CELL_PROMPT && !strcmp(shown, text);
 }
 
-bool state_set_cell(editor_state *s, int row, table_cell c, const char *text, cpl_error *error) {
-    if (!state_cell_editable(s, row, c, error)) return false;
-    if (unchanged(s, row, c, text)) return true;
-    cpl_layout *next = state_change(s, error);
-    if (!next) return false;
+cpl_layout *state_with_cell(const editor_state *s, int row, table_cell c, const char *text, cpl_error *error) {
+    cpl_layout *next = state_cell_editable(s, row, c, error) ? state_change(s, error) : NULL;
+    if (!next) return NULL;
     bool good = c == CELL_PROMPT     ? set_prompt(next, &s->lines, row, text, error)
                 : c == CELL_NEGATIVE ? cpl_text_set(&next->regions[row].negative, *text ? text : NULL, error)
                                      : set_number(&next->regions[row], c, text, error);
-    if (!good) {
-        cpl_layout_free(next);
-        return false;
-    }
-    return state_commit(s, next, true, error);
+    if (good) return next;
+    cpl_layout_free(next);
+    return NULL;
+}
+
+bool state_set_cell(editor_state *s, int row, table_cell c, const char *text, cpl_error *error) {
+    if (!state_cell_editable(s, row, c, error)) return false;
+    if (unchanged(s, row, c, text)) return true;
+    cpl_layout *next = state_with_cell(s, row, c, text, error);
+    return next && state_commit(s, next, true, error);
 }
 
 bool state_cell_takes(const editor_state *s, int row, table_cell c, const char *text, cpl_error *error) {
@@ -562,19 +565,22 @@ char *state_setting_typed(const editor_state *s, setting which) {
     return strdup(owned ? owned : text);
 }
 
+cpl_layout *state_with_setting(const editor_state *s, setting which, const char *text, cpl_error *error) {
+    cpl_layout *next = state_change(s, error);
+    cpl_settings settings;
+    if (!next || (table[which].write(next, text, error) && cpl_layout_resolve(next, &s->defaults, &settings, error)))
+        return next;
+    cpl_layout_free(next);
+    return NULL;
+}
+
 bool state_set_setting(editor_state *s, setting which, const char *text, cpl_error *error) {
     if (which == SETTING_MODE) {
         int mode = choose(text, mode_names, "mode", error);
         return mode >= 0 && state_set_mode(s, (cpl_mode)mode, error);
     }
-    cpl_layout *next = state_change(s, error);
-    cpl_settings settings;
-    if (!next) return false;
-    if (!table[which].write(next, text, error) || !cpl_layout_resolve(next, &s->defaults, &settings, error)) {
-        cpl_layout_free(next);
-        return false;
-    }
-    return state_commit(s, next, true, error);
+    cpl_layout *next = state_with_setting(s, which, text, error);
+    return next && state_commit(s, next, true, error);
 }
 
 bool state_setting_takes(const editor_state *s, setting which, const char *text, cpl_error *error) {

@@ -10,6 +10,8 @@
 static void begin(editor *e, typing what, const char *text) {
     if (!line_edit_start(&e->line, text)) return;
     completion_clear(&e->complete);
+    free(e->began);
+    e->began = strdup(e->line.text);
     e->typing = what;
     e->untouched = false;
     e->past_at = e->past_count;
@@ -42,9 +44,16 @@ void editor_type_setting(editor *e, setting which) {
 
 void editor_type_line(editor *e, typing what, const char *text) { begin(e, what, text); }
 
+bool editor_typed_anew(const editor *e) {
+    bool value = e->typing == TYPING_CELL || e->typing == TYPING_SETTING;
+    return value && !(e->began && !strcmp(e->began, e->line.text));
+}
+
 void editor_stop_typing(editor *e) {
     e->typing = TYPING_NONE;
     e->quit_after_save = false;
+    free(e->began);
+    e->began = NULL;
     completion_clear(&e->complete);
     line_edit_clear(&e->line);
 }

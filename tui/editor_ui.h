@@ -169,6 +169,7 @@ typedef struct editor {
 
     typing typing;
     line_edit line;
+    char *began;    /* owned: what the cell or the setting held when typing began */
     bool untouched; /* a number as it was: the first character replaces it */
     int typing_row; /* of TYPING_CELL */
     completion complete;
@@ -237,7 +238,8 @@ void editor_type_setting(editor *e, setting which);
 void editor_type_line(editor *e, typing what, const char *text); /* command, file names */
 void editor_typing_key(editor *e, key_press press);
 void editor_paste(editor *e, const char *text);
-bool editor_take(editor *e); /* takes what is typed; false: refused, still typing */
+bool editor_take(editor *e);             /* takes what is typed; false: refused, still typing */
+bool editor_typed_anew(const editor *e); /* a cell or a setting, and it is not what it was */
 void editor_stop_typing(editor *e);
 
 /* editor_command.c */
@@ -326,6 +328,7 @@ bool editor_mask_can_paint(const editor *e, cpl_error *error); /* the selected r
 /* Its mask, taken over: inside the layout, or in the file `source` that holds it already. An undo step. */
 bool editor_mask_put(editor *e, cpl_mask *mask, const char *source, cpl_error *error);
 void editor_mask_settle(editor *e); /* a stroke that is under way becomes an undo step */
+bool editor_mask_write(const editor *e, cpl_layout *copy, cpl_error *error); /* a copy of the layout holds it already */
 void editor_draw_brush(const editor *e);
 void editor_brush_text(const editor *e, char *text, size_t size);
 
@@ -374,6 +377,9 @@ void editor_press_strip(editor *e, int row, int column);
 /* editor_journal.c */
 void editor_journal_touch(editor *e); /* something changed: to be written soon */
 bool editor_journal_flush(editor *e); /* now; false: it could not be */
+/* The layout with the prompt that is being typed and the stroke that is being painted; *unsaved: the file does not hold all
+ * of it. NULL: out of memory. Caller frees. */
+cpl_layout *editor_unsaved(const editor *e, bool *unsaved, cpl_error *error);
 void editor_journal_tick(editor *e, int64_t now_ms);
 int editor_journal_timeout(const editor *e, int64_t now_ms); /* -1: nothing to write */
 void editor_recover_ask(editor *e);                          /* if an earlier session left something */

@@ -57,6 +57,7 @@ static void end(editor *e) {
     cpl_session_free(e->session);
     state_clear(&e->state);
     line_edit_clear(&e->line);
+    free(e->began);
     completion_clear(&e->complete);
     cpl_layout_free(e->yanked);
     free(e->path);

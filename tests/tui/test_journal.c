@@ -199,13 +199,114 @@ static void after_a_second_nothing_is_lost(void **state) {
     fake_end(&f);
 }
 
+/* ---- What is not finished when a signal ends the editor ---- */
+
+static void write_file(const char *json) {
+    FILE *file = fopen("work.json", "w");
+    assert_non_null(file);
+    fputs(json, file);
+    fclose(file);
+}
+
+/* The keys, each group half a second after the one before, and then the signal: what it left; NULL: nothing. */
+static cpl_layout *left_after(const char *json, const char *const *keys, int number) {
+    fake f;
+    journal_left left;
+    write_file(json);
+    fake_start(&f, XTERM, run_editor);
+    fake_expect(&f, 0, "synced");
+    for (; *keys; keys++) {
+        fake_send(&f, *keys);
+        wait_ms(&f, 500);
+    }
+    kill(f.child, number);
+    int status = fake_wait(&f);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 128 + number);
+    bool found = journal_find("work.json", &left);
+    assert_int_equal(fake_holds(&f, 0, "unsaved changes are kept"), found);
+    cpl_layout *layout = left.layout;
+    left.layout = NULL;
+    journal_left_remove(&left);
+    fake_end(&f);
+    return layout;
+}
+#define left_after(json, number, ...) left_after(json, (const char *const[]){__VA_ARGS__, NULL}, number)
+
+static void a_stroke_under_way_is_kept(void **state) {
+    (void)state;
+    cpl_layout *left = left_after(WORK, SIGTERM, "mX", "s", ")))14jd20l");
+    assert_non_null(left);
+    const cpl_mask *mask = left->regions[0].mask;
+    long white = 0, count = (long)cpl_mask_width(mask) * cpl_mask_height(mask);
+    for (long i = 0; i < count; i++) white += cpl_mask_pixels(mask)[i] >= 128;
+    assert_true(white > 0);
+    cpl_layout_free(left);
+}
+
+static void a_line_of_one_prompt_text_is_kept(void **state) {
+    (void)state;
+    static const char ONE[] = "{\"couplet\":1,\"mode\":\"basic\",\"prompt\":\"a cat\\na boat\"}";
+    cpl_layout *left = left_after(ONE, SIGHUP, "e on a mat");
+    assert_non_null(left);
+    assert_int_equal(left->region_count, 2);
+    assert_string_equal(left->regions[0].prompt, "a cat on a mat");
+    assert_string_equal(left->regions[1].prompt, "a boat");
+    cpl_layout_free(left);
+    assert_null(left_after(ONE, SIGHUP, "e"));
+}
+
+static void negative_prompts_are_kept(void **state) {
+    (void)state;
+    cpl_layout *left = left_after(WORK, SIGTERM, "\033", "\t9l\r", "rain"); /* in the table, right of the prompt */
+    assert_non_null(left);
+    assert_string_equal(left->regions[0].negative, "rain");
+    cpl_layout_free(left);
+    left = left_after(WORK, SIGTERM, "\033", "\t\t9l\r", "rain"); /* in the settings line: the whole layout's */
+    assert_non_null(left);
+    assert_string_equal(left->negative, "rain");
+    cpl_layout_free(left);
+}
+
+static void looking_at_a_cell_keeps_nothing(void **state) {
+    (void)state;
+    assert_null(left_after(WORK, SIGTERM, "e"));
+    assert_null(left_after(WORK, SIGTERM, "\033", "\t9l\r"));
+    assert_null(left_after(WORK, SIGTERM, "e!", "\177"));
+}
+
+/* Without a state folder it stands beside the file. */
+static void what_is_typed_is_kept_beside_the_file(void **state) {
+    (void)state;
+    setenv("XDG_STATE_HOME", "/dev/null/nowhere", 1);
+    fake f;
+    cpl_error error = {0};
+    fake_start(&f, XTERM, run_editor);
+    fake_expect(&f, 0, "synced");
+    fake_send(&f, "e on a mat");
+    wait_ms(&f, 500);
+    kill(f.child, SIGTERM);
+    fake_wait(&f);
+    fake_end(&f);
+    cpl_layout *left = cpl_layout_load("work.json.autosave", &error);
+    if (!left) fail_msg("%s", error.message);
+    assert_string_equal(left->regions[0].prompt, "a cat on a mat");
+    cpl_layout_free(left);
+}
+
 #define in_folder(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        in_folder(a_living_editor_is_left_alone),  in_folder(the_newest_is_found_first),
-        in_folder(rubbish_is_passed_over),         in_folder(killed_at_any_moment_everything_is_whole),
+        in_folder(a_living_editor_is_left_alone),
+        in_folder(the_newest_is_found_first),
+        in_folder(rubbish_is_passed_over),
+        in_folder(killed_at_any_moment_everything_is_whole),
         in_folder(after_a_second_nothing_is_lost),
+        in_folder(a_stroke_under_way_is_kept),
+        in_folder(a_line_of_one_prompt_text_is_kept),
+        in_folder(negative_prompts_are_kept),
+        in_folder(looking_at_a_cell_keeps_nothing),
+        in_folder(what_is_typed_is_kept_beside_the_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,6 +77,7 @@ static void end_editor(editor *e) {
     cpl_session_free(e->session);
     state_clear(&e->state);
     line_edit_clear(&e->line);
+    free(e->began);
     completion_clear(&e->complete);
     editor_results_clear(e);
     editor_forget_lines(e);
