@@ -144,7 +144,7 @@ bool state_cell_takes(const editor_state *s, int row, table_cell c, const char *
 bool state_setting_takes(const editor_state *s, setting which, const char *text, cpl_error *error);
 const char *state_setting_name(setting which);
 void state_setting_text(const editor_state *s, setting which, char text[STATE_TEXT]); /* resolved, as shown */
-char *state_setting_typed(const editor_state *s, setting which); /* as in the layout, "" where absent; caller frees */
+char *state_setting_typed(const editor_state *s, setting which); /* as shown, texts whole; caller frees */
 bool state_set_setting(editor_state *s, setting which, const char *text, cpl_error *error);
 bool state_step_setting(editor_state *s, setting which, int direction, int count, cpl_error *error);
 bool state_setting_find(const char *name, setting *which);

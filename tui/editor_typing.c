@@ -93,8 +93,14 @@ static bool take_rename(editor *e) {
     return true;
 }
 
+/* What was only looked at is left as it is: a setting shows the model's default where the layout has none, and a line of one
+ * prompt text is no prompt of its own. */
 static bool take_value(editor *e) {
     cpl_error error = {0};
+    if (!editor_typed_anew(e)) {
+        editor_stop_typing(e);
+        return true;
+    }
     bool done = e->typing == TYPING_CELL ? state_set_cell(&e->state, e->typing_row, e->state.cell, e->line.text, &error)
                                          : state_set_setting(&e->state, e->state.setting, e->line.text, &error);
     if (!done) {

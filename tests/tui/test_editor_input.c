@@ -158,6 +158,25 @@ static void a_stroke_is_kept_by_a_command_in_its_middle(void **state) {
     end(e);
 }
 
+/* ---- Fields ---- */
+
+/* Defaults of the model are shown as values; looking at them must not make them the layout's own. */
+static void fields_that_are_only_looked_at_change_nothing(void **state) {
+    (void)state;
+    static const char BARE[] = "{\"couplet\":1,\"mode\":\"basic\",\"prompt\":\"a cat\\na boat\"}";
+    editor *e = start(BARE);
+    keys(e, "Tab Tab Enter Tab Tab Tab Tab Tab Tab Tab Esc");
+    assert_false(e->state.dirty);
+    keys(e, "Esc Tab Enter Tab Enter"); /* a line of one prompt text stays one */
+    assert_false(e->state.dirty);
+    assert_int_equal(e->typing, TYPING_NONE);
+    keys(e, "Tab Enter \"64\" Tab Esc");
+    assert_true(e->state.dirty);
+    assert_int_equal(e->state.layout->width, 64);
+    assert_int_equal(e->state.layout->sampling.steps, 0);
+    end(e);
+}
+
 #define in_folder(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
 
 int main(void) {
@@ -166,6 +185,7 @@ int main(void) {
         in_folder(strokes_of_two_rows_are_two_steps),
         in_folder(a_stroke_is_kept_in_a_copy_of_its_row),
         in_folder(a_stroke_is_kept_by_a_command_in_its_middle),
+        in_folder(fields_that_are_only_looked_at_change_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
