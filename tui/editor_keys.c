@@ -531,8 +531,9 @@ static bool is_about_selected(key_action action) {
 static void perform(editor *e, const key_binding *binding) {
     int count = e->count ? e->count : 1;
     e->count = 0;
-    /* Whatever else is done finds the stroke in the layout, and may change which row is which. */
+    /* Whatever else is done finds stroke and drag in the layout, and may change which row is which. */
     if (binding->action != ACTION_BRUSH_MOVE) editor_mask_settle(e);
+    editor_drag_settle(e);
     if (actions[binding->action]) actions[binding->action](e, binding, count);
     if (e->zoom.level && is_about_selected(binding->action)) editor_follow(e);
 }

@@ -202,12 +202,6 @@ void editor_mask_key(editor *e, key_action action, int x, int y, int count) {
 bool editor_mask_mouse(editor *e, const input_event *event) {
     window w = e->canvas_cells;
     if (e->state.layout->mode != CPL_MODE_MASK) return false;
-    if (event->action == MOUSE_RELEASE) {
-        bool was = e->brush.stroke;
-        end_stroke(e);
-        e->brush.drawing = false;
-        return was;
-    }
     bool starts = event->action == MOUSE_PRESS && (event->button == 1 || event->button == 3) &&
                   windows_contain(w, event->row, event->column);
     if (!starts && !(event->action == MOUSE_DRAG && e->brush.drawing)) return false;

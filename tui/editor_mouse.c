@@ -122,9 +122,24 @@ static void press_settings(editor *e, const input_event *event) {
     }
 }
 
+/* A region's move, which is shown already, becomes an undo step. A new region that is being drawn is no row's, and may go on. */
+void editor_drag_settle(editor *e) {
+    cpl_error error = {0};
+    if (e->drag.drawing) return;
+    if (e->drag.changed && !state_drag_end(&e->state, &error)) editor_say_error(e, &error);
+    e->drag = (drag_status){0};
+}
+
+/* The button before it is up, also where the terminal did not tell. */
+static void let_go(editor *e) {
+    editor_mask_settle(e);
+    e->brush.drawing = false;
+    editor_drag_settle(e);
+    e->drag = (drag_status){0};
+}
+
 static void on_press(editor *e, const input_event *event) {
     e->tone = TONE_NONE;
-    editor_mask_settle(e);
     /* A click elsewhere takes what was typed, unless it is not good. */
     if ((e->typing == TYPING_CELL || e->typing == TYPING_SETTING) && !editor_take(e)) return;
     if (e->typing) editor_stop_typing(e);
@@ -147,6 +162,10 @@ static void on_drag(editor *e, const input_event *event) {
         keep_drawing(e, x, y);
         return;
     }
+    if (e->drag.region >= e->state.layout->region_count) {
+        e->drag = (drag_status){0};
+        return;
+    }
     int across, deep;
     state_steps(&e->state, &across, &deep);
     canvas_rect rect = canvas_drag_on(e->drag.start, e->drag.edges, x - e->drag.x, y - e->drag.y, across, deep);
@@ -161,12 +180,8 @@ static void on_drag(editor *e, const input_event *event) {
 }
 
 static void on_release(editor *e) {
-    cpl_error error = {0};
-    if (e->drag.drawing && e->drag.changed)
-        end_drawing(e);
-    else if (e->drag.changed && !state_drag_end(&e->state, &error))
-        editor_say_error(e, &error);
-    e->drag = (drag_status){0};
+    if (e->drag.drawing && e->drag.changed) end_drawing(e);
+    let_go(e);
 }
 
 static void on_list(editor *e, const input_event *event, int turn) {
@@ -182,6 +197,12 @@ static void on_list(editor *e, const input_event *event, int turn) {
 
 void editor_mouse(editor *e, const input_event *event) {
     e->changed = true;
+    /* First, as something else may stand over the canvas since the button went down. */
+    if (event->action == MOUSE_RELEASE) {
+        on_release(e);
+        return;
+    }
+    if (event->action == MOUSE_PRESS) let_go(e);
     if (e->windows.card || e->asking || e->recovering) return;
     if (!e->list && !e->typing && editor_mask_mouse(e, event)) return;
     int turn = event->action == MOUSE_WHEEL_DOWN ? 1 : event->action == MOUSE_WHEEL_UP ? -1 : 0;
@@ -197,6 +218,4 @@ void editor_mouse(editor *e, const input_event *event) {
         on_press(e, event);
     else if (event->action == MOUSE_DRAG)
         on_drag(e, event);
-    else if (event->action == MOUSE_RELEASE)
-        on_release(e);
 }

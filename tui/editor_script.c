@@ -55,6 +55,7 @@ static void command(editor *e, const char *line) {
     if (!only_looks) {
         if (e->typing) editor_stop_typing(e);
         editor_mask_settle(e);
+        editor_drag_settle(e);
         e->list = LIST_NONE;
         e->tone = TONE_NONE;
     }

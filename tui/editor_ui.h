@@ -230,6 +230,7 @@ void editor_show_map(editor *e, bool on);
 /* editor_keys.c, editor_mouse.c */
 void editor_key(editor *e, uint32_t key, unsigned modifiers);
 void editor_mouse(editor *e, const input_event *event);
+void editor_drag_settle(editor *e); /* a region that the mouse moves stays where it is: an undo step */
 key_context editor_context(const editor *e);
 
 /* editor_typing.c */

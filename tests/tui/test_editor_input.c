@@ -177,6 +177,90 @@ static void fields_that_are_only_looked_at_change_nothing(void **state) {
     end(e);
 }
 
+/* ---- Drags ---- */
+
+/* The middle of what a region covers on the canvas. */
+static void press_region(editor *e, int row, int *x, int *y) {
+    const cpl_region *r = &e->state.layout->regions[row];
+    *x = e->canvas_cells.column + (int)((r->x1 + r->x2) / 2 * e->canvas_cells.columns);
+    *y = e->canvas_cells.row + (int)((r->y1 + r->y2) / 2 * e->canvas_cells.rows);
+    mouse(e, MOUSE_PRESS, *x, *y);
+    assert_true(e->drag.active && e->drag.region == row);
+}
+
+static void a_button_that_goes_up_over_a_list_ends_its_drag(void **state) {
+    (void)state;
+    int x, y;
+    editor *e = start(WORK);
+    press_region(e, 0, &x, &y);
+    keys(e, "?");
+    mouse(e, MOUSE_RELEASE, x, y);
+    keys(e, "q");
+    window in = windows_inside(e->windows.table);
+    mouse(e, MOUSE_PRESS, in.column + 30, in.row + 1);
+    mouse(e, MOUSE_DRAG, in.column + 60, in.row + 1);
+    mouse(e, MOUSE_RELEASE, in.column + 60, in.row + 1);
+    assert_false(e->state.dirty);
+    end(e);
+}
+
+/* Nor does the brush go on where the terminal never told of the button. */
+static void a_press_ends_what_the_one_before_began(void **state) {
+    (void)state;
+    int x, y;
+    editor *e = start(WORK);
+    window in = windows_inside(e->windows.table);
+    press_region(e, 0, &x, &y);
+    mouse(e, MOUSE_DRAG, x + 4, y);
+    assert_true(e->state.dirty);
+    double x1 = e->state.layout->regions[0].x1;
+    assert_true(x1 > 0);
+    mouse(e, MOUSE_PRESS, in.column + 30, in.row + 1);
+    mouse(e, MOUSE_DRAG, in.column + 60, in.row + 1);
+    assert_true(e->state.layout->regions[0].x1 == x1);
+    keys(e, "u"); /* the move was a step */
+    assert_false(e->state.dirty);
+    keys(e, "m X s");
+    x = e->canvas_cells.column + 3, y = e->canvas_cells.row + 3;
+    mouse(e, MOUSE_PRESS, x, y);
+    mouse(e, MOUSE_PRESS, in.column + 30, in.row + 1);
+    long white = saved_white(e, 0);
+    mouse(e, MOUSE_DRAG, x + 9, y);
+    assert_int_equal(saved_white(e, 0), white);
+    end(e);
+}
+
+static void a_drag_ends_with_its_region(void **state) {
+    (void)state;
+    int x, y;
+    editor *e = start("{\"couplet\":1,\"regions\":[{\"rect\":[0,0.5,0,1],\"prompt\":\"a cat\"}]}");
+    press_region(e, 0, &x, &y);
+    mouse(e, MOUSE_DRAG, x + 4, y);
+    keys(e, "x");
+    assert_int_equal(e->state.count, 0);
+    mouse(e, MOUSE_DRAG, x + 8, y);
+    assert_int_not_equal(e->tone, TONE_ERROR);
+    mouse(e, MOUSE_RELEASE, x + 8, y);
+    keys(e, "u"); /* x, then the move: a step each */
+    assert_true(e->state.layout->regions[0].x1 > 0);
+    keys(e, "u");
+    assert_true(e->state.layout->regions[0].x1 == 0);
+    end(e);
+}
+
+/* What has become the first row is another region. */
+static void a_drag_does_not_go_over_to_another_region(void **state) {
+    (void)state;
+    int x, y;
+    editor *e = start(WORK);
+    press_region(e, 0, &x, &y);
+    keys(e, "x");
+    mouse(e, MOUSE_DRAG, x + 8, y);
+    assert_true(e->state.layout->regions[0].x1 == 0.5);
+    mouse(e, MOUSE_RELEASE, x + 8, y);
+    end(e);
+}
+
 #define in_folder(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
 
 int main(void) {
@@ -186,6 +270,10 @@ int main(void) {
         in_folder(a_stroke_is_kept_in_a_copy_of_its_row),
         in_folder(a_stroke_is_kept_by_a_command_in_its_middle),
         in_folder(fields_that_are_only_looked_at_change_nothing),
+        in_folder(a_button_that_goes_up_over_a_list_ends_its_drag),
+        in_folder(a_press_ends_what_the_one_before_began),
+        in_folder(a_drag_ends_with_its_region),
+        in_folder(a_drag_does_not_go_over_to_another_region),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
