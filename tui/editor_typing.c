@@ -266,6 +266,7 @@ void editor_paste(editor *e, const char *text) {
         return;
     }
     start_over(e);
+    completion_clear(&e->complete);
     editor_journal_touch(e);
     line_edit_insert(&e->line, text);
 }

@@ -177,6 +177,17 @@ static void fields_that_are_only_looked_at_change_nothing(void **state) {
     end(e);
 }
 
+/* What is pasted stays, as what is typed would: candidates of the line before it are none any more. */
+static void a_paste_ends_a_completion(void **state) {
+    (void)state;
+    editor *e = start(WORK);
+    keys(e, ": \"m\" Tab");
+    assert_true(e->complete.count > 1);
+    keys(e, "paste \"ask inv\" Tab");
+    assert_string_equal(e->line.text, "mask invert ");
+    end(e);
+}
+
 /* ---- Drags ---- */
 
 /* The middle of what a region covers on the canvas. */
@@ -270,6 +281,7 @@ int main(void) {
         in_folder(a_stroke_is_kept_in_a_copy_of_its_row),
         in_folder(a_stroke_is_kept_by_a_command_in_its_middle),
         in_folder(fields_that_are_only_looked_at_change_nothing),
+        in_folder(a_paste_ends_a_completion),
         in_folder(a_button_that_goes_up_over_a_list_ends_its_drag),
         in_folder(a_press_ends_what_the_one_before_began),
         in_folder(a_drag_ends_with_its_region),
