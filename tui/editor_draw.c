@@ -8,7 +8,7 @@
 
 void editor_arrange(editor *e) {
     e->windows = windows_arrange(LINES, COLS, e->view, e->state.count);
-    if (e->windows.canvas.rows) editor_zoom_arrange(e);
+    editor_zoom_arrange(e);
     window picture = windows_inside(e->windows.picture);
     if (editor_strip_shown(e)) picture.rows--;
     if (preview_place(&e->preview, e->caps, picture) && e->map) editor_show_map(e, true);

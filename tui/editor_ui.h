@@ -344,7 +344,7 @@ void editor_place_keep(editor *e);    /* where one is in the file */
 void editor_place_restore(editor *e); /* after the file was opened, once the terminal is */
 
 /* editor_zoom.c */
-void editor_zoom_arrange(editor *e);                            /* after the windows: what of the drawing is seen */
+void editor_zoom_arrange(editor *e);                            /* after the windows: what is seen, and the brush */
 void editor_zoom(editor *e, int by);                            /* around the selected region, or the brush */
 void editor_zoom_to(editor *e, int level, double x, double y);  /* around a point, 0..1 of the canvas; brought inside */
 void editor_zoom_middle(const editor *e, double *x, double *y); /* of what is seen */

@@ -12,15 +12,29 @@ static int clamp(int value, int low, int high) { return value < low ? low : valu
 
 static int smaller(int a, int b) { return a < b ? a : b; }
 
+/* A place of the drawing that was `before` places wide, in one of `now`: where its middle falls. */
+static int rescaled(int at, int before, int now) { return (int)((at + 0.5) * now / before); }
+
+/* Brush and corner stay on their places of the canvas, whatever has made its drawing larger or smaller. */
+static void keep_brush(brush *b, int columns, int rows, const zoom *now) {
+    if (columns <= 0 || rows <= 0 || (columns == now->columns && rows == now->rows)) return;
+    b->x = rescaled(b->x, columns, now->columns);
+    b->y = rescaled(b->y, 2 * rows, 2 * now->rows);
+    b->anchor_x = rescaled(b->anchor_x, columns, now->columns);
+    b->anchor_y = rescaled(b->anchor_y, 2 * rows, 2 * now->rows);
+}
+
 void editor_zoom_arrange(editor *e) {
+    if (!e->windows.canvas.rows) return; /* out of sight the drawing keeps its size */
     window in = windows_inside(e->windows.canvas);
     zoom *z = &e->zoom;
-    int columns, rows;
+    int columns, rows, columns_before = z->columns, rows_before = z->rows;
     canvas_fit(e->state.settings.width, e->state.settings.height, e->caps->cell_width, e->caps->cell_height, in.columns,
                in.rows, &columns, &rows);
     double factor = factors[clamp(z->level, 0, LEVELS - 1)];
     z->columns = (int)(columns * factor);
     z->rows = (int)(rows * factor);
+    keep_brush(&e->brush, columns_before, rows_before, z);
     columns = smaller(z->columns, in.columns > 1 ? in.columns : 1);
     rows = smaller(z->rows, in.rows > 1 ? in.rows : 1);
     z->left = clamp(z->left, 0, z->columns - columns);
@@ -61,6 +75,7 @@ void editor_zoom_to(editor *e, int level, double x, double y) {
     zoom *z = &e->zoom;
     z->level = clamp(level, 0, LEVELS - 1);
     editor_zoom_arrange(e);
+    if (!z->columns) return; /* it was not in sight yet */
     z->left = (int)(x * z->columns) - e->canvas_cells.columns / 2;
     z->top = (int)(y * z->rows) - e->canvas_cells.rows / 2;
     editor_zoom_arrange(e);
@@ -73,13 +88,8 @@ void editor_zoom_middle(const editor *e, double *x, double *y) {
 }
 
 void editor_zoom(editor *e, int by) {
-    const zoom *z = &e->zoom;
     canvas_rect r = subject(e);
-    int columns = z->columns, rows = z->rows;
-    editor_zoom_to(e, z->level + by, (r.x1 + r.x2) / 2, (r.y1 + r.y2) / 2);
-    /* The brush stays on its place of the canvas. */
-    e->brush.x = e->brush.x * z->columns / (columns ? columns : 1);
-    e->brush.y = e->brush.y * z->rows / (rows ? rows : 1);
+    editor_zoom_to(e, e->zoom.level + by, (r.x1 + r.x2) / 2, (r.y1 + r.y2) / 2);
 }
 
 void editor_pan(editor *e, int dx, int dy) {

@@ -4,6 +4,7 @@
 
 #include <curses.h>
 #include <ftw.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -158,6 +159,65 @@ static void a_stroke_is_kept_by_a_command_in_its_middle(void **state) {
     end(e);
 }
 
+/* ---- The brush's place ---- */
+
+static void resize(editor *e, int columns, int rows) {
+    COLS = columns;
+    LINES = rows;
+    editor_arrange(e);
+}
+
+static double brush_x(const editor *e) { return (e->brush.x + 0.5) / e->zoom.columns; }
+static double brush_y(const editor *e) { return (e->brush.y + 0.5) / (2.0 * e->zoom.rows); }
+
+/* As well as places of the coarsest drawing so far can tell. */
+static void expect_place(const editor *e, double x, double y, int columns, int rows) {
+    assert_true(fabs(brush_x(e) - x) < 1.0 / columns);
+    assert_true(fabs(brush_y(e) - y) < 0.5 / rows);
+    assert_int_equal(e->brush.anchor_x, e->brush.x);
+    assert_int_equal(e->brush.anchor_y, e->brush.y);
+}
+
+/* However large the drawing is, brush and first corner stay where they are on the canvas. */
+static void a_rectangle_of_one_place_is_no_block(void **state) {
+    (void)state;
+    editor *e = start("{\"couplet\":1,\"canvas\":{\"width\":512,\"height\":512},\"regions\":["
+                      "{\"rect\":[0,0.5,0,1],\"prompt\":\"a cat\"}]}");
+    keys(e, "m X 11 l 23 j a");
+    double x = brush_x(e), y = brush_y(e);
+    int columns = e->zoom.columns, rows = e->zoom.rows;
+    for (int i = 0; i < 20; i++) {
+        keys(e, "Z Z");
+        expect_place(e, x, y, columns, rows);
+        keys(e, "W W");
+        expect_place(e, x, y, columns, rows);
+    }
+    e->view = VIEW_PICTURE; /* behind which the canvas can be enlarged, too */
+    editor_arrange(e);
+    keys(e, "Z W");
+    e->view = VIEW_BOTH;
+    editor_arrange(e);
+    expect_place(e, x, y, columns, rows);
+    resize(e, 80, 24);
+    columns = e->zoom.columns, rows = e->zoom.rows;
+    for (int i = 0; i < 20; i++) {
+        expect_place(e, x, y, columns, rows);
+        resize(e, 81 + i, 25 + i);
+        expect_place(e, x, y, columns, rows);
+        resize(e, 60, 15); /* a card: no canvas */
+        resize(e, 200, 60);
+        expect_place(e, x, y, columns, rows);
+        resize(e, 80, 24);
+    }
+    keys(e, ":size 512x128");
+    if (e->zoom.rows < rows) rows = e->zoom.rows;
+    expect_place(e, x, y, columns, rows);
+    keys(e, ":size 512x512\na");
+    long white = saved_white(e, 0);
+    assert_true(white > 0 && white < 64);
+    end(e);
+}
+
 /* ---- Fields ---- */
 
 /* Defaults of the model are shown as values; looking at them must not make them the layout's own. */
@@ -280,6 +340,7 @@ int main(void) {
         in_folder(strokes_of_two_rows_are_two_steps),
         in_folder(a_stroke_is_kept_in_a_copy_of_its_row),
         in_folder(a_stroke_is_kept_by_a_command_in_its_middle),
+        in_folder(a_rectangle_of_one_place_is_no_block),
         in_folder(fields_that_are_only_looked_at_change_nothing),
         in_folder(a_paste_ends_a_completion),
         in_folder(a_button_that_goes_up_over_a_list_ends_its_drag),
