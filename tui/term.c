@@ -267,7 +267,8 @@ void term_suspend(term *t) {
     take_again(t);
 }
 
-/* Keys that raise signals are meant for the program that has the terminal, as in system(3). */
+/* Keys that raise signals are meant for the program that has the terminal, as in system(3). One that stops it stops us too:
+ * we are the job that the shell watches, and until that stops it does not take the terminal. */
 static int run_and_wait(char *const *arguments, int *failed) {
     struct sigaction ignore = {.sa_handler = SIG_IGN}, interrupt, quit;
     posix_spawnattr_t attributes;
@@ -283,8 +284,13 @@ static int run_and_wait(char *const *arguments, int *failed) {
     sigaction(SIGINT, &ignore, &interrupt);
     sigaction(SIGQUIT, &ignore, &quit);
     *failed = posix_spawn(&child, arguments[0], NULL, &attributes, arguments, environ);
-    while (!*failed && waitpid(child, &status, 0) < 0)
-        if (errno != EINTR) break;
+    while (!*failed) {
+        pid_t told = waitpid(child, &status, WUNTRACED);
+        if (told < 0 && errno == EINTR) continue;
+        if (told < 0 || !WIFSTOPPED(status)) break;
+        term_signals_stop();
+        kill(0, SIGCONT); /* where nobody stopped us, nobody will wake the program either */
+    }
     sigaction(SIGINT, &interrupt, NULL);
     sigaction(SIGQUIT, &quit, NULL);
     posix_spawnattr_destroy(&attributes);
@@ -299,6 +305,9 @@ bool term_run(term *t, const char *program, const char *argument, char *why, siz
     give(t);
     int status = run_and_wait(arguments, &failed);
     free(line);
+    /* Those that came meanwhile were the program's. */
+    term_signals_flag(FLAG_STOP, true);
+    term_signals_flag(FLAG_CONTINUE, true);
     take_again(t);
     if (failed)
         snprintf(why, why_size, "cannot be started: %s", strerror(failed));

@@ -106,6 +106,34 @@ END
 }
 check 'Ctrl-Z gives the terminal back, fg takes it again' suspended
 
+cat >editor.sh <<'END'
+#!/bin/sh
+kill -TSTP 0
+echo 'a dog, night sky' >"$1"
+END
+chmod +x editor.sh
+stopped_outside() { # in $VISUAL
+    scene outside.json
+    VISUAL=$work/editor.sh tmux_run 80x24 bash --norc <<END && modes_restored && has outside.json 'a dog'
+text set -m; PS1='prompt> '; "\$COUPLET" outside.json\n
+expect r1 synced
+key E
+expect Stopped
+expect-not canvas
+text echo at the prompt\n
+expect at the prompt
+text fg\n
+expect a dog
+key s
+expect saved outside.json
+key q
+expect prompt>
+text exit\n
+waitexit 20 0
+END
+}
+check 'Ctrl-Z in the editor that E starts does so too' stopped_outside
+
 resumed() { # with a picture: text and picture are there again
     scene resume.json
     xterm_run 120x40 bash --norc <<END && modes_restored

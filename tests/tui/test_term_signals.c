@@ -212,6 +212,7 @@ static void hung_program_can_be_ended(void **state) {
 
 /* A job of a small shell: its own process group in the foreground, stopped and continued. */
 static struct termios shell_modes;
+static const char *job_runs; /* a program; NULL: it stops by itself */
 static void child_is_a_shell(void) {
     tcgetattr(0, &shell_modes);
     signal(SIGTTOU, SIG_IGN);
@@ -223,7 +224,9 @@ static void child_is_a_shell(void) {
         term *t = open_terminal();
         dprintf(2, "ready");
         input_event e = next_event(t);
+        char why[200] = "";
         if (e.key == 26) term_suspend(t);
+        if (job_runs) NEED(term_run(t, job_runs, "", why, sizeof why));
         while (!term_resized(t)) term_poll(t, NULL, 0, 100);
         dprintf(2, "back");
         e = next_event(t);
@@ -277,12 +280,39 @@ static void suspend_gives_the_terminal_back(void **state) {
     }
 }
 
+/* As after system(3): the shell gets the terminal, whether all of the job is stopped or the program alone, and once. */
+static void a_program_that_stops_takes_us_with_it(void **state) {
+    (void)state;
+    static const char *const programs[] = {"kill -TSTP 0; echo goes on; true", "kill -STOP $$; echo goes on; true"};
+    for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++) {
+        fake f;
+        job_runs = programs[i];
+        fake_start(&f, XTERM, child_is_a_shell);
+        size_t ready = fake_expect(&f, 0, "ready");
+        fake_send(&f, "x");
+        size_t stopped = fake_expect(&f, ready, "stopped");
+        size_t goes_on = fake_expect(&f, stopped, "goes on");
+        size_t back = fake_expect(&f, goes_on, "back");
+        assert_true(fake_expect(&f, goes_on, "\033[?1002h") < back);
+        fake_send(&f, "q");
+        fake_expect_exit(&f);
+        fake_expect_restored(&f, back);
+        fake_end(&f);
+    }
+    job_runs = NULL;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requests_to_quit_are_told),        cmocka_unit_test(vanished_terminal_is_a_hang_up),
-        cmocka_unit_test(crashes_restore_and_stay_crashes), cmocka_unit_test(crash_inside_a_picture_ends_it_first),
-        cmocka_unit_test(crash_waits_for_a_late_reply),     cmocka_unit_test(other_ends_restore_too),
-        cmocka_unit_test(hung_program_can_be_ended),        cmocka_unit_test(suspend_gives_the_terminal_back),
+        cmocka_unit_test(requests_to_quit_are_told),
+        cmocka_unit_test(vanished_terminal_is_a_hang_up),
+        cmocka_unit_test(crashes_restore_and_stay_crashes),
+        cmocka_unit_test(crash_inside_a_picture_ends_it_first),
+        cmocka_unit_test(crash_waits_for_a_late_reply),
+        cmocka_unit_test(other_ends_restore_too),
+        cmocka_unit_test(hung_program_can_be_ended),
+        cmocka_unit_test(suspend_gives_the_terminal_back),
+        cmocka_unit_test(a_program_that_stops_takes_us_with_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
