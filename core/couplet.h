@@ -190,6 +190,10 @@ cpl_layout *cpl_layout_parse(const char *json, const char *directory, const char
 bool cpl_layout_save(const cpl_layout *layout, const char *path, cpl_error *error); /* atomic: whole or not at all */
 char *cpl_layout_print(const cpl_layout *layout, cpl_error *error);                 /* JSON, caller frees */
 bool cpl_layout_equal(const cpl_layout *a, const cpl_layout *b);                    /* same file contents */
+/* The same layout for any folder: a mask from a relative path becomes the data of its pixels (unless it was not read), other
+ * relative paths become whole ones from the layout's folder; a model or VAE that is not there keeps its name. `directory`
+ * stays as it is. On failure, for want of memory or a mask that is none, some are done, and the layout means the same. */
+bool cpl_layout_settle_files(cpl_layout *layout, cpl_error *error);
 
 bool cpl_text_set(char **text, const char *value, cpl_error *error); /* replaces an owned string; value may be NULL */
 cpl_region *cpl_layout_insert(cpl_layout *layout, int at, cpl_error *error); /* a default region at row `at` */
