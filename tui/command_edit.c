@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "convert.h"
 #include "editor.h"
 
 /* A layout that is not there yet: one region over the whole canvas, in the folder that the name points to. */
@@ -28,16 +29,6 @@ static cpl_layout *new_layout(const char *path, cpl_error *error) {
 out:
     cpl_layout_free(layout);
     return NULL;
-}
-
-/* A picture can be opened for the layout inside, but is not the file to save to. */
-static bool is_png(const char *path) {
-    unsigned char start[8] = {0};
-    FILE *file = fopen(path, "rb");
-    bool png =
-        file && fread(start, 1, sizeof start, file) == sizeof start && memcmp(start, "\x89PNG\r\n\x1a\n", 8) == 0;
-    if (file) fclose(file);
-    return png;
 }
 
 static bool terminal_is_there(void) {
@@ -70,7 +61,7 @@ int command_edit(const arguments *a) {
         return say("%s", error.message);
     }
     editor_options options = {
-        .path = there && is_png(path) ? NULL : path,
+        .path = there && convert_is_picture(path) ? NULL : path,
         .layout = layout,
         .session = {.device = a->device,
                     .precision = a->precision,

@@ -36,6 +36,15 @@ cpl_layout *convert_read(const char *in, const char *preset, bool *from_presets,
     return *from_presets ? take_preset(in, preset, error) : cpl_layout_load(in, error);
 }
 
+bool convert_is_picture(const char *path) {
+    unsigned char start[8] = {0};
+    FILE *file = fopen(path, "rb");
+    bool png =
+        file && fread(start, 1, sizeof start, file) == sizeof start && memcmp(start, "\x89PNG\r\n\x1a\n", 8) == 0;
+    if (file) fclose(file);
+    return png;
+}
+
 bool convert_write(const cpl_layout *layout, const char *out, const char *preset, cpl_error *error) {
     return preset ? presets_write(out, preset, layout, error) : cpl_layout_save(layout, out, error);
 }

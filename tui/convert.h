@@ -8,6 +8,8 @@
 /* What `in` holds, as a layout. preset: which mapping of a file of presets, NULL for the only one; the error of a missing
  * name tells which there are, in one line. *from_presets: whether it is such a file. NULL on failure; the caller frees. */
 cpl_layout *convert_read(const char *in, const char *preset, bool *from_presets, cpl_error *error);
+/* Whether it is a PNG: it can be opened for the layout inside, but is not the file to save to. */
+bool convert_is_picture(const char *path);
 /* Writes a layout file, or with `preset` the regions as a mapping of that name into a file of presets, beside the others. */
 bool convert_write(const cpl_layout *layout, const char *out, const char *preset, cpl_error *error);
 

@@ -1,6 +1,7 @@
 /* editor_files.c: what the editor reads and writes: layouts, pictures, the autosave when a signal ends it, statistics. */
 #include "editor_ui.h"
 
+#include "convert.h"
 #include "folders.h"
 
 #include <stdio.h>
@@ -113,12 +114,14 @@ bool editor_open(editor *e, const char *wanted) {
     state_clear(&e->state);
     e->state = fresh;
     e->table_top = 0;
+    bool picture = convert_is_picture(path);
     free(e->path);
-    e->path = path;
+    e->path = picture ? NULL : path;
     editor_edited(e);
     editor_place_restore(e);
-    editor_say(e, TONE_INFO, "opened %s", path);
+    editor_say(e, TONE_INFO, picture ? "opened the layout in %s, which has no file of its own yet" : "opened %s", path);
     editor_recover_ask(e);
+    if (picture) free(path);
     return true;
 }
 
