@@ -25,15 +25,18 @@ static bool same_file(const char *a, const char *b) {
     return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-/* A file that is there and not ours is only replaced when its name is given twice. */
+/* A file that is there is only replaced when its name is given twice, the layout's own one too: what is written may be a
+ * picture. Saving is what may write over that. */
 bool editor_may_replace(editor *e, const char *path) {
-    if (!is_there(path) || (e->path && same_file(path, e->path))) return true;
+    if (!is_there(path)) return true;
     if (e->overwrite && !strcmp(e->overwrite, path)) return true;
     free(e->overwrite);
     e->overwrite = strdup(path);
     editor_say(e, TONE_ERROR, "%s is there already: the same again replaces it", path);
     return false;
 }
+
+static bool is_ours(const editor *e, const char *path) { return e->path && same_file(path, e->path); }
 
 static char *folder_of(const char *path) {
     const char *slash = strrchr(path, '/');
@@ -80,7 +83,7 @@ bool editor_save(editor *e, const char *wanted) {
         editor_say(e, TONE_ERROR, "a file needs a name: type one, or Esc");
     } else if (wanted && has_relative_files(e->state.layout) && !same_folder(e, path)) {
         editor_say(e, TONE_ERROR, "the mask files of this layout lie beside it: save it in the same folder");
-    } else if (!wanted || editor_may_replace(e, path)) {
+    } else if (!wanted || is_ours(e, path) || editor_may_replace(e, path)) {
         /* Killed behind the save, an older journal would be offered: so it is as new as the file, and then gone. */
         if (e->state.dirty) editor_journal_flush(e);
         done = cpl_layout_save(e->state.layout, path, &error);

@@ -53,7 +53,7 @@ static bool write_mask(editor *e, const cpl_mask *mask, const char *path) {
 static void export(editor *e, const char *file) {
     const cpl_mask *mask = selected_mask(e);
     char *path = mask ? folders_expand(file) : NULL;
-    if (path && write_mask(e, mask, path))
+    if (path && editor_may_replace(e, path) && write_mask(e, mask, path))
         editor_say(e, TONE_INFO, "wrote the mask to %s, %dx%d pixels", path, cpl_mask_width(mask),
                    cpl_mask_height(mask));
     free(path);

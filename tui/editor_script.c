@@ -179,9 +179,14 @@ static void print_looks(FILE *out) {
     }
 }
 
+/* A script that runs again writes its screens again; only a person can be asked whether a file may go. */
 bool editor_save_display(editor *e, const char *wanted, bool with_looks) {
     char *path = folders_expand(wanted), *text = NULL;
     size_t size = 0;
+    if (path && !e->script && !editor_may_replace(e, path)) {
+        free(path);
+        return false;
+    }
     FILE *out = path ? open_memstream(&text, &size) : NULL;
     editor_draw(e);
     for (int r = 0; out && r < LINES; r++) print_row(out, r);

@@ -89,10 +89,50 @@ static void a_picture_is_not_saved_over(void **state) {
     cpl_layout_free(load("own.json"));
 }
 
+/* Only s and :w write over the layout's own file without a question. */
+static void files_are_replaced_only_when_asked_twice(void **state) {
+    (void)state;
+    play("g\n:wait done\n:png work.json");
+    assert_true(begins_with("work.json", "{"));
+    play("l\n:convert % work.json");
+    cpl_layout *layout = load("work.json");
+    assert_true(layout->regions[0].x1 == 0);
+    cpl_layout_free(layout);
+    write_file("me.json", WORK);
+    play(":mode mask\n:mask export me.json");
+    assert_true(begins_with("me.json", "{"));
+    play(":mode mask\n:mask export me.json\n:mask export me.json");
+    assert_true(is_png("me.json"));
+    play("l\n:w work.json");
+    layout = load("work.json");
+    assert_true(layout->regions[0].x1 > 0);
+    cpl_layout_free(layout);
+}
+
+static void a_screen_is_written_over_a_file_only_by_a_script(void **state) {
+    (void)state;
+    fake f;
+    write_file("script.keys", ":wait synced\n:save-display old.txt\n");
+    write_file("old.txt", "old");
+    write_file("mine.txt", "mine");
+    fake_start(&f, XTERM, run_editor);
+    fake_expect(&f, 0, "r1 synced");
+    fake_send(&f, ":save-display mine.txt\r");
+    fake_expect(&f, 0, "is there already");
+    assert_true(begins_with("mine.txt", "mine"));
+    assert_true(begins_with("old.txt", " couplet"));
+    fake_send(&f, ":save-display mine.txt\r:q\r");
+    fake_expect_exit(&f);
+    assert_true(begins_with("mine.txt", " couplet"));
+    fake_end(&f);
+}
+
 int main(void) {
 #define in_folder(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
     const struct CMUnitTest tests[] = {
         in_folder(a_picture_is_not_saved_over),
+        in_folder(files_are_replaced_only_when_asked_twice),
+        in_folder(a_screen_is_written_over_a_file_only_by_a_script),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
