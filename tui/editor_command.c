@@ -23,7 +23,7 @@ static void report(editor *e, bool changed, const cpl_error *error) {
 
 static void replace_without_question(editor *e, const char *path) {
     free(e->overwrite);
-    e->overwrite = strdup(path);
+    e->overwrite = folders_expand(path); /* as it will be written */
 }
 
 /* ---- Files ---- */

@@ -127,12 +127,22 @@ static void a_screen_is_written_over_a_file_only_by_a_script(void **state) {
     fake_end(&f);
 }
 
+static void force_replaces_files_in_the_home(void **state) {
+    (void)state;
+    write_file("home.json", "old");
+    write_file("home.png", "old");
+    play(":w! ~/home.json\ng\n:wait done\n:png! ~/home.png");
+    cpl_layout_free(load("home.json"));
+    assert_true(is_png("home.png"));
+}
+
 int main(void) {
 #define in_folder(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
     const struct CMUnitTest tests[] = {
         in_folder(a_picture_is_not_saved_over),
         in_folder(files_are_replaced_only_when_asked_twice),
         in_folder(a_screen_is_written_over_a_file_only_by_a_script),
+        in_folder(force_replaces_files_in_the_home),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
