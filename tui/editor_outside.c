@@ -1,6 +1,8 @@
 /* editor_outside.c: what leaves the program for a moment: text to the system's clipboard, a prompt to $EDITOR. */
 #include "editor_ui.h"
 
+#include "input.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +46,8 @@ void editor_to_clipboard(editor *e, const cpl_layout *rows) {
 
 /* ---- $EDITOR ---- */
 
+#define MOST_READ (1 << 20) /* bytes; the rest is dropped */
+
 static const char *chosen_editor(void) {
     static const char *const variables[] = {"VISUAL", "EDITOR"};
     for (size_t i = 0; i < 2; i++) {
@@ -63,15 +67,18 @@ static bool write_text(int fd, const char *text) {
     return true;
 }
 
-/* Line breaks are blanks in a row's prompt; those at the end come from the editor. */
+/* Line breaks are blanks in a row's prompt; those at the end come from the editor. What is no text would be saved, and then
+ * the layout not be opened any more. */
 static char *read_text(const char *path) {
     FILE *file = fopen(path, "re");
-    char *text = file ? calloc(1, (1 << 20) + 1) : NULL;
-    size_t size = text ? fread(text, 1, 1 << 20, file) : 0;
+    char *bytes = file ? malloc(MOST_READ) : NULL;
+    size_t size = bytes ? fread(bytes, 1, MOST_READ, file) : 0;
     if (file) fclose(file);
-    while (size && strchr(" \t\r\n", text[size - 1])) text[--size] = '\0';
-    for (size_t i = 0; i < size; i++)
-        if (strchr("\t\r\n", text[i])) text[i] = ' ';
+    while (size && strchr(" \t\r\n", bytes[size - 1])) size--;
+    char *text = bytes ? input_paste_text(bytes, size) : NULL;
+    for (char *c = text; c && *c; c++)
+        if (strchr("\t\n", *c)) *c = ' ';
+    free(bytes);
     return text;
 }
 

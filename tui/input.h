@@ -66,4 +66,12 @@ void input_event_clear(input_event *event);
 /* "g", "Ctrl-R", "Enter", "Left": for the help screen. */
 void input_key_name(uint32_t key, unsigned modifiers, char *name, size_t size);
 
+/* Decodes one UTF-8 code point. > 0: its bytes; 0: cut short, more are needed; < 0: that many bytes are not UTF-8
+ * (overlong forms, surrogates and what lies above U+10FFFF included). */
+int input_utf8_decode(const char *bytes, size_t count, uint32_t *code);
+
+/* Bytes from outside, such as pasted ones, as text that may be kept: CR and CRLF become a newline, other controls but tabs
+ * go, what is not UTF-8 becomes U+FFFD. NULL: no memory. */
+char *input_paste_text(const char *bytes, size_t count);
+
 #endif

@@ -8,14 +8,6 @@
 #define INPUT_STRING_MAX 65536    /* bytes of an OSC, DCS or APC before it is given up */
 #define INPUT_PASTE_MAX (1 << 20) /* bytes of one paste; the rest is dropped */
 
-/* Decodes one UTF-8 code point. > 0: its bytes; 0: cut short, more are needed; < 0: that many bytes are not UTF-8
- * (overlong forms, surrogates and what lies above U+10FFFF included). */
-int input_utf8_decode(const char *bytes, size_t count, uint32_t *code);
-
-/* Pasted bytes as text: CR and CRLF become a newline, other controls go, what is not UTF-8 becomes U+FFFD. NULL: no
- * memory. */
-char *input_paste_text(const char *bytes, size_t count);
-
 typedef enum csi_result { CSI_NOTHING, CSI_EVENT, CSI_PASTE } csi_result;
 /* `sequence`: all between CSI and its final byte. */
 csi_result input_csi_decode(const char *sequence, int length, char final, input_event *event);

@@ -56,15 +56,18 @@ static bool add_key(reader *r, key_press press) {
 
 /* ---- Text ---- */
 
+/* 0: it is not UTF-8. */
 static size_t code_point(const char *text, uint32_t *code) {
-    const unsigned char *p = (const unsigned char *)text;
-    size_t size = *p < 0x80 ? 1 : *p >= 0xf0 ? 4 : *p >= 0xe0 ? 3 : 2;
-    *code = size == 1 ? *p : *p & (0xffu >> (size + 1));
-    for (size_t i = 1; i < size; i++) {
-        if ((p[i] & 0xc0) != 0x80) return 0;
-        *code = *code << 6 | (p[i] & 0x3fu);
-    }
-    return size;
+    int size = input_utf8_decode(text, strnlen(text, 4), code);
+    return size > 0 ? (size_t)size : 0;
+}
+
+/* Any part of it may come to stand in the layout. */
+static bool is_text(const reader *r, const char *text) {
+    uint32_t code;
+    size_t size = 1;
+    for (; size && *text; text += size) size = code_point(text, &code);
+    return size || refuse(r, "the text is not UTF-8");
 }
 
 /* From a quote to the next; \n, \t, \" and \\ stand for what they do everywhere. Caller frees. */
@@ -81,9 +84,12 @@ static char *quoted(reader *r) {
         *to++ = c;
     }
     *to = '\0';
-    if (*r->at == '"') return r->at++, text;
+    if (*r->at != '"')
+        refuse(r, "the text has no closing quote");
+    else if (is_text(r, text))
+        return r->at++, text;
     free(text);
-    return refuse(r, "the text has no closing quote"), NULL;
+    return NULL;
 }
 
 static bool read_text(reader *r) {
@@ -91,10 +97,8 @@ static bool read_text(reader *r) {
     uint32_t code;
     bool done = text != NULL;
     for (const char *c = text; done && *c;) {
-        size_t size = code_point(c, &code);
-        if (!size) done = refuse(r, "the text is not UTF-8");
-        if (done) done = add_key(r, (key_press){code == '\n' ? 13 : code, 0});
-        c += size;
+        c += code_point(c, &code);
+        done = add_key(r, (key_press){code == '\n' ? 13 : code, 0});
     }
     free(text);
     return done;
@@ -174,6 +178,7 @@ static bool read_line(reader *r) {
         while (length && (r->at[length - 1] == ' ' || r->at[length - 1] == '\r')) length--;
         script_step *step = add(r, SCRIPT_COMMAND);
         if (!step || !(step->text = strndup(r->at + 1, length - 1))) return refuse(r, "out of memory");
+        if (!is_text(r, step->text)) return false;
         r->at += strcspn(r->at, "\n");
     }
     for (; *r->at && *r->at != '\n'; skip_blanks(r))

@@ -136,6 +136,18 @@ static void force_replaces_files_in_the_home(void **state) {
     assert_true(is_png("home.png"));
 }
 
+/* What another program hands over may hold anything; a layout holds text. */
+static void a_text_from_outside_can_be_saved(void **state) {
+    (void)state;
+    write_file("editor.sh", "#!/bin/sh\nprintf 'caf\\351 \\033[31mnoir\\r\\n\\tby night\\n\\n' >\"$1\"\n");
+    assert_int_equal(chmod("editor.sh", 0700), 0);
+    setenv("VISUAL", "./editor.sh", 1);
+    play("E\ns");
+    cpl_layout *layout = load("work.json");
+    assert_string_equal(layout->regions[0].prompt, "caf\xef\xbf\xbd [31mnoir  by night");
+    cpl_layout_free(layout);
+}
+
 int main(void) {
 #define in_folder(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
     const struct CMUnitTest tests[] = {
@@ -143,6 +155,7 @@ int main(void) {
         in_folder(files_are_replaced_only_when_asked_twice),
         in_folder(a_screen_is_written_over_a_file_only_by_a_script),
         in_folder(force_replaces_files_in_the_home),
+        in_folder(a_text_from_outside_can_be_saved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

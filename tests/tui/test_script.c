@@ -66,8 +66,10 @@ static void commands_mouse_and_paste(void **state) {
 
 static void faults_name_their_line(void **state) {
     (void)state;
-    static const char *const wrong[] = {"l\nnonsense", "l\n\"open",       "l\nclick 3",      "l\nwheel left",
-                                        "l\npaste x",  "l\n\"\xff\xff\"", "l\ndrag 1 2 3 -4"};
+    static const char *const wrong[] = {
+        "l\nnonsense",          "l\n\"open",       "l\nclick 3",       "l\nwheel left",
+        "l\npaste x",           "l\n\"\xff\xff\"", "l\ndrag 1 2 3 -4", "l\n:set negative caf\xe9",
+        "l\npaste \"caf\xe9\"", "l\n\"\xc0\xaf\""};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         cpl_error error = {0};
         assert_null(script_parse(wrong[i], "keys", &error));
