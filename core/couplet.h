@@ -48,6 +48,7 @@ extern "C" {
 #define CPL_MAX_CLIP_SKIP 12
 #define CPL_TOLD_CHUNKS 16 /* of a text, whose tokens are told one by one */
 #define CPL_MAX_BATCH 100
+#define CPL_MAX_WEIGHT 1e6 /* of a region; sums stay far from the end of single precision */
 #define CPL_MIN_DENOISE 0.01
 #define CPL_SEED_RANDOM (-1) /* draw a seed for each run; the picture records it */
 #define CPL_SEED_UNSET INT64_MIN
@@ -120,7 +121,7 @@ const unsigned char *cpl_mask_pixels(const cpl_mask *mask);
  * default); `extra` holds unknown and reserved keys (cJSON object, owned, may be NULL). Strings are owned, NULL = absent. */
 typedef struct cpl_region {
     double x1, x2, y1, y2; /* 0..1 of the canvas; default 0 1 0 1 */
-    double weight;         /* >= 0, default 1 */
+    double weight;         /* 0..CPL_MAX_WEIGHT, default 1 */
     double feather;        /* 0..1 of the canvas, default 0 */
     char *prompt;
     char *negative;    /* NULL: the layout's */

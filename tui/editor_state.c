@@ -279,7 +279,7 @@ bool state_weight(editor_state *s, int direction, int count, cpl_error *error) {
     for (int i = 0; i < next->region_count; i++) {
         if (!state_chosen(s, i) || !state_cell_editable(s, i, CELL_WEIGHT, NULL)) continue;
         double weight = next->regions[i].weight + 0.05 * direction * count;
-        next->regions[i].weight = fmax(0, round(weight * 100) / 100);
+        next->regions[i].weight = fmin(fmax(0, round(weight * 100) / 100), CPL_MAX_WEIGHT);
     }
     return state_commit(s, next, true, error);
 }

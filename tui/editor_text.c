@@ -120,6 +120,7 @@ static bool set_number(cpl_region *region, table_cell c, const char *text, cpl_e
                             strchr(text, ',') ? ", with a point and not a comma" : "");
     if (c != CELL_WEIGHT) return set_corner(region, c, value, error);
     if (value < 0) return state_refuse(error, "a weight cannot be negative; 0 switches the region off");
+    if (value > CPL_MAX_WEIGHT) return state_refuse(error, "a weight is at most %.0f", CPL_MAX_WEIGHT);
     region->weight = value;
     return true;
 }
@@ -215,7 +216,7 @@ static bool write_cfg(cpl_layout *l, const char *text, cpl_error *error) {
     double value;
     if (!*text) return l->sampling.cfg = NAN, true;
     if (!state_number(text, &value) || value < 0 || value > 1000)
-        return state_refuse(error, "cfg must be a number from 0 on, such as 7.5");
+        return state_refuse(error, "cfg must be a number from 0 to 1000, such as 7.5");
     l->sampling.cfg = value;
     return true;
 }
@@ -310,8 +311,8 @@ static bool write_definitions(cpl_layout *l, const char *text, cpl_error *error)
 
 static bool write_background_weight(cpl_layout *l, const char *text, cpl_error *error) {
     double value;
-    if (!state_number(text, &value) || value < 0)
-        return state_refuse(error, "the background's weight must be a number from 0 on");
+    if (!state_number(text, &value) || value < 0 || value > CPL_MAX_WEIGHT)
+        return state_refuse(error, "the background's weight must be a number from 0 to %.0f", CPL_MAX_WEIGHT);
     l->background_weight = value;
     return true;
 }
@@ -369,8 +370,8 @@ static bool write_init(cpl_layout *l, const char *text, cpl_error *error) {
 
 static bool write_denoise(cpl_layout *l, const char *text, cpl_error *error) {
     double value;
-    if (!state_number(*text ? text : "0.75", &value) || value <= 0 || value > 1)
-        return state_refuse(error, "denoise must be a number above 0 and not above 1: the share of the steps");
+    if (!state_number(*text ? text : "0.75", &value) || value < CPL_MIN_DENOISE || value > 1)
+        return state_refuse(error, "denoise must be a number from %g to 1: the share of the steps", CPL_MIN_DENOISE);
     l->denoise = value;
     return true;
 }

@@ -6,7 +6,6 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,7 +88,7 @@ static bool read_row(const cJSON *row, cpl_region *r) {
             return false;
     }
     bool fine = value[0] >= 0 && value[0] < value[1] && value[1] <= 1 && value[2] >= 0 && value[2] < value[3] &&
-                value[3] <= 1 && value[4] >= 0 && isfinite(value[4]);
+                value[3] <= 1 && value[4] >= 0 && value[4] <= CPL_MAX_WEIGHT;
     r->x1 = value[0], r->x2 = value[1], r->y1 = value[2], r->y2 = value[3], r->weight = value[4];
     return fine;
 }

@@ -45,8 +45,7 @@ extern const cpl_object cpl_layout_object, cpl_sampling_object, cpl_region_objec
 #define CPL_FORMAT_VERSION 1
 #define CPL_PRESENT_REGIONS 1024u /* bits of cpl_layout.present beside those of the tables */
 #define CPL_PRESENT_LORAS 2048u
-#define CPL_SIDE_STEP 8    /* canvas sides are multiples of it */
-#define CPL_MAX_WEIGHT 1e6 /* sums stay far from the end of single precision */
+#define CPL_SIDE_STEP 8 /* canvas sides are multiples of it */
 #define CPL_MAX_LORA_WEIGHT 1000.0
 #define CPL_MAX_SEED 9007199254740991.0
 

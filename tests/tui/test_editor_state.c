@@ -294,6 +294,44 @@ static void settings(void **state) {
     state_clear(&s);
 }
 
+/* Whether what is on screen could be opened again. */
+static bool readable(const editor_state *s) {
+    char *json = cpl_layout_print(s->layout, NULL);
+    cpl_layout *again = json ? cpl_layout_parse(json, NULL, "again", NULL) : NULL;
+    free(json);
+    cpl_layout_free(again);
+    return again != NULL;
+}
+
+static void numbers_keep_the_limits_of_the_file(void **state) {
+    (void)state;
+    static const char *const typed[] = {"-2000000", "-1e-300", "0",    "1e-300", "0.001", "0.01",    "0.999", "1",
+                                        "16",       "1000",    "1001", "8200",   "1e6",   "1000001", "1e300"};
+    cpl_error error = {0};
+    editor_state s = state_of(HARBOUR);
+    for (size_t i = 0; i < sizeof typed / sizeof typed[0]; i++) {
+        for (int c = 0; c < CELL_PROMPT; c++) {
+            state_set_cell(&s, 1, (table_cell)c, typed[i], &error);
+            if (!readable(&s)) fail_msg("cell %d took %s", c, typed[i]);
+        }
+        for (int which = 0; which < SETTINGS; which++) {
+            if (which == SETTING_MODEL || which == SETTING_MODE) continue;
+            state_set_setting(&s, (setting)which, typed[i], &error);
+            if (!readable(&s)) fail_msg("%s took %s", state_setting_name((setting)which), typed[i]);
+        }
+        assert_true(state_set_setting(&s, SETTING_PROMPT, "", &error));
+    }
+    assert_false(state_set_cell(&s, 1, CELL_WEIGHT, "2000000", &error));
+    assert_non_null(strstr(error.message, "1000000"));
+    assert_false(state_set_setting(&s, SETTING_BACKGROUND_WEIGHT, "2000000", &error));
+    assert_non_null(strstr(error.message, "1000000"));
+    assert_true(state_set_cell(&s, 1, CELL_WEIGHT, "1000000", &error));
+    state_select(&s, 1);
+    assert_true(state_weight(&s, 1, 9, &error));
+    assert_true(s.layout->regions[1].weight == 1e6);
+    state_clear(&s);
+}
+
 static void an_empty_setting_is_the_models_default(void **state) {
     (void)state;
     cpl_error error = {0};
@@ -470,6 +508,7 @@ int main(void) {
         cmocka_unit_test(filling_holes),
         cmocka_unit_test(one_prompt_text_becomes_rows),
         cmocka_unit_test(settings),
+        cmocka_unit_test(numbers_keep_the_limits_of_the_file),
         cmocka_unit_test(an_empty_setting_is_the_models_default),
         cmocka_unit_test(raising_and_lowering),
         cmocka_unit_test(a_drag_is_one_undo_step),

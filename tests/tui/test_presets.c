@@ -65,6 +65,7 @@ static void what_is_none_is_refused(void **state) {
                                         "{\"a\": [[0, 1, 0]]}",
                                         "{\"a\": [[0.5, 0.2, 0, 1, 1]]}",
                                         "{\"a\": [[0, 1, 0, 1, -1]]}",
+                                        "{\"a\": [[0, 1, 0, 1, 2000000]]}",
                                         "{\"a\": [[0, \"x\", 0, 1, 1]]}",
                                         "{\"couplet\": 1}"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
