@@ -2,8 +2,10 @@
 #include "convert.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "folders.h"
 #include "presets.h"
 
 static void say_names(const char *file, const presets *all, const char *wanted, cpl_error *error) {
@@ -45,6 +47,21 @@ bool convert_is_picture(const char *path) {
     return png;
 }
 
+cpl_layout *convert_move(const cpl_layout *layout, const char *folder, cpl_error *error) {
+    cpl_layout *copy = cpl_layout_copy(layout, error);
+    if (copy && (folders_same(folder, layout->directory) || cpl_layout_settle_files(copy, error)) &&
+        cpl_text_set(&copy->directory, folder, error))
+        return copy;
+    cpl_layout_free(copy);
+    return NULL;
+}
+
 bool convert_write(const cpl_layout *layout, const char *out, const char *preset, cpl_error *error) {
-    return preset ? presets_write(out, preset, layout, error) : cpl_layout_save(layout, out, error);
+    if (preset) return presets_write(out, preset, layout, error);
+    char *folder = folders_of(out);
+    cpl_layout *moved = convert_move(layout, folder, error);
+    bool done = moved && cpl_layout_save(moved, out, error);
+    cpl_layout_free(moved);
+    free(folder);
+    return done;
 }

@@ -10,7 +10,10 @@
 cpl_layout *convert_read(const char *in, const char *preset, bool *from_presets, cpl_error *error);
 /* Whether it is a PNG: it can be opened for the layout inside, but is not the file to save to. */
 bool convert_is_picture(const char *path);
-/* Writes a layout file, or with `preset` the regions as a mapping of that name into a file of presets, beside the others. */
+/* A copy that lies in that folder (NULL: the working folder). Where it is another one than the layout's, what the layout names
+ * is settled (cpl_layout_settle_files), so that it is found from there. The caller frees. */
+cpl_layout *convert_move(const cpl_layout *layout, const char *folder, cpl_error *error);
+/* Writes a layout file, which works where it lies, or with `preset` the regions as a mapping of that name into a file of presets, beside the others. */
 bool convert_write(const cpl_layout *layout, const char *out, const char *preset, cpl_error *error);
 
 #endif

@@ -2,6 +2,8 @@
  * ones stand in editor_state.c. */
 #include "editor_state.h"
 
+#include "convert.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,7 +170,7 @@ static bool add_copy(cpl_layout *rows, const cpl_region *from, cpl_error *error)
 cpl_layout *state_yank(const editor_state *s, int count, cpl_error *error) {
     if (s->selected < 0) return state_refuse(error, "there is no region to copy: n makes one"), NULL;
     cpl_layout *from = state_change_rows(s, error), *rows = cpl_layout_new(error);
-    bool done = from && rows;
+    bool done = from && rows && cpl_text_set(&rows->directory, from->directory, error);
     for (int i = 0; done && i < from->region_count; i++)
         if (s->marks ? state_chosen(s, i) : i >= s->selected && i < s->selected + count)
             done = add_copy(rows, &from->regions[i], error);
@@ -184,12 +186,15 @@ bool state_paste(editor_state *s, const cpl_layout *rows, bool below, cpl_error 
         return state_refuse(error, "a layout has at most %d regions", CPL_MAX_REGIONS);
     cpl_layout *next = state_change_rows(s, error);
     if (!next) return false;
+    /* They may be from a layout in another folder. */
+    cpl_layout *moved = convert_move(rows, next->directory, error);
     int at = s->selected < 0 ? 0 : s->selected + below;
-    bool done = true;
-    for (int i = 0; done && i < rows->region_count; i++) {
+    bool done = moved != NULL;
+    for (int i = 0; done && i < moved->region_count; i++) {
         cpl_region *to = cpl_layout_insert(next, at + i, error);
-        done = to && state_copy_region(to, &rows->regions[i], error);
+        done = to && state_copy_region(to, &moved->regions[i], error);
     }
+    cpl_layout_free(moved);
     if (!done) {
         cpl_layout_free(next);
         return false;

@@ -38,64 +38,46 @@ bool editor_may_replace(editor *e, const char *path) {
 
 static bool is_ours(const editor *e, const char *path) { return e->path && same_file(path, e->path); }
 
-static char *folder_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    if (!slash) return NULL;
-    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+/* Takes the layout over as it was written. */
+static void adopt(editor *e, cpl_layout *written, const char *path) {
+    char *copy = strdup(path);
+    if (copy) {
+        free(e->path);
+        e->path = copy;
+        state_commit(&e->state, written, false, NULL);
+    } else {
+        cpl_layout_free(written);
+    }
 }
 
-/* Relative mask and model files are looked for beside the layout, so a layout that moves to another folder tells where
- * they were only if it stays in its own. */
-static bool adopt_path(editor *e, const char *path) {
-    char *copy = strdup(path), *folder = folder_of(path);
-    bool done = copy && cpl_text_set(&e->state.layout->directory, folder, NULL);
+static bool write_layout(editor *e, const char *path) {
+    cpl_error error = {0};
+    char *folder = folders_of(path);
+    cpl_layout *moved = convert_move(e->state.layout, folder, &error);
     free(folder);
-    if (!done) {
-        free(copy);
+    /* Killed behind the save, an older journal would be offered: so it is as new as the file, and then gone. */
+    if (e->state.dirty) editor_journal_flush(e);
+    if (!moved || !cpl_layout_save(moved, path, &error)) {
+        cpl_layout_free(moved);
+        editor_say_error(e, &error);
         return false;
     }
-    free(e->path);
-    e->path = copy;
+    bool settled = !cpl_layout_equal(moved, e->state.layout);
+    adopt(e, moved, path);
+    state_saved(&e->state);
+    editor_journal_flush(e);
+    editor_sync(e, CPL_SYNC_NOW);
+    editor_say(e, TONE_INFO, settled ? "saved %s: what it names is found from there too" : "saved %s", path);
     return true;
 }
 
-static bool has_relative_files(const cpl_layout *layout) {
-    for (int i = 0; i < layout->region_count; i++) {
-        const char *source = layout->regions[i].mask_source;
-        if (source && source[0] != '/' && strncmp(source, "data:", 5) != 0) return true;
-    }
-    return false;
-}
-
-static bool same_folder(const editor *e, const char *path) {
-    char *folder = folder_of(path);
-    const char *here = e->state.layout->directory;
-    bool same = same_file(folder ? folder : ".", here ? here : ".");
-    free(folder);
-    return same;
-}
-
 bool editor_save(editor *e, const char *wanted) {
-    cpl_error error = {0};
     char *path = folders_expand(wanted ? wanted : e->path ? e->path : "");
     bool done = false;
-    if (!path || !*path) {
+    if (!path || !*path)
         editor_say(e, TONE_ERROR, "a file needs a name: type one, or Esc");
-    } else if (wanted && has_relative_files(e->state.layout) && !same_folder(e, path)) {
-        editor_say(e, TONE_ERROR, "the mask files of this layout lie beside it: save it in the same folder");
-    } else if (!wanted || is_ours(e, path) || editor_may_replace(e, path)) {
-        /* Killed behind the save, an older journal would be offered: so it is as new as the file, and then gone. */
-        if (e->state.dirty) editor_journal_flush(e);
-        done = cpl_layout_save(e->state.layout, path, &error);
-        if (!done) editor_say_error(e, &error);
-    }
-    if (done) {
-        if (wanted) adopt_path(e, path);
-        state_saved(&e->state);
-        editor_journal_flush(e);
-        editor_sync(e, CPL_SYNC_NOW);
-        editor_say(e, TONE_INFO, "saved %s", path);
-    }
+    else if (!wanted || is_ours(e, path) || editor_may_replace(e, path))
+        done = write_layout(e, path);
     free(path);
     return done;
 }
@@ -179,7 +161,7 @@ bool editor_write_picture(editor *e, const char *wanted) {
 /* ---- State folder ---- */
 
 static bool autosave_to(editor *e, const cpl_layout *now, char *path, cpl_error *error) {
-    bool done = path && cpl_layout_save(now, path, error);
+    bool done = path && convert_write(now, path, NULL, error);
     if (done)
         snprintf(e->farewell + strlen(e->farewell), sizeof e->farewell - strlen(e->farewell),
                  "couplet: unsaved changes are kept in %.400s\n", path);

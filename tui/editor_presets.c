@@ -1,6 +1,7 @@
 /* editor_presets.c: `:preset`: named sets of regions are kept, taken up, thrown away, and exchanged with Forge Couple. */
 #include "editor_ui.h"
 
+#include "convert.h"
 #include "folders.h"
 #include "presets.h"
 
@@ -45,7 +46,7 @@ bool editor_preset_load(editor *e, const char *name) {
     bool done = false;
     if (path && !preset && access(path, F_OK) != 0)
         editor_say(e, TONE_ERROR, "there is no preset \"%s\"; Tab after \":preset load \" shows what there is", name);
-    else if (!preset || !take_regions(e, preset, &error))
+    else if (!preset || !cpl_layout_settle_files(preset, &error) || !take_regions(e, preset, &error))
         editor_say_error(e, &error);
     else {
         done = true;
@@ -62,7 +63,7 @@ static void save(editor *e, const char *name, bool force) {
     char *path = presets_path(name, &error);
     if (path && !force && access(path, F_OK) == 0)
         editor_say(e, TONE_ERROR, "preset \"%s\" is there already: \":preset! save %s\" replaces it", name, name);
-    else if (!path || !cpl_layout_save(e->state.layout, path, &error))
+    else if (!path || !convert_write(e->state.layout, path, NULL, &error))
         editor_say_error(e, &error);
     else
         editor_say(e, TONE_INFO, "the regions are preset \"%s\"", name);

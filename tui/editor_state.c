@@ -2,6 +2,7 @@
  * as text stand in editor_text.c. */
 #include "editor_state.h"
 
+#include "convert.h"
 #include "mask_paint.h"
 
 #include <math.h>
@@ -128,9 +129,10 @@ bool state_commit(editor_state *s, cpl_layout *next, bool record, cpl_error *err
     return true;
 }
 
+/* A step may be from before the layout was saved into another folder. */
 static bool step_through(editor_state *s, const cpl_layout *to, const char *none, cpl_error *error) {
     if (!to) return state_refuse(error, "%s", none);
-    cpl_layout *copy = cpl_layout_copy(to, error);
+    cpl_layout *copy = convert_move(to, s->layout->directory, error);
     return copy && state_commit(s, copy, false, error);
 }
 

@@ -66,6 +66,16 @@ char *folders_whole(const char *path) {
     return whole;
 }
 
+char *folders_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : NULL;
+}
+
+bool folders_same(const char *a, const char *b) {
+    struct stat x, y;
+    return stat(a ? a : ".", &x) == 0 && stat(b ? b : ".", &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 static const char *below(const char *path, const char *folder) {
     size_t length = folder ? strlen(folder) : 0;
     return length > 1 && !strncmp(path, folder, length) && path[length] == '/' ? path + length + 1 : NULL;

@@ -20,6 +20,9 @@ char *folders_shown(const char *whole);
 /* The same file by whatever name: its folder without links and "..", and its own name. NULL: there is no such folder.
  * Caller frees. */
 char *folders_whole(const char *path);
+/* The folder of a file's name, NULL for the working folder, and whether two such folders are the same one. Caller frees. */
+char *folders_of(const char *path);
+bool folders_same(const char *a, const char *b);
 /* Replaces a file by renaming, so that it is whole whenever it is read. Not flushed to the disk: no user's work. */
 bool folders_write(const char *path, const char *text);
 

@@ -29,6 +29,14 @@ picture() {
         same "$(value c.json '[r["prompt"] for r in l["regions"]]')" "['a cat', 'a sun']"
 }
 check "a picture's layout comes out" picture
+elsewhere() {
+    mkdir -p home other && run 0 "$COUPLET" render --quiet a.json -o home/white.png &&
+        echo '{"couplet": 1, "mode": "basic", "img2img": {"image": "white.png"}, "regions": [{"prompt": "a"}, {"prompt": "b"}]}' >home/l.json &&
+        run 0 "$COUPLET" convert home/l.json other/l.json && run 0 "$COUPLET" check other/l.json &&
+        same "$(value other/l.json 'l["img2img"]["image"]')" "$PWD/home/white.png" &&
+        run 0 "$COUPLET" convert home/l.json home/m.json && same "$(value home/m.json 'l["img2img"]["image"]')" white.png
+}
+check 'what a layout names is found from another folder' elsewhere
 unknown() { run 1 "$COUPLET" convert --preset none presets.json d.json && has "$err" '"none"' && absent d.json; }
 check 'a preset that is not there' unknown
 basic() {

@@ -71,6 +71,8 @@ static bool begins_with(const char *path, const char *what) {
     return size >= strlen(what) && !memcmp(start, what, strlen(what));
 }
 
+static bool is_there(const char *path) { return access(path, F_OK) == 0; }
+
 static bool is_png(const char *path) { return begins_with(path, "\x89PNG"); }
 
 static cpl_layout *load(const char *path) {
@@ -148,6 +150,67 @@ static void a_text_from_outside_can_be_saved(void **state) {
     cpl_layout_free(layout);
 }
 
+/* The layout can be opened where it lies, its masks with it, and a run's first picture is there. */
+static void expect_whole(const char *path, int masks) {
+    cpl_error error = {0};
+    cpl_layout *layout = load(path);
+    for (int i = 0; i < layout->region_count; i++) masks -= layout->regions[i].mask != NULL;
+    if (masks) fail_msg("%s: %d masks are missing", path, masks);
+    if (!cpl_layout_check_start(layout, &error)) fail_msg("%s: %s", path, error.message);
+    cpl_layout_free(layout);
+}
+
+static void what_is_written_elsewhere_works_there(void **state) {
+    (void)state;
+    play("g\n:wait done\n:png first.png\n:init first.png\n:mode mask\n:mask save mm.png\ns\n"
+         ":preset save qq\n:convert % other/conv.json\n:w other/x.json");
+    expect_whole("work.json", 2);
+    expect_whole("other/conv.json", 2);
+    expect_whole("other/x.json", 2);
+    expect_whole("couplet/presets/qq.json", 2);
+    cpl_layout *layout = load("work.json");
+    assert_string_equal(layout->regions[0].mask_source, "mm.png"); /* at home all stays as it is named */
+    assert_string_equal(layout->init_image, "first.png");
+    cpl_layout_free(layout);
+}
+
+static void presets_bring_their_masks_along(void **state) {
+    (void)state;
+    /* such as one that was written by hand */
+    play(":mode mask\n:mask save mm.png\ns\n:preset save qq");
+    assert_int_equal(rename("work.json", "couplet/presets/byhand.json"), 0);
+    assert_int_equal(rename("mm.png", "couplet/presets/mm.png"), 0);
+    write_file("work.json", WORK);
+    play(":preset load byhand\ns");
+    expect_whole("work.json", 2);
+    write_file("work.json", WORK);
+    play(":preset load qq\ns");
+    expect_whole("work.json", 2);
+}
+
+/* Steps from before name their files from the folder that the layout lay in then. */
+static void undo_goes_back_to_files_of_another_folder(void **state) {
+    (void)state;
+    play(":mode mask\n:mask save mm.png\ns\n:init none\n:negative x\n:w other/x.json\nu\ns");
+    expect_whole("other/x.json", 2);
+    expect_whole("work.json", 2);
+    play(":mask save mm.png\n:mask save mm.png\n:negative x\n:w other/y.json\nu\nCtrl-R\n:w other/z.json");
+    expect_whole("other/z.json", 2);
+    /* what is made now lies beside the file as it is called now */
+    play(":mode mask\n:mask save\n:negative x\n:w other/v.json\nu\n:mask save nn.png\ns");
+    assert_true(is_there("other/nn.png"));
+    cpl_layout *layout = load("other/v.json");
+    assert_string_equal(layout->regions[0].mask_source, "nn.png");
+    cpl_layout_free(layout);
+}
+
+static void rows_are_pasted_into_another_folder(void **state) {
+    (void)state;
+    write_file("other/o.json", WORK);
+    play(":mode mask\n:mask save mm.png\ns\nTab yy\n:e other/o.json\n:mode mask\np\ns");
+    expect_whole("other/o.json", 3);
+}
+
 int main(void) {
 #define in_folder(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
     const struct CMUnitTest tests[] = {
@@ -156,6 +219,10 @@ int main(void) {
         in_folder(a_screen_is_written_over_a_file_only_by_a_script),
         in_folder(force_replaces_files_in_the_home),
         in_folder(a_text_from_outside_can_be_saved),
+        in_folder(what_is_written_elsewhere_works_there),
+        in_folder(presets_bring_their_masks_along),
+        in_folder(undo_goes_back_to_files_of_another_folder),
+        in_folder(rows_are_pasted_into_another_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
