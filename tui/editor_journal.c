@@ -1,6 +1,8 @@
 /* editor_journal.c: when the journal is written, and what becomes of one that an earlier session left. */
 #include "editor_ui.h"
 
+#include "convert.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,7 +99,7 @@ void editor_recover(editor *e, key_action answer) {
     }
     if (answer == ACTION_RECOVER) {
         /* An edit like any other: u shows what the file holds. */
-        cpl_layout *copy = cpl_layout_copy(e->left.layout, &error);
+        cpl_layout *copy = convert_move(e->left.layout, e->state.layout->directory, &error);
         if (!copy || !state_commit(&e->state, copy, true, &error)) {
             editor_say_error(e, &error);
             return;

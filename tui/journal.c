@@ -64,7 +64,9 @@ journal *journal_open(cpl_error *error) {
 bool journal_write(journal *j, const cpl_layout *layout, const char *path, cpl_error *error) {
     char *json = cpl_layout_print(layout, error), *whole = path ? folders_whole(path) : NULL;
     cJSON *name = cJSON_CreateString(whole ? whole : "");
-    cJSON *directory = cJSON_CreateString(layout->directory ? layout->directory : "");
+    /* Whole: the next session may begin in another working folder. */
+    char *lies_in = realpath(layout->directory ? layout->directory : ".", NULL);
+    cJSON *directory = cJSON_CreateString(lies_in ? lies_in : layout->directory ? layout->directory : "");
     char *name_text = name ? cJSON_PrintUnformatted(name) : NULL;
     char *directory_text = directory ? cJSON_PrintUnformatted(directory) : NULL, *text = NULL;
     /* The layout goes in as it was printed: cJSON would lose digits of its numbers. */
@@ -75,6 +77,7 @@ bool journal_write(journal *j, const cpl_layout *layout, const char *path, cpl_e
     j->there |= done;
     free(text);
     free(directory_text);
+    free(lies_in);
     free(name_text);
     cJSON_Delete(directory);
     cJSON_Delete(name);

@@ -69,6 +69,23 @@ static void a_living_editor_is_left_alone(void **state) {
     cpl_layout_free(layout);
 }
 
+/* The next session may begin in another folder; what the layout names lies where it lay. */
+static void the_folder_is_kept_whole(void **state) {
+    char path[64];
+    journal_left left;
+    journal *mine = journal_open(NULL);
+    cpl_layout *layout = work(0.5);
+    assert_true(journal_write(mine, layout, "work.json", NULL));
+    journal_close(mine);
+    snprintf(path, sizeof path, "%s/work.json", (const char *)*state);
+    assert_int_equal(chdir("/"), 0);
+    assert_true(journal_find(path, &left));
+    assert_string_equal(left.layout->directory, *state);
+    journal_left_remove(&left);
+    assert_int_equal(chdir(*state), 0);
+    cpl_layout_free(layout);
+}
+
 static void the_newest_is_found_first(void **state) {
     (void)state;
     cpl_error error = {0};
@@ -298,6 +315,7 @@ static void what_is_typed_is_kept_beside_the_file(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         in_folder(a_living_editor_is_left_alone),
+        in_folder(the_folder_is_kept_whole),
         in_folder(the_newest_is_found_first),
         in_folder(rubbish_is_passed_over),
         in_folder(killed_at_any_moment_everything_is_whole),
