@@ -161,6 +161,9 @@ gpu_products *gpu_products_new(cpl_error *error);
 void gpu_products_free(gpu_stream *s);
 /* As gpu_conv, by a library where one has a way for this shape. short_bias: job->bias in 16 bits, or NULL. */
 cudaError_t gpu_product(gpu_stream *s, const gpu_conv_job *job, const void *short_bias);
+/* Opens the libraries that are wanted and not open yet. Before a step is recorded: handles cannot be made in a recording, and a
+ * step may be the first that has products. */
+void gpu_products_open(gpu_stream *s);
 void gpu_products_stats(const gpu_stream *s, cpl_stats *stats);
 
 /* steps.c */

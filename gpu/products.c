@@ -37,6 +37,19 @@ struct gpu_products {
     uint64_t by_library, by_own;
 };
 
+static void open_side(gpu_stream *s, int side) {
+    gpu_products *p = s->products;
+    const gpu_library *library = p->side[side].library;
+    if (p->choice == GPU_CHOOSE_OWN || p->side[side].asked) return;
+    p->side[side].asked = true;
+    if (gpu_library_load(library)) p->side[side].handle = library->open(s->queue);
+    cudaGetLastError();
+}
+
+void gpu_products_open(gpu_stream *s) {
+    for (int side = 0; side < 2; side++) open_side(s, side);
+}
+
 /* ---- The table ---- */
 
 static const gpu_library *library_of(const gpu_products *p, const gpu_shape *shape, void **handle) {
@@ -199,13 +212,7 @@ static bool by_library(gpu_stream *s, const gpu_conv_job *job, const void *short
     gpu_products *p = s->products;
     gpu_shape shape = shape_of(job);
     int side = !gpu_shape_is_linear(&shape);
-    const gpu_library *library = p->side[side].library;
-    if (p->choice == GPU_CHOOSE_OWN) return false;
-    if (!p->side[side].asked && !s->recording) {
-        p->side[side].asked = true;
-        if (gpu_library_load(library)) p->side[side].handle = library->open(s->queue);
-        cudaGetLastError();
-    }
+    open_side(s, side);
     gpu_operands o = {.x = job->x,
                       .weight = job->weight,
                       .bias = job->y.type == GPU_F32 ? job->bias : short_bias,

@@ -38,6 +38,7 @@ void gpu_step_begin(cpl_stream *stream) {
         gpu_did(stream, "a step", cudaEventRecord(s->began, s->queue));
         return;
     }
+    gpu_products_open(s);
     s->recording = gpu_did(stream, "recording a step", cudaStreamBeginCapture(s->queue, cudaStreamCaptureModeRelaxed));
 }
 

@@ -166,10 +166,13 @@ static bool is_finite(rig *r) {
     return finite;
 }
 
-static void report(rig *r, const gpu_timing *t, const gpu_timing *decoding) {
+/* before: when the first of the steps began. */
+static void report(rig *r, const gpu_timing *t, const gpu_timing *decoding, const cpl_stats *before) {
     gpu_bench *b = r->b;
     cpl_stats stats = {0};
     b->s->ops->stats(b->s, &stats);
+    uint64_t library = stats.library_products - before->library_products;
+    uint64_t own = stats.own_products - before->own_products;
     gpu_bench_row(b);
     gpu_bench_text(b, "model", r->size->model);
     gpu_bench_number(b, "pixels", r->size->latent * 8);
@@ -183,10 +186,14 @@ static void report(rig *r, const gpu_timing *t, const gpu_timing *decoding) {
     gpu_bench_number(b, "pictures_per_second", 1000 / (STEPS_OF_A_PICTURE * t->wall_ms + decoding->wall_ms));
     gpu_bench_number(b, "weights_mib", (double)stats.weight_bytes / (1 << 20));
     gpu_bench_number(b, "device_mib", (double)stats.device_bytes / (1 << 20));
-    printf("| %s, %d pixels | %d | %.3f | %.3f | %.3f | %.3f | %.3f | %.2f | %.0f | %.0f |\n", r->size->model,
+    gpu_bench_number(b, "library_products", (double)library);
+    gpu_bench_number(b, "own_products", (double)own);
+    gpu_bench_text(b, "libraries", stats.libraries);
+    printf("| %s, %d pixels | %d | %.3f | %.3f | %.3f | %.3f | %.3f | %.2f | %.0f | %.0f | %.1f |\n", r->size->model,
            r->size->latent * 8, r->regions, t->device_ms, t->wall_ms - t->device_ms, t->host_ms, t->wall_ms,
            decoding->device_ms, 1000 / (STEPS_OF_A_PICTURE * t->wall_ms + decoding->wall_ms),
-           (double)stats.weight_bytes / (1 << 20), (double)stats.device_bytes / (1 << 20));
+           (double)stats.weight_bytes / (1 << 20), (double)stats.device_bytes / (1 << 20),
+           library + own ? 100 * (double)library / (double)(library + own) : 0);
     fflush(stdout);
 }
 
@@ -199,9 +206,11 @@ static bool measure(gpu_bench *b, const network *size) {
     bool done = open_rig(r, b, size) && gpu_bench_time(b, decode, r, 1, &decoding);
     for (int i = 0; i < 2 && done; i++) {
         fprintf(stderr, "bench-gpu: %s, steps, %d regions\n", size->model, counts[i]);
+        cpl_stats before = {0};
+        b->s->ops->stats(b->s, &before);
         r->regions = counts[i];
         done = gpu_bench_time(b, step, r, 1, &t);
-        if (done) report(r, &t, &decoding);
+        if (done) report(r, &t, &decoding, &before);
     }
     close_rig(r);
     free(r);
@@ -212,8 +221,8 @@ bool gpu_bench_steps(gpu_bench *b) {
     bool done = true;
     gpu_bench_open(b, "steps");
     printf("\n| model | regions | step ms | gap ms | host ms | wall ms | decode ms | pictures/s of 20 steps | weights "
-           "MiB | device MiB |\n"
-           "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
+           "MiB | device MiB | by libraries %% |\n"
+           "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
     if (b->quick) done = measure(b, &quick_size);
     for (size_t i = 0; !b->quick && done && i < sizeof sizes / sizeof *sizes; i++) done = measure(b, &sizes[i]);
     gpu_bench_close(b);

@@ -40,6 +40,16 @@ part() {
         lacks "$out" '| product |' && lacks part.json '"steps"' && has part.json '"coupled"'
 }
 check 'bench-gpu of one part' part
+# Alone: nothing that runs before it opens the libraries.
+steps() {
+    COUPLET_CUBLASLT=$BUILD/tests/gpu/libcouplet-cuda.so COUPLET_CUDNN=$BUILD/tests/gpu/libcouplet-cuda.so COUPLET_BACKEND_DIR=$BUILD/tests/gpu \
+        run 0 "$BUILD/gpu/bench/bench" --quick --only steps steps.json && has "$out" '| by libraries % |' && python3 - <<'END'
+import json
+for s in json.load(open("steps.json"))["steps"]:
+    assert s["libraries"] == "cuBLASLt 13.1.0, cuDNN 9.19.0" and s["library_products"] > 5 * s["own_products"] > 0, s
+END
+}
+check 'bench-gpu of steps alone: linear layers and convolutions by libraries' steps
 recorded() { run 0 "$BUILD/tests/device/record" "$root/tests/device/ops.safetensors" && has "$out" ' 0 failed, 0 skipped'; }
 check 'operations are what their record says, on the CPU' recorded
 

@@ -358,6 +358,20 @@ static void recorded_steps_hold_a_librarys_products(void **state) {
     end(&t);
 }
 
+/* Steps whose first one, the only one that runs call by call, has no product: the libraries are there in time all the same. */
+static void products_first_met_in_a_recorded_step_are_a_librarys(void **state) {
+    (void)state;
+    cpu_test t = begin("library");
+    t.ops->step_begin(t.s);
+    t.ops->step_end(t.s);
+    steps(&t, 16, 2);
+    assert_string_equal(stats_of(&t).libraries, "cuBLASLt 13.1.0, cuDNN 9.19.0");
+    expect_counts(&t, 4, 0);
+    assert_int_equal(runs(dnn), 2);
+    assert_int_equal(stats_of(&t).primitives.misses, 1); /* they were recorded */
+    end(&t);
+}
+
 /* In a recording nothing can be timed: the first way is taken, and the shape is measured later. */
 static void recorded_shapes_are_not_measured(void **state) {
     (void)state;
@@ -425,6 +439,7 @@ int main(void) {
         cmocka_unit_test(measured_shapes_take_the_fastest_way),
         cmocka_unit_test(nothing_is_asked_of_libraries_that_are_not_wanted),
         cmocka_unit_test(recorded_steps_hold_a_librarys_products),
+        cmocka_unit_test(products_first_met_in_a_recorded_step_are_a_librarys),
         cmocka_unit_test(recorded_shapes_are_not_measured),
         cmocka_unit_test(shapes_without_number_are_served),
     };
