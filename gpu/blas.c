@@ -107,15 +107,17 @@ static bool describe(product *p, const gpu_shape *s) {
            blas.MatrixLayoutCreate(&p->y, type_of(s->y_type), out, rows, (int64_t)out) == CUBLAS_STATUS_SUCCESS;
 }
 
-/* Without this the library takes all arrays to begin at multiples of 256 bytes. */
+/* Without this the library takes all arrays to begin at multiples of 256 bytes, and may add up parts of a sum in the type of y. */
 static bool prefer(cublasLtMatmulPreference_t preference) {
     static const cublasLtMatmulPreferenceAttributes_t sides[] = {
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
     size_t room = GPU_WORKSPACE;
-    uint32_t aligned = GPU_ALIGNED;
+    uint32_t aligned = GPU_ALIGNED, in_f32 = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
     bool told = blas.MatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &room,
-                                                  sizeof room) == CUBLAS_STATUS_SUCCESS;
+                                                  sizeof room) == CUBLAS_STATUS_SUCCESS &&
+                blas.MatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &in_f32,
+                                                  sizeof in_f32) == CUBLAS_STATUS_SUCCESS;
     for (int i = 0; i < 4; i++)
         told = told && blas.MatmulPreferenceSetAttribute(preference, sides[i], &aligned, sizeof aligned) ==
                            CUBLAS_STATUS_SUCCESS;

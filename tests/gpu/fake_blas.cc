@@ -28,6 +28,7 @@ struct fake_layout {
 };
 struct fake_preference {
     size_t room;
+    uint32_t reductions;
     uint32_t aligned[4];
 };
 
@@ -83,7 +84,7 @@ cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) {
     return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *preference) {
-    *preference = new fake_preference{0, {256, 256, 256, 256}};
+    *preference = new fake_preference{0, CUBLASLT_REDUCTION_SCHEME_MASK, {256, 256, 256, 256}};
     fake_cublaslt.parts++;
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -99,6 +100,8 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
     if (size != (room ? sizeof(size_t) : sizeof(uint32_t))) return CUBLAS_STATUS_INVALID_VALUE;
     if (room)
         preference->room = *(const size_t *)value;
+    else if (attribute == CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK)
+        preference->reductions = *(const uint32_t *)value;
     else
         preference->aligned[attribute - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES] = *(const uint32_t *)value;
     return CUBLAS_STATUS_SUCCESS;
@@ -111,7 +114,8 @@ static bool types_go(const fake_layout *a, const fake_layout *b, const fake_layo
     return a->type == b->type && c->type == d->type && (d->type == a->type || (narrow && d->type == CUDA_R_32F));
 }
 
-/* Products of 24 are such that this library does not have. What an algorithm was listed for, it insists on later. */
+/* Products of 24 are such that this library does not have. What an algorithm was listed for, it insists on later. Parts of a
+ * sum that are added in the type of the result, as the real one may where it is not told otherwise, are never wanted. */
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t operation,
                                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                                               cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
@@ -122,6 +126,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
     if (inner != b->rows || rows != d->rows || b->columns != d->columns || c->rows != d->rows ||
         c->columns != d->columns)
         return CUBLAS_STATUS_INVALID_VALUE;
+    if (preference->reductions != CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE) return CUBLAS_STATUS_NOT_SUPPORTED;
     if (fake_cublaslt.refuses_shapes || inner == 24 || !types_go(a, b, c, d, operation->epilogue) ||
         fake_cublaslt.workspace > preference->room)
         return CUBLAS_STATUS_NOT_SUPPORTED;
