@@ -79,10 +79,8 @@ static device_plan *copy_plan(gpu_stream *s, const cpl_plan *plan, int tile_rows
     cpl_error error = {0};
     device_plan *p = cpl_alloc(1, sizeof *p, &error);
     char *host = p ? cpl_alloc(1, b.bytes, &error) : NULL;
-    if (host && !gpu_take(gpu_backend_of(&s->base), s, &p->memory, b.bytes))
-        cpl_fail(&error, CPL_E_MEMORY, "cuda: out of memory: %zu bytes for a plan", b.bytes);
-    if (!host || !p->memory) {
-        cpl_stream_fail(&s->base, error.code, "%s", error.message);
+    if (!host) cpl_stream_fail(&s->base, error.code, "%s", error.message);
+    if (!host || !gpu_took(s, gpu_take(gpu_backend_of(&s->base), s, &p->memory, b.bytes), b.bytes, "a plan")) {
         free(host);
         free(p);
         return NULL;

@@ -121,9 +121,10 @@ bool gpu_weighs(cpl_stream *s, const char *operation, const cpl_weight *w, gpu_w
 /* memory.c */
 #define GPU_REMEDY "use a smaller canvas, --precision f16 or --device cpu"
 /* Device memory within the budget. Where there is no more the stream's idle memory is given back, then parts of the model go
- * that no stream works with. s: who asks, or NULL. */
-bool gpu_take(gpu_backend *b, gpu_stream *s, void **memory, size_t bytes);
-bool gpu_take_at_once(gpu_backend *b, void **memory, size_t bytes); /* ... or not at all */
+ * that no stream works with; then cudaErrorMemoryAllocation. Any other error is of what the device did before: nothing moves for
+ * it. s: who asks, or NULL. */
+cudaError_t gpu_take(gpu_backend *b, gpu_stream *s, void **memory, size_t bytes);
+cudaError_t gpu_take_at_once(gpu_backend *b, void **memory, size_t bytes); /* ... or not at all */
 void gpu_give(gpu_backend *b, void *memory, size_t bytes);
 cpl_pool *gpu_pool_new(gpu_stream *s, size_t budget, cpl_error *error);
 void *gpu_scratch(cpl_stream *s, size_t bytes); /* from the pool, given back with cpl_pool_give; NULL: failed */
@@ -136,14 +137,14 @@ void gpu_condemn(gpu_stream *s, void *memory, size_t bytes);
 void gpu_free_condemned(gpu_stream *s);
 /* Gives back what the pool holds idle; what has been recorded runs first. */
 void gpu_free_idle(gpu_stream *s);
-/* Fails the stream, with what is in use and what to do instead. */
-void gpu_out_of_memory(gpu_stream *s, size_t bytes, const char *what);
+/* Fails the stream unless gpu_take succeeded; where there is no memory with what is in use and what to do instead. */
+bool gpu_took(gpu_stream *s, cudaError_t did, size_t bytes, const char *what);
 
 /* residence.c */
 void gpu_component_begin(cpl_backend *b, cpl_component part);
 void gpu_part_add(gpu_backend *b, cpl_weight *w); /* whose memory is there */
 bool gpu_part_remove(gpu_backend *b, cpl_weight *w);
-bool gpu_move_out_for(gpu_backend *b, void **memory, size_t bytes);
+cudaError_t gpu_move_out_for(gpu_backend *b, void **memory, size_t bytes);
 /* Before an operation reads the weight: brings its part back if it is not on the device, and keeps it until the stream turns to
  * another. False: the stream has failed. */
 bool gpu_reside(gpu_stream *s, const cpl_weight *w);

@@ -24,10 +24,8 @@ static bool make_room(gpu_stream *s, size_t bytes) {
             return false;
         }
         free_slot(s, f);
-        if (!gpu_take(gpu_backend_of(&s->base), s, &f->device, bytes)) {
-            gpu_out_of_memory(s, bytes, "a copy to the host");
+        if (!gpu_took(s, gpu_take(gpu_backend_of(&s->base), s, &f->device, bytes), bytes, "a copy to the host"))
             return false;
-        }
         f->room = bytes;
         if (!gpu_did(&s->base, "pinned memory", cudaMallocHost((void **)&f->pinned, bytes))) {
             f->pinned = NULL;

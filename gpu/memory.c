@@ -8,7 +8,7 @@
 
 enum { STAGE_BYTES = 4 << 20 };
 
-bool gpu_take_at_once(gpu_backend *b, void **memory, size_t bytes) {
+cudaError_t gpu_take_at_once(gpu_backend *b, void **memory, size_t bytes) {
     uint64_t taken = atomic_fetch_add(&b->device_bytes, bytes) + bytes, peak = atomic_load(&b->device_peak_bytes);
     cudaError_t error = cudaErrorMemoryAllocation;
     if (!b->memory_budget || taken <= b->memory_budget) error = cudaMalloc(memory, bytes);
@@ -16,14 +16,15 @@ bool gpu_take_at_once(gpu_backend *b, void **memory, size_t bytes) {
         cudaGetLastError();
         atomic_fetch_sub(&b->device_bytes, bytes);
         *memory = NULL;
-        return false;
+        return error;
     }
     while (peak < taken && !atomic_compare_exchange_weak(&b->device_peak_bytes, &peak, taken)) {}
-    return true;
+    return cudaSuccess;
 }
 
-bool gpu_take(gpu_backend *b, gpu_stream *s, void **memory, size_t bytes) {
-    if (gpu_take_at_once(b, memory, bytes)) return true;
+cudaError_t gpu_take(gpu_backend *b, gpu_stream *s, void **memory, size_t bytes) {
+    cudaError_t did = gpu_take_at_once(b, memory, bytes);
+    if (did != cudaErrorMemoryAllocation) return did;
     if (s) gpu_free_idle(s);
     return gpu_move_out_for(b, memory, bytes);
 }
@@ -70,12 +71,14 @@ void gpu_free_idle(gpu_stream *s) {
 
 static double gib(uint64_t bytes) { return (double)bytes / (double)(1 << 30); }
 
-void gpu_out_of_memory(gpu_stream *s, size_t bytes, const char *what) {
+bool gpu_took(gpu_stream *s, cudaError_t did, size_t bytes, const char *what) {
     const gpu_backend *b = gpu_backend_of(&s->base);
+    if (did != cudaErrorMemoryAllocation) return gpu_did(&s->base, "device memory", did);
     cpl_stream_fail(&s->base, CPL_E_MEMORY,
                     "cuda:%d: out of memory: %zu bytes asked for %s while %.2f of %.2f GiB are in use; " GPU_REMEDY,
                     b->device, bytes, what, gib(atomic_load(&b->device_bytes)),
                     gib(b->memory_budget ? b->memory_budget : b->memory_total));
+    return false;
 }
 
 /* ---- Pool ---- */
@@ -91,7 +94,9 @@ static void *pool_take(void *context, size_t bytes) {
     pool_memory *m = context;
     device_block *block = cpl_alloc(1, sizeof *block, NULL);
     if (!block) return NULL;
-    if (!gpu_take(gpu_backend_of(&m->s->base), m->s, &block->memory, bytes)) {
+    cudaError_t did = gpu_take(gpu_backend_of(&m->s->base), m->s, &block->memory, bytes);
+    if (did != cudaSuccess) { /* a lack of memory is the pool's to tell, which tries more than once */
+        if (did != cudaErrorMemoryAllocation) gpu_did(&m->s->base, "device memory", did);
         free(block);
         return NULL;
     }

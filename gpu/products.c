@@ -103,9 +103,10 @@ static entry *find(gpu_stream *s, const gpu_shape *shape) {
 static bool has_workspace(gpu_stream *s, size_t bytes) {
     gpu_products *p = s->products;
     if (bytes == 0 || p->workspace) return true;
-    if (!p->workspace_refused)
-        p->workspace_refused = !gpu_take(gpu_backend_of(&s->base), s, &p->workspace, GPU_WORKSPACE);
-    return p->workspace != NULL;
+    if (p->workspace_refused) return false;
+    cudaError_t did = gpu_take(gpu_backend_of(&s->base), s, &p->workspace, GPU_WORKSPACE);
+    p->workspace_refused = did == cudaErrorMemoryAllocation;
+    return p->workspace_refused ? false : gpu_did(&s->base, "device memory", did);
 }
 
 static bool run_way(gpu_stream *s, const entry *e, int way, gpu_operands *o) {

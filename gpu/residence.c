@@ -130,17 +130,17 @@ static bool move_one_out(gpu_backend *b) {
 }
 
 /* Under the lock. */
-static bool take_making_room(gpu_backend *b, void **memory, size_t bytes) {
-    bool got = gpu_take_at_once(b, memory, bytes);
-    while (!got && move_one_out(b)) got = gpu_take_at_once(b, memory, bytes);
-    return got;
+static cudaError_t take_making_room(gpu_backend *b, void **memory, size_t bytes) {
+    cudaError_t did = gpu_take_at_once(b, memory, bytes);
+    while (did == cudaErrorMemoryAllocation && move_one_out(b)) did = gpu_take_at_once(b, memory, bytes);
+    return did;
 }
 
-bool gpu_move_out_for(gpu_backend *b, void **memory, size_t bytes) {
+cudaError_t gpu_move_out_for(gpu_backend *b, void **memory, size_t bytes) {
     pthread_mutex_lock(&b->lock);
-    bool got = take_making_room(b, memory, bytes);
+    cudaError_t did = take_making_room(b, memory, bytes);
     pthread_mutex_unlock(&b->lock);
-    return got;
+    return did;
 }
 
 /* ---- Back in ---- */
@@ -150,13 +150,12 @@ static bool bring_in(gpu_stream *s, gpu_part *p) {
     gpu_backend *b = gpu_backend_of(&s->base);
     void *slab = NULL;
     gpu_flush(s); /* a recording would repeat the copy at each launch */
-    if (!gpu_take_at_once(b, &slab, p->bytes)) {
+    cudaError_t did = gpu_take_at_once(b, &slab, p->bytes);
+    if (did == cudaErrorMemoryAllocation) {
         gpu_free_idle(s);
-        if (!take_making_room(b, &slab, p->bytes)) {
-            gpu_out_of_memory(s, p->bytes, "a part of the model");
-            return false;
-        }
+        did = take_making_room(b, &slab, p->bytes);
     }
+    if (!gpu_took(s, did, p->bytes, "a part of the model")) return false;
     if (!gpu_did(&s->base, "bringing weights back",
                  cudaMemcpyAsync(slab, p->host, p->bytes, cudaMemcpyHostToDevice, s->queue)) ||
         !gpu_did(&s->base, "bringing weights back", cudaEventRecord(p->arrived, s->queue))) {

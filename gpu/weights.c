@@ -43,8 +43,7 @@ gpu_uploader *gpu_uploader_new(gpu_backend *b, cpl_error *error) {
     cudaError_t did = cudaStreamCreateWithFlags(&u->queue, cudaStreamNonBlocking);
     for (int i = 0; i < BUFFERS && did == cudaSuccess; i++) {
         did = cudaMallocHost((void **)&u->buffer[i].pinned, PIECE_BYTES);
-        if (did == cudaSuccess && !gpu_take_at_once(b, &u->buffer[i].device, PIECE_BYTES))
-            did = cudaErrorMemoryAllocation;
+        if (did == cudaSuccess) did = gpu_take_at_once(b, &u->buffer[i].device, PIECE_BYTES);
         if (did == cudaSuccess) did = cudaEventCreateWithFlags(&u->buffer[i].free_again, cudaEventDisableTiming);
     }
     if (did == cudaSuccess) return u;
@@ -136,12 +135,15 @@ static bool send_rows(gpu_backend *b, const cpl_weight *w, cpl_values values, cp
 }
 
 static bool take(gpu_backend *b, void **memory, size_t *bytes, size_t wanted, cpl_error *error) {
-    if (!gpu_take(b, NULL, memory, wanted))
+    cudaError_t did = gpu_take(b, NULL, memory, wanted);
+    if (did == cudaErrorMemoryAllocation)
         return cpl_fail(error, CPL_E_MEMORY,
                         "cuda:%d: out of memory: %zu bytes for a weight asked for while %llu of %llu are in use; use "
                         "--precision f16, a smaller model or --device cpu",
                         b->device, wanted, (unsigned long long)atomic_load(&b->device_bytes),
                         (unsigned long long)(b->memory_budget ? b->memory_budget : b->memory_total));
+    if (did != cudaSuccess)
+        return cpl_fail(error, CPL_E_DEVICE, "cuda:%d: device memory: %s", b->device, cudaGetErrorString(did));
     *bytes = wanted;
     atomic_fetch_add(&b->weight_bytes, wanted);
     return true;

@@ -3,7 +3,8 @@
  * for them (EMULATED_STREAMS=late), as soon as they can (early), or, as a dice decides at each call, each a little (the default).
  * EMULATED_DEVICES=N says how many devices there are (1; -1: no driver, -2: one that is too old), EMULATED_MEMORY=BYTES how much
  * fits one (8 GiB), EMULATED_FAILURE=CALL:N makes the N-th call of that name fail (cudaMalloc, cudaMallocHost, cudaMemcpyAsync,
- * cudaGraphInstantiate, cudaEventSynchronize). What was called, and how much was copied, is counted for tests. */
+ * cudaGraphInstantiate, cudaEventSynchronize); cudaMallocAfterFault:N: from the N-th cudaMalloc on all of them fail with what a
+ * kernel did that ran before, as the real one does. What was called, and how much was copied, is counted for tests. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,8 +69,8 @@ static cudaError_t failed(cudaError_t error) {
 
 emulated_counters emulated_counts;
 
-/* True once for the call that is to fail: calls are counted from the moment at which it is named. */
-static bool to_fail(const char *call) {
+/* True once for the call that is to fail, or from then on: calls are counted from the moment at which it is named. */
+static bool to_fail(const char *call, bool from_then_on = false) {
     static char named[64];
     static long long calls;
     const char *text = getenv("EMULATED_FAILURE");
@@ -79,7 +80,9 @@ static bool to_fail(const char *call) {
         snprintf(named, sizeof named, "%s", text);
         calls = 0;
     }
-    return strncmp(text, call, length) == 0 && text[length] == ':' && ++calls == atoll(text + length + 1);
+    if (strncmp(text, call, length) != 0 || text[length] != ':') return false;
+    long long nth = atoll(text + length + 1);
+    return ++calls == nth || (from_then_on && calls > nth);
 }
 
 static void do_next(cudaStream_t stream);
@@ -181,6 +184,8 @@ const char *cudaGetErrorString(cudaError_t error) {
         return "no CUDA-capable device is detected";
     case cudaErrorInvalidDevice:
         return "invalid device ordinal";
+    case cudaErrorIllegalAddress:
+        return "an illegal memory access was encountered";
     default:
         return "invalid argument";
     }
@@ -212,6 +217,7 @@ static size_t give_block(std::vector<memory_block> *list, void *memory) {
 cudaError_t cudaMalloc(void **memory, size_t bytes) {
     hold h(lock);
     emulated_counts.device_allocations++;
+    if (to_fail("cudaMallocAfterFault", true)) return failed(cudaErrorIllegalAddress);
     if (bytes == 0 || to_fail("cudaMalloc") || device_bytes + bytes > (size_t)setting("EMULATED_MEMORY", 8LL << 30) ||
         !take_block(&device_blocks, memory, bytes))
         return failed(cudaErrorMemoryAllocation);

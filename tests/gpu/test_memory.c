@@ -248,6 +248,60 @@ static void a_refused_block_is_asked_for_again(void **state) {
     cpl_session_free(other);
 }
 
+/* Asking for memory also tells what an earlier kernel did. That is no lack of it, wherever memory is asked for: nothing gives way, and
+ * nothing is tried again. */
+static void a_fault_is_not_told_as_a_lack_of_memory(void **state) {
+    (void)state;
+    uint64_t budget = tight();
+    int failed = 0;
+    for (int nth = 1, finished = 0; !finished; nth += 1 + nth / 4) {
+        char failure[40];
+        cpl_event event = {0};
+        cpl_session *session = on_device(budget);
+        cpl_layout *layout = small("a cat", 1);
+        snprintf(failure, sizeof failure, "cudaMallocAfterFault:%d", nth);
+        setenv("EMULATED_FAILURE", failure, 1);
+        hand_over(session, layout, CPL_SYNC_SETTLE);
+        cpl_session_generate(session);
+        await_end(session, &event);
+        unsetenv("EMULATED_FAILURE");
+        finished = event.type == CPL_EVENT_FINISHED;
+        if (!finished) {
+            failed++;
+            assert_int_equal(event.error.code, CPL_E_DEVICE);
+            if (!strstr(event.error.message, "an illegal memory access") ||
+                strstr(event.error.message, "out of memory"))
+                fail_msg("call %d: %s", nth, event.error.message);
+            assert_int_equal(stats_of(session).memory_rescues, 0);
+        }
+        cpl_event_clear(&event);
+        cpl_layout_free(layout);
+        cpl_session_free(session);
+    }
+    assert_true(failed > 8);
+}
+
+/* ... with all of the model on the device and nothing in the way: no part leaves it. */
+static void a_fault_moves_nothing(void **state) {
+    (void)state;
+    cpl_event event = {0};
+    cpl_session *session = on_device(0);
+    cpl_image_free(picture(session, "a cat"));
+    cpl_layout *layout = small("a sun", 2);
+    layout->height = 64; /* other sizes, so that there is something to ask for */
+    setenv("EMULATED_FAILURE", "cudaMallocAfterFault:1", 1);
+    hand_over(session, layout, CPL_SYNC_SETTLE);
+    cpl_session_generate(session);
+    await_end(session, &event);
+    unsetenv("EMULATED_FAILURE");
+    assert_int_equal(event.type, CPL_EVENT_FAILED);
+    assert_int_equal(event.error.code, CPL_E_DEVICE);
+    assert_int_equal(stats_of(session).moves_out, 0);
+    cpl_event_clear(&event);
+    cpl_layout_free(layout);
+    cpl_session_free(session);
+}
+
 /* The libraries' workspace counts, too, and is not what gives way: who computes a product depends on no budget, so that the
  * picture does not. Once loaded they stay: this comes last. */
 static void libraries_and_a_budget_change_no_picture(void **state) {
@@ -282,6 +336,8 @@ int main(void) {
         cmocka_unit_test(a_full_device_does_as_a_budget),
         cmocka_unit_test(without_host_memory_nothing_is_lost),
         cmocka_unit_test(a_refused_block_is_asked_for_again),
+        cmocka_unit_test(a_fault_is_not_told_as_a_lack_of_memory),
+        cmocka_unit_test(a_fault_moves_nothing),
         cmocka_unit_test(libraries_and_a_budget_change_no_picture),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
