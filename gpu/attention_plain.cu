@@ -85,11 +85,16 @@ __global__ void __launch_bounds__(ATTENTION_THREADS, CHANNELS > 5 ? 2 : 4)
                 row_of(to, warp_row + i)[lane + 32 * j] = mixed[i][j];
 }
 
+static constexpr size_t plain_shared(int depth) {
+    size_t floats = (size_t)(GPU_PLAIN_ROWS + PLAIN_KEYS) * (size_t)(depth | 1) + GPU_PLAIN_ROWS * PLAIN_KEYS;
+    return floats * sizeof(float);
+}
+static_assert(plain_shared(GPU_MOST_DEPTH) <= 99 * 1024, "a block has room for it");
+
 template <int CHANNELS> static cudaError_t run_plain(cudaStream_t s, const gpu_attention_job *job) {
-    int pitch = job->depth | 1;
     dim3 grid((unsigned)job->most_tiles, (unsigned)job->heads, (unsigned)job->elements);
-    size_t floats = (size_t)(GPU_PLAIN_ROWS + PLAIN_KEYS) * (size_t)pitch + GPU_PLAIN_ROWS * PLAIN_KEYS;
-    return launch_kernel("plain", plain<CHANNELS>, grid, dim3(ATTENTION_THREADS), floats * sizeof(float), s, *job);
+    shared_size shared(plain_shared(job->depth), plain_shared(32 * CHANNELS));
+    return launch_kernel("plain", plain<CHANNELS>, grid, dim3(ATTENTION_THREADS), shared, s, *job);
 }
 
 cudaError_t gpu_plain_attention(cudaStream_t s, const gpu_attention_job *job) {

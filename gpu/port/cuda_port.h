@@ -95,17 +95,25 @@ static __device__ __forceinline__ float fast_exp2(float x) {
     return y;
 }
 
+/* A block's dynamic shared memory. most: of any launch of that kernel, where it differs: the limit that is asked for belongs to the
+ * kernel, so that threads which launch it at once would lower it for each other. */
+struct shared_size {
+    size_t bytes, most;
+    shared_size(size_t always) : bytes(always), most(always) {}
+    shared_size(size_t bytes_, size_t most_) : bytes(bytes_), most(most_) {}
+};
+
 /* Starts a kernel; the name is for the tests' list of kernels that ran. Blocks of whole warps only. */
 template <class... P, class... A>
-static inline cudaError_t launch_kernel(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
-                                        cudaStream_t stream, A... arguments) {
+static inline cudaError_t launch_kernel(const char *name, void (*kernel)(P...), dim3 grid, dim3 block,
+                                        shared_size shared, cudaStream_t stream, A... arguments) {
     (void)name;
-    if (shared > 48 * 1024) { /* more must be asked for */
+    if (shared.most > 48 * 1024) { /* more must be asked for */
         cudaError_t refused =
-            cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared);
+            cudaFuncSetAttribute((const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared.most);
         if (refused != cudaSuccess) return refused;
     }
-    kernel<<<grid, block, shared, stream>>>(static_cast<P>(arguments)...);
+    kernel<<<grid, block, shared.bytes, stream>>>(static_cast<P>(arguments)...);
     return cudaGetLastError();
 }
 

@@ -18,7 +18,11 @@
 
 #include "fake.h"
 
-enum { MOST_THREADS = 1024, MOST_SHARED = 99 * 1024 /* of a block, where it is least: 8.6 and 8.9 */ };
+enum {
+    MOST_THREADS = 1024,
+    MOST_SHARED = 99 * 1024,   /* of a block, where it is least: 8.6 and 8.9 */
+    UNASKED_SHARED = 48 * 1024 /* which a kernel may have without asking for more */
+};
 
 emulated_device device;
 emulated_thread *emulated_here;
@@ -229,12 +233,33 @@ void emulator_run(const char *name, const void *kernel, dim3 grid, dim3 block, s
     device.kernel = nullptr;
 }
 
-cudaError_t emulated_launch(const char *name, const void *kernel, dim3 grid, dim3 block, size_t shared,
+/* A limit belongs to a kernel: were it another for each launch, one thread could lower it between another's wish and its launch. */
+static void check_limit(const char *name, const void *kernel, size_t most) {
+    struct limit {
+        const void *kernel;
+        size_t most;
+    };
+    static std::vector<limit> limits;
+    static std::mutex lock;
+    if (most <= UNASKED_SHARED) return;
+    std::lock_guard<std::mutex> hold(lock);
+    for (const limit &l : limits) {
+        if (l.kernel != kernel) continue;
+        if (l.most != most)
+            emulator_fault("%s asks for %zu bytes of shared memory, and for %zu before", name, most, l.most);
+        return;
+    }
+    limits.push_back({kernel, most});
+}
+
+cudaError_t emulated_launch(const char *name, const void *kernel, dim3 grid, dim3 block, shared_size shared,
                             cudaStream_t stream, std::function<void()> kernel_body) {
     unsigned count = block.x * block.y * block.z;
-    if (count == 0 || count > MOST_THREADS || count % WARP || block.z > 64 || shared > MOST_SHARED || grid.x == 0 ||
-        grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535)
+    if (count == 0 || count > MOST_THREADS || count % WARP || block.z > 64 || shared.bytes > shared.most ||
+        shared.most > MOST_SHARED || grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffffu ||
+        grid.y > 65535 || grid.z > 65535)
         return cudaErrorInvalidValue;
-    fake_enqueue(stream, [=] { emulator_run(name, kernel, grid, block, shared, kernel_body); });
+    check_limit(name, kernel, shared.most);
+    fake_enqueue(stream, [=] { emulator_run(name, kernel, grid, block, shared.bytes, kernel_body); });
     return cudaSuccess;
 }

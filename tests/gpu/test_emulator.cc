@@ -338,6 +338,10 @@ static void faults(void) {
         array<uint4> to(1);
         run(vector_at, 1, LANES, 0, to.data, memory.data);
     });
+    dies("a kernel that asks for now this, now that much shared memory", "bytes of shared memory", [] {
+        run(nothing, 1, LANES, 60 * 1024);
+        run(nothing, 1, LANES, 70 * 1024);
+    });
     dies("work on the default stream", "default stream",
          [] { launch_kernel("nothing", nothing, dim3(1), dim3(LANES), 0, (cudaStream_t) nullptr); });
 }

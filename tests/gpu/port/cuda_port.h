@@ -65,7 +65,12 @@ void emulated_load_tiles(uint32_t r[4], const void *row, bool transposed);
 void emulated_multiply_add_half(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1);
 void emulated_multiply_add_bfloat(float c[4], const uint32_t a[4], uint32_t b0, uint32_t b1);
 /* Puts a grid into the stream: `body` runs once for each of its threads when the stream gets there. */
-cudaError_t emulated_launch(const char *name, const void *kernel, dim3 grid, dim3 block, size_t shared,
+struct shared_size {
+    size_t bytes, most;
+    shared_size(size_t always) : bytes(always), most(always) {}
+    shared_size(size_t bytes_, size_t most_) : bytes(bytes_), most(most_) {}
+};
+cudaError_t emulated_launch(const char *name, const void *kernel, dim3 grid, dim3 block, shared_size shared,
                             cudaStream_t stream, std::function<void()> body);
 
 /* The place in the source tells whether threads that meet are in the same barrier or exchange. */
@@ -110,8 +115,8 @@ template <> inline void multiply_add<bfloat_t>(float c[4], const uint32_t a[4], 
 static inline float fast_exp2(float x) { return exp2f(x); }
 
 template <class... P, class... A>
-static inline cudaError_t launch_kernel(const char *name, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
-                                        cudaStream_t stream, A... arguments) {
+static inline cudaError_t launch_kernel(const char *name, void (*kernel)(P...), dim3 grid, dim3 block,
+                                        shared_size shared, cudaStream_t stream, A... arguments) {
     return emulated_launch(name, (const void *)kernel, grid, block, shared, stream,
                            [=] { kernel(static_cast<P>(arguments)...); });
 }
