@@ -119,7 +119,8 @@ bool gpu_alike(cpl_stream *s, const char *operation, const char *name, const cpl
 bool gpu_weighs(cpl_stream *s, const char *operation, const cpl_weight *w, gpu_weight_kind kind);
 
 /* memory.c */
-#define GPU_REMEDY "use a smaller canvas, --precision f16 or --device cpu"
+/* Not f16, which takes as much as bf16 but ends at 65504: SDXL's own VAE goes beyond. All devices that are served have bf16. */
+#define GPU_REMEDY "use a smaller canvas, --precision bf16 or --device cpu"
 /* Device memory within the budget. Where there is no more the stream's idle memory is given back, then parts of the model go
  * that no stream works with; then cudaErrorMemoryAllocation. Any other error is of what the device did before: nothing moves for
  * it. s: who asks, or NULL. */

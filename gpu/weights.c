@@ -139,7 +139,7 @@ static bool take(gpu_backend *b, void **memory, size_t *bytes, size_t wanted, cp
     if (did == cudaErrorMemoryAllocation)
         return cpl_fail(error, CPL_E_MEMORY,
                         "cuda:%d: out of memory: %zu bytes for a weight asked for while %llu of %llu are in use; use "
-                        "--precision f16, a smaller model or --device cpu",
+                        "--precision bf16, a smaller model or --device cpu",
                         b->device, wanted, (unsigned long long)atomic_load(&b->device_bytes),
                         (unsigned long long)(b->memory_budget ? b->memory_budget : b->memory_total));
     if (did != cudaSuccess)

@@ -133,7 +133,9 @@ static void a_budget_moves_parts_and_changes_no_picture(void **state) {
                       (int)stats.moves_out, (int)stats.moves_in);
         if (refused) {
             assert_int_equal(event.error.code, CPL_E_MEMORY);
-            if (!strstr(event.error.message, "--device cpu")) fail_msg("%s", event.error.message);
+            /* bf16 takes what f16 does, and overflows nowhere */
+            if (!strstr(event.error.message, "--device cpu") || !strstr(event.error.message, "--precision bf16"))
+                fail_msg("%s", event.error.message);
         } else {
             finished++;
             moved += stats.moves_out > 0;
