@@ -77,6 +77,9 @@ cuda_root := $(patsubst %/bin/nvcc,%,$(realpath $(NVCC)))
 cuda_header := $(and $(cuda_root),$(firstword $(wildcard $(cuda_root)/include/cuda_runtime_api.h $(cuda_root)/targets/*/include/cuda_runtime_api.h /usr/include/cuda_runtime_api.h)))
 cudart := $(and $(cuda_root),$(firstword $(wildcard $(addsuffix /libcudart_static.a,$(cuda_root)/lib64 $(cuda_root)/lib $(cuda_root)/targets/*/lib /usr/lib/*-linux-gnu))))
 CUDA_INCLUDE := $(and $(cuda_header),-isystem $(patsubst %/,%,$(dir $(cuda_header))))
+# cuDNN's headers lie beside CUDA's, where the compiler looks anyway, or in a wheel of Python's.
+cudnn_in_wheels = $(shell python3 -c 'import nvidia; print(*nvidia.__path__)' 2>/dev/null)
+CUDNN_INCLUDE = $(if $(wildcard $(dir $(cuda_header))cudnn.h /usr/include/cudnn.h /usr/include/*-linux-gnu/cudnn.h),,$(addprefix -idirafter ,$(wildcard $(addsuffix /cudnn/include,$(cudnn_in_wheels)))))
 cuda_is_old = $(shell sed -n 's/^\#define CUDART_VERSION *//p' $(cuda_header) | awk '$$1 < 12000 { print "CUDA 12 or newer is needed" }')
 no_cuda := $(strip $(if $(filter no,$(CUDA)),as asked for,$(if $(cuda_root),$(if $(cuda_header),$(if $(cudart),$(cuda_is_old),no libcudart_static.a beside $(NVCC)),no headers beside $(NVCC)),no nvcc found (NVCC, CUDA_HOME, PATH, /usr/local/cuda))))
 gpu_c := $(wildcard gpu/*.c)
@@ -140,7 +143,7 @@ build/cuda/libcouplet-cuda.so: $(gpu_obj)
 	$(Q)$(CXX) -shared -pthread -Wl,--no-undefined -Wl,--exclude-libs,ALL -o $@ $(gpu_obj) $(cudart) -ldl -lrt -lm -lpthread
 build/cuda/%.o: gpu/%.c
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(OPT) -fPIC -fvisibility=hidden -pthread $(CFLAGS) $(CUDA_INCLUDE) $(DEPENDENCIES) -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(OPT) -fPIC -fvisibility=hidden -pthread $(CFLAGS) $(CUDA_INCLUDE) $(CUDNN_INCLUDE) $(DEPENDENCIES) -c -o $@ $<
 # What ptxas tells of registers and spills is kept beside the object, for the report; only warnings are shown.
 build/cuda/%.cu.o: gpu/%.cu
 	$(call say,NVCC,$<)

@@ -10,6 +10,29 @@ none() { EMULATED_DEVICES=-1 run 1 "$root/tests/device/check" --emulated && line
 check 'check-gpu without a device: one line' none
 whole() { run 0 "$root/tests/device/check" --emulated && has "$out" ' passed, 0 failed'; }
 check 'check-gpu on the emulated device' whole
+# Which libraries a run is about: none; one that is named; both, in Python's wheels.
+untested() {
+    run 0 "$root/tests/device/check" --emulated --sanitizer && has "$out" 'cuBLASLt: NOT in use (no libcublasLt.so' &&
+        has "$out" 'cuDNN: NOT in use (no libcudnn.so.9 was found; COUPLET_CUDNN=FILE names one): its convolutions are NOT TESTED'
+}
+check 'check-gpu without libraries says so' untested
+named() {
+    COUPLET_CUBLASLT=$BUILD/tests/gpu/libcouplet-cuda.so COUPLET_CUDNN=no run 0 "$root/tests/device/check" --emulated --sanitizer &&
+        has "$out" 'cuBLASLt: in use for linear layers, COUPLET_CUBLASLT=' && has "$out" 'cuDNN: NOT in use (COUPLET_CUDNN=no)'
+}
+check 'check-gpu with one library' named
+wheels() {
+    mkdir -p wheels/nvidia/cudnn/lib wheels/nvidia/cu13/lib && ln -s "$BUILD/tests/gpu/libcouplet-cuda.so" wheels/nvidia/cudnn/lib/libcudnn.so.9 &&
+        ln -s "$BUILD/tests/gpu/libcouplet-cuda.so" wheels/nvidia/cu13/lib/libcublasLt.so.13 &&
+        PYTHONPATH=$PWD/wheels run 0 "$root/tests/device/check" --emulated --sanitizer && has "$out" 'cuBLASLt: in use for linear layers' &&
+        has "$out" 'cuDNN: in use for convolutions, COUPLET_CUDNN=' && lacks "$out" 'NOT'
+}
+check 'check-gpu finds libraries in wheels' wheels
+torn() { # a file that is no library
+    rm -f wheels/nvidia/cudnn/lib/libcudnn.so.9 && echo torn >wheels/nvidia/cudnn/lib/libcudnn.so.9 &&
+        PYTHONPATH=$PWD/wheels run 0 "$root/tests/device/check" --emulated --sanitizer && has "$out" 'cuDNN: NOT in use (no libcudnn.so.9'
+}
+check 'check-gpu passes over a wheel that does not load' torn
 unmeasured() { EMULATED_DEVICES=-1 COUPLET_BACKEND_DIR=$BUILD/tests/gpu run 1 "$root/gpu/bench/run" && lines_in "$out" 1 && has "$out" 'nothing was measured'; }
 check 'bench-gpu without a device: one line' unmeasured
 # Numbers of an emulated device mean nothing, but that each is there and none is zero does.
