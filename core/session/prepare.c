@@ -313,12 +313,15 @@ static bool find_loras(cpl_prepared *prepared, cpl_context *context, const cpl_s
 
 bool cpl_prepare(cpl_prepared *prepared, cpl_context *context, const cpl_snapshot *snapshot, cpl_error *error) {
     line_list lines = {0};
+    /* A run that is between two steps goes on with its own when this is done, whether that succeeds or not. */
+    const cpl_adapters *of_run = context->stream->adapters;
     maker m = {prepared, context, snapshot, error};
     *prepared = (cpl_prepared){0};
     if (find_loras(prepared, context, snapshot, error)) {
         cpl_texts_use(&context->texts, prepared->loras);
         prepared->ready = prepare_lines(&m, &lines);
         cpl_texts_use(&context->texts, NULL);
+        context->stream->adapters = of_run;
     }
     clear_lines(&lines);
     if (prepared->ready) return true;

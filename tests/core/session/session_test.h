@@ -70,6 +70,16 @@ static inline void await_end(cpl_session *session, cpl_event *event) {
     } while (event->type < CPL_EVENT_FINISHED);
 }
 
+/* Awaits PROGRESS of a revision: a step was made with it. */
+static inline void await_step_of(cpl_session *session, uint64_t revision) {
+    cpl_event event = {0};
+    do {
+        cpl_event_clear(&event);
+        await(session, CPL_EVENT_PROGRESS, &event);
+    } while (event.revision != revision);
+    cpl_event_clear(&event);
+}
+
 /* The picture of a layout, from hand-over to FINISHED. */
 static inline cpl_image *picture_of(cpl_session *session, const cpl_layout *layout) {
     cpl_event event = {0};

@@ -340,16 +340,6 @@ static void live_mode_follows_the_edits(void **state) {
 
 static const char *text_of(const cpl_event *event, const char *key);
 
-/* Awaits PROGRESS of a revision: a step was made with it. */
-static void await_step_of(cpl_session *session, uint64_t revision) {
-    cpl_event event = {0};
-    do {
-        cpl_event_clear(&event);
-        await(session, CPL_EVENT_PROGRESS, &event);
-    } while (event.revision != revision);
-    cpl_event_clear(&event);
-}
-
 /* Places, weights and texts change under a run of live mode; it is not begun anew, and says in the end what it is. */
 static void live_runs_take_edits_up(void **state) {
     (void)state;

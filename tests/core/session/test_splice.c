@@ -1,0 +1,60 @@
+/* What a splice leaves as it was: the LoRAs of the run, its settings, and the clean picture that live mode owes. */
+#include "session_test.h"
+
+#include "lora_files.h"
+
+static char folder[] = "/tmp/couplet-splice-XXXXXX";
+static cpl_session *session;
+
+static int set_up_files(void **state) {
+    (void)state;
+    if (!mkdtemp(folder)) return -1;
+    write_lora(folder, "style.safetensors", 1, IN_BOTH);
+    return 0;
+}
+
+static int remove_files(void **state) {
+    (void)state;
+    char command[64];
+    snprintf(command, sizeof command, "rm -r %s", folder);
+    return system(command);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    session = open_session(&(cpl_options){.lora_dir = folder, .debounce_ms = 1});
+    cpl_session_live(session, true);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    cpl_session_free(session);
+    return 0;
+}
+
+/* The regions do not overlap, so that their masks stay: any other picture than the clean one comes of something else. */
+static void the_loras_of_the_run_go_on(void **state) {
+    (void)state;
+    cpl_layout *layout = two_columns(24);
+    cpl_event spliced = {0}, clean = {0};
+    assert_true(cpl_text_set(&layout->regions[0].prompt, "a cat, night sky <lora:style:1>", NULL));
+    cpl_ticket ticket = hand_over(session, layout, CPL_SYNC_NOW);
+    await_step_of(session, ticket.revision);
+    layout->regions[0].weight = 2;
+    ticket = hand_over(session, layout, CPL_SYNC_NOW);
+    await(session, CPL_EVENT_FINISHED, &spliced);
+    await(session, CPL_EVENT_FINISHED, &clean);
+    assert_true(spliced.splices == 1 && clean.splices == 0 && clean.hash == ticket.hash);
+    assert_true(same_picture(spliced.image, clean.image));
+    cpl_event_clear(&spliced);
+    cpl_event_clear(&clean);
+    cpl_layout_free(layout);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_loras_of_the_run_go_on, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, set_up_files, remove_files);
+}
