@@ -203,10 +203,10 @@ static void make_start(pipeline *p) {
 }
 
 /* Guidance is on denoised values; these are linear in the output and share x, so guiding the outputs is the same. The sum is
- * left in the first element. */
+ * left in the first element, which is a part itself where there is no negative one. */
 static void guide(pipeline *p) {
     cpl_tensor sum = cpl_tensor_slice(&p->output, 0, 1);
-    double factor = cpl_guidance_mix(total_guidance(p)).first;
+    double factor = p->guided ? cpl_guidance_mix(total_guidance(p)).first : p->run->cfg * part_at(p, 0).weight;
     for (int i = 1; i < p->batch; i++) {
         cpl_tensor other = cpl_tensor_slice(&p->output, i, 1);
         double weight = p->run->cfg * part_at(p, i - p->guided).weight;
