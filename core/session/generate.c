@@ -22,6 +22,7 @@ typedef struct generation {
     cpl_session *session;
     const cpl_snapshot *snapshot;
     const cpl_model *model;
+    cpl_settings settings;    /* of the whole run: snapshots that it takes up come and go, and have the same */
     cpl_run run;              /* of the picture; `parts` is owned */
     cpl_run_part *parts;      /* owned */
     int64_t first_seed, seed; /* of the run's first picture, of this one */
@@ -33,10 +34,9 @@ typedef struct generation {
     unsigned char *rgb; /* owned: a preview; NULL: none are made */
     cpl_dump *dump;     /* owned, NULL: none */
     /* Of an edit that is taken up on the way. */
-    cpl_snapshot *began; /* owned unless it is the session's current one: the run's settings lie in it */
-    uint64_t refused;    /* revision that cannot be taken up */
-    int splices;         /* of this picture */
-    char *splice_notes;  /* owned: a line each */
+    uint64_t refused;   /* revision that cannot be taken up */
+    int splices;        /* of this picture */
+    char *splice_notes; /* owned: a line each */
 } generation;
 
 /* 32 bits, as many as torch's generator takes and as the WebUI draws. */
@@ -56,7 +56,7 @@ static cpl_event event_of(const generation *g, cpl_event_type type) {
                        .seed = g->seed,
                        .steps = g->steps,
                        .picture = g->picture,
-                       .pictures = g->snapshot->settings.batch};
+                       .pictures = g->settings.batch};
 }
 
 /* Runs between two steps: it allocates nothing. */
@@ -97,12 +97,12 @@ static int64_t seed_of(const generation *g, int picture) {
 
 /* first: the picture to begin with, and its seed where that was drawn. */
 static bool open_generation(generation *g, cpl_session *session, const cpl_event *first, cpl_error *error) {
-    const cpl_settings *settings = &session->current->settings;
+    const cpl_settings *settings = &g->settings;
     *g = (generation){.session = session,
                       .snapshot = session->current,
-                      .began = session->current,
                       .model = session->context.engine->model,
-                      .first_seed = settings->seed,
+                      .settings = session->current->settings,
+                      .first_seed = session->current->settings.seed,
                       .picture = first->picture,
                       .start_ms = cpl_now_ms()};
     int factor = cpl_vae_factor(g->model->vae);
@@ -134,7 +134,7 @@ static void open_dump(generation *g) {
 }
 
 static void close_dump(generation *g, const cpl_run_result *result) {
-    const cpl_settings *settings = &g->snapshot->settings;
+    const cpl_settings *settings = &g->settings;
     cpl_error error = {0};
     if (g->dump && !cpl_dump_close(g->dump, result, settings->width, settings->height, &error))
         cpl_session_say(g->session, "dump: %s", error.message);
@@ -215,7 +215,7 @@ static void adopt(generation *g, cpl_snapshot *newer, const cpl_prepared *prepar
     cpl_prepared_clear(&session->prepared, &session->context);
     session->prepared = *prepared;
     session->prepared_revision = newer->revision;
-    if (session->current != g->began) cpl_snapshot_free(session->current);
+    cpl_snapshot_free(session->current);
     session->current = newer;
     g->snapshot = newer;
     g->splices++;
@@ -272,14 +272,14 @@ static bool make_parts(generation *g, cpl_error *error) {
 static const float *find_origin(generation *g, cpl_error *error) {
     cpl_context *context = &g->session->context;
     if (!g->snapshot->start) return NULL;
-    const float *latent = cpl_start_find(&context->start, g->model, context->stream, g->snapshot->layout,
-                                         &g->snapshot->settings, g->snapshot->start, g->session->vae_pixels, error);
+    const float *latent = cpl_start_find(&context->start, g->model, context->stream, g->snapshot->layout, &g->settings,
+                                         g->snapshot->start, g->session->vae_pixels, error);
     if (!latent) cpl_error_while(error, "reading the picture to begin with");
     return latent;
 }
 
 static bool make_run(generation *g, cpl_error *error) {
-    const cpl_settings *settings = &g->snapshot->settings;
+    const cpl_settings *settings = &g->settings;
     const cpl_prepared *prepared = &g->session->prepared;
     cpl_prepared_turn(&g->session->prepared, 0);
     if (!g->parts && !make_parts(g, error)) return false;
@@ -327,7 +327,7 @@ static void note_times(generation *g, const cpl_run_result *result) {
 }
 
 static bool run(generation *g, cpl_event *end, cpl_error *error) {
-    const cpl_settings *settings = &g->snapshot->settings;
+    const cpl_settings *settings = &g->settings;
     cpl_run_result result;
     g->splices = 0;
     free(g->splice_notes);
@@ -360,7 +360,7 @@ static void post_picture(const generation *g, cpl_event *event) {
 
 /* One picture after the other, each with a generator of its own; the last one is left in `end`. */
 static bool run_batch(generation *g, cpl_event *end, cpl_error *error) {
-    int pictures = g->snapshot->settings.batch;
+    int pictures = g->settings.batch;
     open_dump(g); /* of the first one */
     for (;;) {
         if (!run(g, end, error)) return false;
@@ -389,7 +389,6 @@ void cpl_generate(cpl_session *session, cpl_event *end, bool *started) {
         end->hash = g.snapshot->hash; /* also after a splice: there is no picture that it could be wrong for */
         end->error = error;
     }
-    if (g.began != session->current) cpl_snapshot_free(g.began);
     free(g.splice_notes);
     free(g.parts);
     free(g.rgb);

@@ -52,9 +52,43 @@ static void the_loras_of_the_run_go_on(void **state) {
     cpl_layout_free(layout);
 }
 
+/* Moves the border between the regions while picture `picture` is at its steps; the ticket is that of the new state. */
+static cpl_ticket edit_in_picture(cpl_layout *layout, int picture, double border) {
+    cpl_event event = {0};
+    do {
+        cpl_event_clear(&event);
+        next_event(session, &event);
+        if (event.type > CPL_EVENT_FINISHED) fail_msg("event %d: %s", event.type, event.error.message);
+    } while (event.type != CPL_EVENT_PROGRESS || event.picture != picture);
+    assert_true(event.step < event.steps / 2);
+    cpl_event_clear(&event);
+    layout->regions[0].x2 = layout->regions[1].x1 = border;
+    return hand_over(session, layout, CPL_SYNC_NOW);
+}
+
+/* The settings that a batch began with outlive the state that they came from. */
+static void every_picture_of_a_batch_may_take_an_edit_up(void **state) {
+    (void)state;
+    cpl_layout *layout = two_columns(30);
+    cpl_event event = {0};
+    layout->sampling.batch = 3;
+    hand_over(session, layout, CPL_SYNC_NOW);
+    edit_in_picture(layout, 1, 0.25);
+    edit_in_picture(layout, 2, 0.75);
+    await(session, CPL_EVENT_FINISHED, &event);
+    cpl_event_clear(&event);
+    cpl_ticket ticket = edit_in_picture(layout, 3, 0.5);
+    await(session, CPL_EVENT_FINISHED, &event);
+    assert_true(event.splices == 1 && event.picture == 3 && event.seed == 5);
+    assert_true(event.image->width == 64 && event.image->height == 64 && event.revision == ticket.revision);
+    cpl_event_clear(&event);
+    cpl_layout_free(layout);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_loras_of_the_run_go_on, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(every_picture_of_a_batch_may_take_an_edit_up, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, set_up_files, remove_files);
 }
