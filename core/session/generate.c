@@ -359,11 +359,12 @@ static void post_picture(const generation *g, cpl_event *event) {
 }
 
 /* One picture after the other, each with a generator of its own; the last one is left in `end`. */
-static bool run_batch(generation *g, cpl_event *end, cpl_error *error) {
+static bool run_batch(generation *g, cpl_event *end, int *splices, cpl_error *error) {
     int pictures = g->settings.batch;
     open_dump(g); /* of the first one */
     for (;;) {
         if (!run(g, end, error)) return false;
+        *splices += g->splices;
         if (g->picture == pictures) return true;
         post_picture(g, end);
         g->picture++;
@@ -372,7 +373,7 @@ static bool run_batch(generation *g, cpl_event *end, cpl_error *error) {
     }
 }
 
-void cpl_generate(cpl_session *session, cpl_event *end, bool *started) {
+void cpl_generate(cpl_session *session, cpl_event *end, bool *started, int *splices) {
     generation g;
     cpl_error error = {0};
     bool done = open_generation(&g, session, end, &error);
@@ -381,7 +382,7 @@ void cpl_generate(cpl_session *session, cpl_event *end, bool *started) {
         cpl_event start = event_of(&g, CPL_EVENT_STARTED);
         if (!*started) cpl_events_post(session->events, &start, false);
         *started = true;
-        done = run_batch(&g, end, &error);
+        done = run_batch(&g, end, splices, &error);
     }
     if (!done) {
         cpl_event_clear(end);

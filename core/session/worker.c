@@ -18,6 +18,7 @@ struct job {
     bool run;
     bool answer;  /* the run was asked for, so its end must be told */
     bool started; /* STARTED went out */
+    int splices;  /* of all its pictures that were finished */
     int64_t seed; /* instead of a drawn one; CPL_SEED_RANDOM: none */
 };
 
@@ -94,9 +95,10 @@ static bool next_job(cpl_session *session, struct job *job) {
 
 /* ---- Ending ---- */
 
-/* Under the lock. A picture that took edits up on its way is of no layout: live mode owes the clean one, with the same seed. */
-static void note_finished(cpl_session *session, const cpl_event *end) {
-    if (!end->splices) {
+/* Under the lock. A picture that took edits up on its way is of no layout: live mode owes the clean one, with the same seed,
+ * whichever of the run's pictures it was. */
+static void note_finished(cpl_session *session, const struct job *job, const cpl_event *end) {
+    if (!job->splices) {
         session->finished_revision = end->revision;
         return;
     }
@@ -114,7 +116,7 @@ static void end_job(cpl_session *session, const struct job *job, cpl_event *end)
     }
     session->running = false;
     bool silent = end->type == CPL_EVENT_CANCELLED && !job->answer && !job->started && !session->stopped;
-    if (end->type == CPL_EVENT_FINISHED) note_finished(session, end);
+    if (end->type == CPL_EVENT_FINISHED) note_finished(session, job, end);
     if (!silent) cpl_events_post(session->events, end, job->answer);
     pthread_mutex_unlock(&session->lock);
     cpl_event_clear(end);
@@ -305,12 +307,12 @@ static void do_job(cpl_session *session, struct job *job) {
         return;
     }
     cpl_event end = {.seed = job->seed, .picture = 1};
-    cpl_generate(session, &end, &job->started);
+    cpl_generate(session, &end, &job->started, &job->splices);
     if (end.type == CPL_EVENT_FAILED && may_try_again(session, &end.error)) {
         cpl_event again = {.seed = end.seed, .picture = end.picture};
         cpl_event_clear(&end);
         end = again;
-        cpl_generate(session, &end, &job->started);
+        cpl_generate(session, &end, &job->started, &job->splices);
     }
     cpl_session_publish_stats(session); /* whoever reads the end reads what it left */
     end_job(session, job, &end);

@@ -85,10 +85,34 @@ static void every_picture_of_a_batch_may_take_an_edit_up(void **state) {
     cpl_layout_free(layout);
 }
 
+/* The first picture is of no layout, though the last one is: the clean one is owed all the same. */
+static void the_clean_batch_comes_whichever_picture_took_the_edit_up(void **state) {
+    (void)state;
+    cpl_layout *layout = two_columns(30);
+    cpl_event event = {0};
+    layout->sampling.batch = 2;
+    layout->sampling.seed = CPL_SEED_RANDOM;
+    hand_over(session, layout, CPL_SYNC_NOW);
+    cpl_ticket ticket = edit_in_picture(layout, 1, 0.25);
+    int64_t seeds[4];
+    for (int i = 0; i < 4; i++) {
+        await(session, CPL_EVENT_FINISHED, &event);
+        assert_int_equal(event.picture, 1 + i % 2);
+        assert_int_equal(event.splices, i == 0);
+        assert_true(event.hash == (i == 0 ? 0 : ticket.hash));
+        seeds[i] = event.seed;
+        cpl_event_clear(&event);
+    }
+    assert_true(seeds[2] == seeds[0] && seeds[3] == seeds[1]);
+    assert_false(cpl_session_wait(session, 60)); /* that was all */
+    cpl_layout_free(layout);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_loras_of_the_run_go_on, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_picture_of_a_batch_may_take_an_edit_up, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_clean_batch_comes_whichever_picture_took_the_edit_up, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, set_up_files, remove_files);
 }
