@@ -105,11 +105,20 @@ static void drop_old_sync_state(cpl_events *events) {
     }
 }
 
-/* Takes back a start that nobody has seen. True if there was one. */
+/* Something that a run told beside its progress: its pictures and ends. INVALID without a call is the sync's. */
+static bool tells_result(const node *n) {
+    cpl_event_type type = n->event.type;
+    return n->answer || (type >= CPL_EVENT_FINISHED && type != CPL_EVENT_INVALID);
+}
+
+/* Takes back the start of the newest run, if nobody has seen it and nothing came of it. True if there was one. */
 static bool drop_unseen_start(cpl_events *events) {
     node **link = &events->first, **found = NULL;
     for (; *link; link = &(*link)->next)
-        if ((*link)->event.type == CPL_EVENT_STARTED) found = link;
+        if ((*link)->event.type == CPL_EVENT_STARTED)
+            found = link;
+        else if (tells_result(*link))
+            found = NULL;
     if (!found) return false;
     uint64_t start = (*found)->order;
     remove_node(found);

@@ -107,6 +107,39 @@ static void a_reader_who_sleeps_finds_only_what_counts(void **state) {
     assert_int_equal(got[3], CPL_EVENT_FINISHED);
 }
 
+/* Taking a start back takes nothing else along: not where pictures of the run wait, nor the start of another run. */
+static void only_the_start_of_the_cancelled_run_is_taken_back(void **state) {
+    (void)state;
+    static const cpl_event_type order[][5] = {
+        {CPL_EVENT_STARTED, CPL_EVENT_FINISHED, CPL_EVENT_CANCELLED},
+        {CPL_EVENT_STARTED, CPL_EVENT_FINISHED, CPL_EVENT_FINISHED, CPL_EVENT_CANCELLED},
+        {CPL_EVENT_STARTED, CPL_EVENT_FAILED, CPL_EVENT_CANCELLED},
+    };
+    cpl_event_type got[8];
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+        int count = 0;
+        for (; order[i][count]; count++) post(order[i][count], i, false);
+        assert_int_equal(drain(got, 8), count);
+        for (int k = 0; k < count; k++) assert_int_equal(got[k], order[i][k]);
+    }
+    /* An answer ends the run before, whatever it says. */
+    post(CPL_EVENT_STARTED, 1, false);
+    post(CPL_EVENT_INVALID, 1, true);
+    post(CPL_EVENT_CANCELLED, 2, false);
+    assert_int_equal(drain(got, 8), 3);
+    /* The newest run has its own start, and news behind it are none of its end. */
+    post(CPL_EVENT_STARTED, 1, false);
+    post(CPL_EVENT_FINISHED, 1, false);
+    post(CPL_EVENT_STARTED, 2, false);
+    post(CPL_EVENT_SYNCED, 3, false);
+    post(CPL_EVENT_INVALID, 4, false);
+    post(CPL_EVENT_CANCELLED, 2, false);
+    assert_int_equal(drain(got, 8), 3);
+    assert_int_equal(got[0], CPL_EVENT_STARTED);
+    assert_int_equal(got[1], CPL_EVENT_FINISHED);
+    assert_int_equal(got[2], CPL_EVENT_INVALID);
+}
+
 static void answers_are_never_dropped(void **state) {
     (void)state;
     static const cpl_event_type answers[] = {CPL_EVENT_CANCELLED, CPL_EVENT_INVALID, CPL_EVENT_FAILED,
@@ -195,6 +228,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(events_come_in_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_descriptor_is_readable_just_while_events_wait, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_reader_who_sleeps_finds_only_what_counts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(only_the_start_of_the_cancelled_run_is_taken_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(answers_are_never_dropped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_newest_progress_and_preview_stand, set_up, tear_down),
         cmocka_unit_test_setup_teardown(reserving_keeps_an_unread_preview, set_up, tear_down),
