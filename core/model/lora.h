@@ -8,7 +8,7 @@
 /* One LoRA that is asked for. */
 typedef struct cpl_lora_want {
     char *path;        /* owned */
-    uint64_t identity; /* of the file: size, time, header */
+    uint64_t identity; /* of the file: which it is, size, time, header */
     double unet, text; /* weights */
     int row;           /* what asks for it, for messages: region row or -1, */
     char place[64];    /* and JSON path */

@@ -11,7 +11,7 @@
 typedef struct cpl_model {
     cpl_model_spec spec;
     cpl_model_info info;
-    uint64_t identity;        /* hash of what the file is: size, mtime, header; of the content for builtin */
+    uint64_t identity;        /* hash of its files: which, sizes, times, headers; of the content for builtin */
     cpl_backend *backend;     /* borrowed */
     cpl_tokenizer *tokenizer; /* owned, as all below; NULL where none was found: only token ids can be run */
     cpl_text_encoder *text[CPL_MAX_TEXTS];

@@ -99,8 +99,10 @@ static bool open_file(cpl_safetensors *st, cpl_error *error) {
         return cpl_fail(error, CPL_E_FILE, "%s: not a file%s", st->path,
                         S_ISDIR(about.st_mode) ? " but a folder; name the .safetensors file inside it" : "");
     st->size = (uint64_t)about.st_size;
-    st->identity = cpl_hash_u64(st->identity, (uint64_t)about.st_mtim.tv_sec);
-    st->identity = cpl_hash_u64(st->identity, (uint64_t)about.st_mtim.tv_nsec);
+    /* Fine-tunes of one model have equal headers and sizes, and a copy or an archive may give them one time as well. */
+    const uint64_t facts[] = {(uint64_t)about.st_dev, (uint64_t)about.st_ino, (uint64_t)about.st_mtim.tv_sec,
+                              (uint64_t)about.st_mtim.tv_nsec};
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) st->identity = cpl_hash_u64(st->identity, facts[i]);
     return read_header(st, error);
 }
 

@@ -27,7 +27,7 @@ int cpl_safetensors_count(const cpl_safetensors *st);
 const cpl_st_entry *cpl_safetensors_at(const cpl_safetensors *st, int index);          /* in file order */
 const cpl_st_entry *cpl_safetensors_find(const cpl_safetensors *st, const char *name); /* NULL: not there */
 const char *cpl_safetensors_metadata(const cpl_safetensors *st, const char *key);      /* NULL: not there */
-/* Hash of what the file is: size, time of its last change (none in memory) and header. */
+/* Hash of which file it is, of its size, time of its last change and header; in memory of size and header. */
 uint64_t cpl_safetensors_identity(const cpl_safetensors *st);
 /* All values as f32 (from F64, F32, F16, BF16, integers), freed by the caller. */
 float *cpl_safetensors_f32(const cpl_safetensors *st, const cpl_st_entry *entry, cpl_error *error);
