@@ -2,11 +2,27 @@
 #include "record.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "../layout/infotext.h"
 #include "../memory/alloc.h"
 
-/* The layout with nothing left to a model's defaults or to chance. */
+/* A plain name may mean as much to whoever gets the picture, and where the user's models lie is nobody's business. */
+static bool keep_plain(char **name, const char *typed, cpl_error *error) {
+    return !typed || strchr(typed, '/') || cpl_text_set(name, typed, error);
+}
+
+/* A picture goes into other folders than its layout's. */
+static bool settle_files(cpl_layout *layout, const cpl_layout *typed, cpl_error *error) {
+    bool done = cpl_layout_settle_files(layout, error) &&
+                keep_plain(&layout->sampling.model, typed->sampling.model, error) &&
+                keep_plain(&layout->sampling.vae, typed->sampling.vae, error);
+    for (int i = 0; done && i < layout->lora_count; i++)
+        done = keep_plain(&layout->loras[i].path, typed->loras[i].path, error);
+    return done;
+}
+
+/* The layout with nothing left to a model's defaults, to chance, or to the folder that it lies in. */
 static cpl_layout *resolved_layout(const cpl_snapshot *snapshot, int64_t seed, cpl_error *error) {
     const cpl_settings *settings = &snapshot->settings;
     cpl_layout *layout = cpl_layout_copy(snapshot->layout, error);
@@ -18,7 +34,8 @@ static cpl_layout *resolved_layout(const cpl_snapshot *snapshot, int64_t seed, c
     sampling->cfg = settings->cfg;
     sampling->seed = seed;
     sampling->batch = 0; /* the file tells of this picture alone */
-    if ((sampling->model || cpl_text_set(&sampling->model, "builtin", error)) &&
+    if (settle_files(layout, snapshot->layout, error) &&
+        (sampling->model || cpl_text_set(&sampling->model, "builtin", error)) &&
         cpl_text_set(&sampling->sampler, settings->sampler, error) &&
         cpl_text_set(&sampling->schedule, settings->schedule, error) &&
         cpl_text_set(&sampling->rng, settings->rng, error))
