@@ -201,7 +201,8 @@ cpl_region *cpl_layout_insert(cpl_layout *layout, int at, cpl_error *error); /* 
 void cpl_layout_remove(cpl_layout *layout, int row);
 void cpl_layout_move(cpl_layout *layout, int from, int to);
 cpl_lora *cpl_layout_add_lora(cpl_layout *layout, cpl_error *error); /* a default entry at the end of `loras` */
-/* Moves the <lora:...> of the one prompt into `loras`, for a caller that is about to split it into rows. */
+/* Adds an entry to `loras` for each <lora:...> of the one prompt, for a caller that is about to split it into rows and to drop it:
+ * the prompt stays as it is. On failure nothing was added. */
 bool cpl_layout_keep_loras(cpl_layout *layout, cpl_error *error);
 /* The row of the background line, or -1 (always -1 in advanced mode, which has none). */
 int cpl_layout_background_row(const cpl_layout *layout);

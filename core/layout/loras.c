@@ -184,6 +184,7 @@ void cpl_lora_uses_clear(cpl_lora_uses *uses) {
 
 bool cpl_layout_keep_loras(cpl_layout *layout, cpl_error *error) {
     cpl_lora_uses uses = {0};
+    int before = layout->lora_count;
     bool done = read_text(&uses, layout->prompt, -1, "prompt", error);
     for (int i = 0; done && i < uses.count; i++) {
         cpl_lora *lora = cpl_layout_add_lora(layout, error);
@@ -192,6 +193,7 @@ bool cpl_layout_keep_loras(cpl_layout *layout, cpl_error *error) {
         lora->weight = uses.list[i].unet;
         if (uses.list[i].text != uses.list[i].unet) lora->text_weight = uses.list[i].text;
     }
+    while (!done && layout->lora_count > before) free(layout->loras[--layout->lora_count].name);
     cpl_lora_uses_clear(&uses);
     return done;
 }

@@ -142,6 +142,27 @@ static void test_every_place(void **state) {
     cpl_layout_free(whole);
 }
 
+/* All tags of the prompt or none: what cannot be kept is told while the prompt is still there. */
+static void test_keeping_tags(void **state) {
+    (void)state;
+    cpl_layout *layout = parse("{\"prompt\": \"a <lora:x:0.5><lora:y:1:0>\\nb\", \"regions\": [{}, {}]}");
+    cpl_error error = {0};
+    assert_true(cpl_layout_keep_loras(layout, &error));
+    assert_int_equal(layout->lora_count, 2);
+    assert_true(layout->loras[0].weight == 0.5 && isnan(layout->loras[0].text_weight));
+    assert_true(layout->loras[1].weight == 0 && layout->loras[1].text_weight == 1);
+    assert_non_null(strstr(layout->prompt, "<lora:x:0.5>"));
+    while (layout->lora_count < CPL_MAX_LORAS - 1)
+        assert_true(cpl_text_set(&cpl_layout_add_lora(layout, NULL)->name, "z", NULL));
+    assert_false(cpl_layout_keep_loras(layout, &error)); /* there is room for one */
+    assert_int_equal(layout->lora_count, CPL_MAX_LORAS - 1);
+    assert_string_equal(error.path, "loras");
+    assert_true(cpl_text_set(&layout->prompt, "<lora:x:1><lora:y:z>", NULL));
+    assert_false(cpl_layout_keep_loras(layout, &error));
+    assert_int_equal(layout->lora_count, CPL_MAX_LORAS - 1);
+    cpl_layout_free(layout);
+}
+
 static void test_the_list_is_kept(void **state) {
     (void)state;
     static const char text[] =
@@ -229,10 +250,15 @@ static void test_infotext(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_tags),      cmocka_unit_test(test_what_is_no_tag),
-        cmocka_unit_test(test_bad_tags),  cmocka_unit_test(test_every_place),
-        cmocka_unit_test(test_hash),      cmocka_unit_test(test_the_list_is_kept),
-        cmocka_unit_test(test_bad_lists), cmocka_unit_test(test_infotext),
+        cmocka_unit_test(test_tags),
+        cmocka_unit_test(test_what_is_no_tag),
+        cmocka_unit_test(test_bad_tags),
+        cmocka_unit_test(test_every_place),
+        cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_keeping_tags),
+        cmocka_unit_test(test_the_list_is_kept),
+        cmocka_unit_test(test_bad_lists),
+        cmocka_unit_test(test_infotext),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
