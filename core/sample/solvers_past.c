@@ -13,11 +13,26 @@ static double log_step(const cpl_walk *w, int from) {
     return log((double)sigma[0] / (double)sigma[1]);
 }
 
-/* D = (1 + c) denoised - c past[0] with c = h / (2 h_last). The last step, to 0, is of first order. */
+/* How many of the steps before can be extrapolated over, at most `most`. A long schedule on few levels repeats some: two
+ * estimates of one level tell nothing of how they change. */
+static int usable_past(const cpl_walk *w, int most) {
+    const float *sigma = w->sigmas + w->step;
+    int count = 0;
+    while (count < most && count < w->step && sigma[-count - 1] != sigma[-count]) count++;
+    return count;
+}
+
+/* Euler's step is all that is wanted: to 0 the step is of first order, and where the level is repeated x stays as it is. */
+static bool is_plain(const cpl_walk *w) {
+    const float *sigma = w->sigmas + w->step;
+    return !(sigma[1] > 0) || sigma[1] == sigma[0];
+}
+
+/* D = (1 + c) denoised - c past[0] with c = h / (2 h_last). */
 void cpl_step_dpmpp_2m(cpl_walk *w) {
     double ratio = (double)w->sigmas[w->step + 1] / w->sigmas[w->step];
     cpl_walk_line(w, w->x, ratio, &w->denoised);
-    if (w->step == 0 || !(ratio > 0)) return;
+    if (is_plain(w) || !usable_past(w, 1)) return;
     double c = (1 - ratio) * log_step(w, 0) / (2 * log_step(w, -1));
     cpl_walk_mix(w, w->x, 1, w->x, c, &w->denoised);
     cpl_walk_mix(w, w->x, 1, w->x, -c, &w->past[0]);
@@ -42,12 +57,12 @@ static void add_change(cpl_walk *w, double c) {
 }
 
 void cpl_step_dpmpp_2m_sde(cpl_walk *w) {
-    if (!(w->sigmas[w->step + 1] > 0)) {
+    if (is_plain(w)) {
         cpl_step_euler(w);
         return;
     }
     double kept = go_down_twice(w);
-    if (w->step > 0) add_change(w, (1 - kept) / 2 * log_step(w, 0) / log_step(w, -1));
+    if (usable_past(w, 1)) add_change(w, (1 - kept) / 2 * log_step(w, 0) / log_step(w, -1));
     come_back_up(w, kept);
 }
 
@@ -55,12 +70,12 @@ void cpl_step_dpmpp_2m_sde(cpl_walk *w) {
 static double phi_2(double h_twice) { return expm1(-h_twice) / h_twice + 1; }
 
 void cpl_step_dpmpp_2m_sde_heun(cpl_walk *w) {
-    if (!(w->sigmas[w->step + 1] > 0)) {
+    if (is_plain(w)) {
         cpl_step_euler(w);
         return;
     }
     double kept = go_down_twice(w), h = log_step(w, 0);
-    if (w->step > 0) add_change(w, phi_2(2 * h) * h / log_step(w, -1));
+    if (usable_past(w, 1)) add_change(w, phi_2(2 * h) * h / log_step(w, -1));
     come_back_up(w, kept);
 }
 
@@ -76,19 +91,18 @@ static void add_two_derivatives(cpl_walk *w) {
 }
 
 void cpl_step_dpmpp_3m_sde(cpl_walk *w) {
-    if (!(w->sigmas[w->step + 1] > 0)) {
+    if (is_plain(w)) {
         cpl_step_euler(w);
         return;
     }
     double kept = go_down_twice(w), h = log_step(w, 0);
-    if (w->step == 1) add_change(w, phi_2(2 * h) * h / log_step(w, -1));
-    if (w->step > 1) add_two_derivatives(w);
+    int past = usable_past(w, 2);
+    if (past == 1) add_change(w, phi_2(2 * h) * h / log_step(w, -1));
+    if (past == 2) add_two_derivatives(w);
     come_back_up(w, kept);
 }
 
 /* ---- Of slopes ---- */
-
-static int order_of(const cpl_walk *w) { return w->step < CPL_SOLVER_PAST ? w->step + 1 : CPL_SOLVER_PAST + 1; }
 
 static void find_slope(cpl_walk *w) {
     double sigma = w->sigmas[w->step];
@@ -113,7 +127,7 @@ static double weight_of(const cpl_walk *w, int order, int which) {
 }
 
 void cpl_step_lms(cpl_walk *w) {
-    int order = order_of(w);
+    int order = usable_past(w, CPL_SOLVER_PAST) + 1;
     find_slope(w);
     cpl_walk_mix(w, w->x, 1, w->x, weight_of(w, order, 0), &w->slope);
     for (int i = 1; i < order; i++) cpl_walk_mix(w, w->x, 1, w->x, weight_of(w, order, i), &w->past[i - 1]);
@@ -124,7 +138,7 @@ void cpl_step_plms(cpl_walk *w) {
     static const double weights[CPL_SOLVER_PAST + 1][CPL_SOLVER_PAST + 1] = {
         {1}, {3.0 / 2, -1.0 / 2}, {23.0 / 12, -16.0 / 12, 5.0 / 12}, {55.0 / 24, -59.0 / 24, 37.0 / 24, -9.0 / 24}};
     double sigma = w->sigmas[w->step], next = w->sigmas[w->step + 1], way = next - sigma;
-    int order = order_of(w);
+    int order = w->step < CPL_SOLVER_PAST ? w->step + 1 : CPL_SOLVER_PAST + 1;
     find_slope(w);
     if (order == 1 && next > 0) {
         cpl_walk_line(w, &w->ahead, next / sigma, &w->denoised);

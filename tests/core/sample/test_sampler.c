@@ -35,6 +35,8 @@ static int tear_down(void **state) {
 /* A denoiser that always sees the same clean latent: every solver must arrive at it, whatever the steps. */
 typedef struct target {
     float value;
+    const float *sigmas; /* where levels may repeat; else NULL */
+    float before;        /* the first value of x, after the last step */
     int denoise_calls, noise_calls, steps_told, cancel_after, fail_after;
 } target;
 
@@ -54,7 +56,7 @@ static void denoise(void *user, cpl_stream *s, const cpl_tensor *denoised, const
 
 static void noise(void *user, cpl_stream *s, const cpl_tensor *out, float sigma, float sigma_next) {
     target *t = user;
-    assert_true(sigma_next > 0 && sigma_next < sigma);
+    assert_true(sigma_next > 0 && (sigma_next < sigma || (t->sigmas && sigma_next == sigma)));
     t->noise_calls++;
     fill(s, out, 0);
 }
@@ -67,19 +69,26 @@ static void stepped(void *user, cpl_stream *s, int step, const cpl_tensor *x, co
     assert_true(host[0] == t->value);
     s->ops->download(s, host, x);
     assert_true(isfinite(host[0]));
+    bool repeats = t->sigmas && step > 1 && t->sigmas[step] == t->sigmas[step - 1];
+    if (repeats && fabsf(host[0] - t->before) > 1e-4f) fail_msg("step %d: from %g to %g", step, t->before, host[0]);
+    t->before = host[0];
 }
 
-static bool walk(const char *sampler, target *t, int steps, float *end, cpl_error *error) {
-    float sigmas[32];
+static bool walk_over(const float *sigmas, const char *sampler, target *t, int steps, float *end, cpl_error *error) {
     cpl_sampler_host host = {.user = t, .denoise = denoise, .noise = noise, .stepped = stepped};
-    for (int i = 0; i < steps; i++) sigmas[i] = 10.0f * (float)(steps - i) / (float)steps;
-    sigmas[steps] = 0;
     cpl_tensor x = cpl_make(stream, 1, 3, CELLS / 3, CHANNELS);
     fill(stream, &x, 100);
     bool done = cpl_sampler_run(sampler, stream, &x, sigmas, steps, &host, error);
     if (done) stream->ops->download(stream, end, &x);
     cpl_tensor_free(&x);
     return done;
+}
+
+static bool walk(const char *sampler, target *t, int steps, float *end, cpl_error *error) {
+    float sigmas[32];
+    for (int i = 0; i < steps; i++) sigmas[i] = 10.0f * (float)(steps - i) / (float)steps;
+    sigmas[steps] = 0;
+    return walk_over(sigmas, sampler, t, steps, end, error);
 }
 
 static uint64_t tensors_in_use(void) {
@@ -127,6 +136,23 @@ static void every_sampler_arrives_at_a_constant_estimate(void **state) {
             assert_int_equal(t.denoise_calls, calls_of(*name, steps));
             assert_int_equal(t.noise_calls, draws_of(*name, steps));
             assert_int_equal(tensors_in_use(), 0);
+        }
+}
+
+/* A long schedule on few levels repeats some of them. Such a step leads nowhere, and nothing is extrapolated over it. */
+static void a_level_that_is_repeated_does_no_harm(void **state) {
+    (void)state;
+    static const float lists[][10] = {
+        {10, 8, 8, 8, 5, 5, 3, 2, 1, 0}, {10, 8, 6, 6, 4, 3, 2, 2, 2, 0}, {10, 10, 8, 6, 5, 4, 3, 2, 1, 0}};
+    for (const char *const *name = cpl_sampler_names(); *name; name++)
+        for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+            if (is(*name, "lcm")) continue; /* each of its steps is new noise on an estimate */
+            target t = {.value = 3.5f, .sigmas = lists[i]};
+            float end[COUNT];
+            assert_true(walk_over(lists[i], *name, &t, 9, end, NULL));
+            for (int k = 0; k < COUNT; k++)
+                if (!(fabsf(end[k] - (t.value + (float)k)) <= 1e-3f))
+                    fail_msg("%s, list %d: value %d is %g", *name, (int)i, k, end[k]);
         }
 }
 
@@ -242,6 +268,7 @@ static void unknown_names_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_sampler_arrives_at_a_constant_estimate),
+        cmocka_unit_test(a_level_that_is_repeated_does_no_harm),
         cmocka_unit_test(cancelling_ends_the_walk_and_the_stream_lives_on),
         cmocka_unit_test(every_name_of_the_format_is_built_in),
         cmocka_unit_test(ddim_has_levels_of_its_own),
