@@ -2,6 +2,7 @@
  * rank, or a whole matrix. Formulas as in the WebUI and Forge (weight + alpha / rank * delta). */
 #include "lora_delta.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,9 +59,14 @@ static bool read_scale(const reader *r, double weight, int64_t rank, float *scal
     if (!e || rank < 1) return true;
     if (e->count != 1) return misfit(r, e);
     float *alpha = cpl_safetensors_f32(r->file->st, e, r->error);
-    if (alpha) *scale = (float)(weight * (double)*alpha / (double)rank);
+    if (!alpha) return false;
+    double value = *alpha;
     free(alpha);
-    return alpha != NULL;
+    *scale = (float)(weight * value / (double)rank);
+    return isfinite(value) ||
+           cpl_fail(r->error, CPL_E_INPUT,
+                    "%s: its tensor %.120s is no finite number; the file is damaged, use another one",
+                    cpl_safetensors_path(r->file->st), e->name);
 }
 
 static void scale_by(float *values, int64_t count, float scale) {

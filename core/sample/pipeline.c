@@ -4,6 +4,7 @@
 #include "pipeline.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +40,7 @@ typedef struct pipeline {
     cpl_tensor x, input, output; /* output also holds guided sums; input and output have `batch` elements */
     uint64_t first_allocations;  /* of the pool, after the first step */
     int ordered, told;           /* the last step that was fetched, and told; only where the backend can */
+    int strange_step;            /* the first of those looked at whose estimate was not finite; 0: none */
 } pipeline;
 
 static bool check_run(const cpl_run *run, cpl_error *error) {
@@ -251,8 +253,15 @@ static void replan(pipeline *p, int step) {
     if (run->replan) run->replan(run->user, step, &p->texts[p->guided], p->guided ? &p->texts[0] : NULL);
 }
 
+static bool all_finite(const float *values, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(values[i])) return false;
+    return true;
+}
+
 static void tell_step(pipeline *p, int step, const float *x, const float *denoised) {
     const cpl_run *run = p->run;
+    if (denoised && !p->strange_step && !all_finite(denoised, p->count)) p->strange_step = step;
     double now = cpl_now_ms();
     p->step_ms[step - 1] = now - p->last_ms;
     p->last_ms = now;
@@ -338,12 +347,23 @@ static bool run_pipeline(pipeline *p, cpl_run_result *result, cpl_error *error) 
     return cpl_stream_settle(p->s, error);
 }
 
+/* Clamped, NaN would be a black picture that nobody can tell from a dark one. */
+static bool check_latent(const pipeline *p, const float *latent, cpl_error *error) {
+    char seen[64] = "";
+    if (all_finite(latent, p->count)) return true;
+    if (p->strange_step) snprintf(seen, sizeof seen, " (first seen after step %d of %d)", p->strange_step, p->steps);
+    return cpl_fail(error, CPL_E_UNSUPPORTED, "the latent came to values that are no finite numbers%s; try %s%s%s",
+                    seen, p->run->adapters ? "smaller weights of its LoRAs or none, " : "",
+                    p->s->backend->precision != CPL_F32 ? "precision f32, " : "",
+                    "a lower cfg, another sampler or another checkpoint");
+}
+
 bool cpl_run_sample(const cpl_run *run, bool decode, cpl_run_result *result, cpl_error *error) {
     *result = (cpl_run_result){0};
     if (!check_run(run, error)) return false;
     pipeline *p = open_pipeline(run, error);
     run->stream->adapters = run->adapters;
-    bool done = p && run_pipeline(p, result, error);
+    bool done = p && run_pipeline(p, result, error) && (!decode || check_latent(p, result->latent, error));
     if (!done) cpl_error_while(error, "sampling");
     if (done && decode) {
         const cpl_vae_way way = {.pixels = run->vae_pixels, .told = run->decoded, .user = run->user};

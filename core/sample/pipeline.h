@@ -54,8 +54,9 @@ typedef struct cpl_run_result {
     uint64_t step_allocations; /* pool misses in the steps after the first */
     double first_step_ms, step_ms, sampling_ms, decode_ms; /* step_ms: median of the steps after the first */
 } cpl_run_result;
-/* False with CPL_E_CANCELLED when the stream was cancelled; nothing of `result` is to be freed then. The start noise
- * and the noise of ancestral steps come from one generator, in this order. */
+/* False with CPL_E_CANCELLED when the stream was cancelled, and with CPL_E_UNSUPPORTED where there are no finite numbers to
+ * be decoded or shown; nothing of `result` is to be freed then. The start noise and the noise of ancestral steps come from
+ * one generator, in this order. */
 bool cpl_run_sample(const cpl_run *run, bool decode, cpl_run_result *result, cpl_error *error);
 void cpl_run_result_clear(cpl_run_result *result);
 /* 8-bit by truncation of 255 * v, as the WebUI does; values lie in 0..1. */

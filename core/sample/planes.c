@@ -18,16 +18,29 @@ void cpl_deinterleave(float *planes, const float *in, int c, size_t cells) {
         for (int k = 0; k < c; k++) planes[(size_t)k * cells + i] = in[i * (size_t)c + (size_t)k];
 }
 
-/* The decoded picture as planes of 0..1; NULL when the stream failed or memory ran out. */
+static bool clamp01(float *values, size_t count) {
+    bool finite = true;
+    for (size_t i = 0; i < count; i++) {
+        finite = finite && isfinite(values[i]);
+        values[i] = fminf(fmaxf((values[i] + 1) / 2, 0), 1);
+    }
+    return finite;
+}
+
+/* The decoded picture as planes of 0..1; NULL when the stream failed, memory ran out, or there is no picture in it. */
 static float *fetch_image01(cpl_stream *s, const cpl_tensor *image, cpl_error *error) {
     size_t cells = (size_t)image->h * (size_t)image->w, count = cells * (size_t)image->c;
     float *pixels = cpl_alloc(count, sizeof *pixels, error), *planes = cpl_alloc(count, sizeof *planes, error);
+    bool finite = true;
     if (pixels && planes) {
         s->ops->download(s, pixels, image);
         cpl_deinterleave(planes, pixels, image->c, cells);
-        for (size_t i = 0; i < count; i++) planes[i] = fminf(fmaxf((planes[i] + 1) / 2, 0), 1);
+        finite = clamp01(planes, count);
     }
     bool done = pixels && planes && cpl_stream_settle(s, error);
+    if (done && !finite)
+        done = cpl_fail(error, CPL_E_UNSUPPORTED, "the VAE gave values that are no finite numbers; use %sanother VAE",
+                        s->backend->precision != CPL_F32 ? "precision f32 or " : "");
     free(pixels);
     if (done) return planes;
     free(planes);

@@ -11,7 +11,7 @@ void cpl_deinterleave(float *planes, const float *in, int c, size_t cells);
 
 /* Decodes a latent [z, h, w] of the sampler's scale to [3, h * factor, w * factor] clamped to 0..1, freed by the caller.
  * way->pixels: 0 stands for what memory asks for, SIZE_MAX for the whole; where that fails for want of memory, it is done
- * once more in small strips. */
+ * once more in small strips. NaN is no picture but a failure. */
 float *cpl_decode_latent(const cpl_model *model, cpl_stream *s, const float *latent, int w, int h,
                          const cpl_vae_way *way, cpl_error *error);
 

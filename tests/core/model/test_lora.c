@@ -2,6 +2,7 @@
  * fit are refused. The merging here is its own, plain and in double precision. */
 #include "lora_rig.h"
 
+#include <math.h>
 #include <sys/stat.h>
 
 #define TINY "tests/golden/engine/sd1_tiny.safetensors"
@@ -469,6 +470,14 @@ static void refusals(void **state) {
     pair(&lora, spot, 32, 32);
     add_part(&lora, spot, ".alpha", 1, (const int64_t[]){3}, 1);
     expect_refusal(0, &lora, "alpha");
+    static const float strange[] = {NAN, INFINITY, -INFINITY};
+    for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
+        pair(&lora, spot, 32, 32);
+        add_part(&lora, spot, ".alpha", 0, NULL, 0)->values[0] = strange[i];
+        char words[160];
+        snprintf(words, sizeof words, "a.safetensors: its tensor %s.alpha is no finite number", spot);
+        expect_refusal(0, &lora, words);
+    }
 }
 
 /* A file that changed since its weights were asked for is not taken for what it was. */

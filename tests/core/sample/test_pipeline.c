@@ -323,6 +323,41 @@ static void every_sampler_begins_without_signal(void **state) {
     model->spec.prediction = CPL_PREDICT_EPSILON;
 }
 
+static void keep_nothing(void *user, int step, double ms, const float *x, const float *denoised) {
+    (void)user, (void)step, (void)ms, (void)x, (void)denoised;
+}
+
+static void expect_no_picture(const cpl_run *run, const char *words) {
+    cpl_run_result result;
+    cpl_error error = {0};
+    assert_false(cpl_run_sample(run, true, &result, &error));
+    assert_int_equal(error.code, CPL_E_UNSUPPORTED);
+    if (!strstr(error.message, words)) fail_msg("\"%s\" is not in: %s", words, error.message);
+    assert_null(result.latent);
+}
+
+/* Whatever made it: what is no number is told and never shown. */
+static void nan_is_no_picture(void **state) {
+    (void)state;
+    float noise[LATENT] = {0};
+    cpl_run run = make_run(3, 4), good = run;
+    cpl_run_result result;
+    run.noise = noise;
+    run.stepped = keep_nothing;
+    noise[5] = NAN;
+    expect_no_picture(&run, "the latent came to values that are no finite numbers; try a lower cfg");
+    run.want_denoised = 2;
+    expect_no_picture(&run, "(first seen after step 2 of 3)");
+    run.want_denoised = 1;
+    expect_no_picture(&run, "(first seen after step 1 of 3); try a lower cfg");
+    float scaling = model->spec.vae.scaling_factor;
+    model->spec.vae.scaling_factor = 1e-38f;
+    expect_no_picture(&good, "the VAE gave values that are no finite numbers; use another VAE");
+    model->spec.vae.scaling_factor = scaling;
+    assert_true(cpl_run_sample(&good, true, &result, NULL)); /* it leaves nothing behind */
+    cpl_run_result_clear(&result);
+}
+
 static void bytes_are_truncated(void **state) {
     (void)state;
     static const float planes[3 * 4] = {0, 0.5f, 0.9999f, 1, 1, 0, 0, 0, 1.0f / 255, 0, 0, 254.999f / 255};
@@ -348,6 +383,7 @@ int main(void) {
         cmocka_unit_test(odd_latents_run),
         cmocka_unit_test(the_model_says_what_its_output_means),
         cmocka_unit_test(every_sampler_begins_without_signal),
+        cmocka_unit_test(nan_is_no_picture),
         cmocka_unit_test(bytes_are_truncated),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -2,6 +2,8 @@
  * again, and no picture is ever made of a file or a weight that is not the layout's. */
 #include "session_test.h"
 
+#include <math.h>
+
 #include "lora_files.h"
 
 static char folder[] = "/tmp/couplet-loras-XXXXXX";
@@ -237,6 +239,35 @@ static void what_does_not_fit(void **state) {
     expect_invalid(with("<lora:big:1>"), 0, "regions[0].prompt", "there is no LoRA \"big\"");
 }
 
+/* The run fails, with a word about what may be at fault, and nothing of it is left in the next one. */
+static void one_that_makes_no_numbers(void **state) {
+    (void)state;
+    char path[300];
+    bag b = {0};
+    cpl_event event = {0};
+    cpl_image *plain = picture_with("");
+    snprintf(path, sizeof path, "%s/hot.safetensors", folder);
+    bag_add_pair(&b, "lora_unet_up_blocks_1_attentions_1_transformer_blocks_0_ff_net_2", 64, 256, 2, 1e38F);
+    bag_write(&b, path);
+    cpl_layout *layout = with("<lora:hot:1>");
+    hand_over(session, layout, CPL_SYNC_NOW);
+    cpl_session_generate(session);
+    await_end(session, &event);
+    if (event.type != CPL_EVENT_FAILED ||
+        !strstr(event.error.message, "(first seen after step 1 of 2); try smaller weights of its LoRAs or none"))
+        fail_msg("event %d: %s", event.type, event.error.message);
+    cpl_event_clear(&event);
+    cpl_layout_free(layout);
+    assert_true(same_with(plain, ""));
+    /* A scale that is none is seen when the file is read. */
+    bag_add(&b, "lora_unet_up_blocks_1_attentions_1_transformer_blocks_0_ff_net_2.alpha", 0, NULL)->values[0] = NAN;
+    bag_write(&b, path);
+    bag_clear(&b);
+    expect_invalid(with("<lora:hot:1>"), 0, "regions[0].prompt", "ff_net_2.alpha is no finite number");
+    unlink(path);
+    cpl_image_free(plain);
+}
+
 /* Another file under the same name is another LoRA; the fresh session knows nothing of the old one. */
 static void a_file_that_is_replaced(void **state) {
     (void)state;
@@ -351,6 +382,7 @@ int main(void) {
         cmocka_unit_test(tags_are_no_words),
         cmocka_unit_test(what_cannot_be_found),
         cmocka_unit_test(what_does_not_fit),
+        cmocka_unit_test(one_that_makes_no_numbers),
         cmocka_unit_test(a_file_that_is_replaced),
         cmocka_unit_test(never_stale),
         cmocka_unit_test(recorded),
