@@ -202,8 +202,9 @@ void editor_mask_key(editor *e, key_action action, int x, int y, int count) {
 bool editor_mask_mouse(editor *e, const input_event *event) {
     window w = e->canvas_cells;
     if (e->state.layout->mode != CPL_MODE_MASK) return false;
+    /* Under the large picture the cells are where the canvas was last seen. */
     bool starts = event->action == MOUSE_PRESS && (event->button == 1 || event->button == 3) &&
-                  windows_contain(w, event->row, event->column);
+                  e->windows.canvas.rows && windows_contain(w, event->row, event->column);
     if (!starts && !(event->action == MOUSE_DRAG && e->brush.drawing)) return false;
     if (starts) {
         e->focus = PANE_CANVAS;

@@ -212,9 +212,10 @@ void editor_mouse(editor *e, const input_event *event) {
     }
     if (turn && !e->typing && (event->modifiers & INPUT_CTRL))
         editor_zoom(e, -turn);
-    else if (turn && !e->typing)
-        editor_mask_settle(e), state_select(&e->state, e->state.selected + turn);
-    else if (event->action == MOUSE_PRESS && event->button >= 1 && event->button <= 3)
+    else if (turn && !e->typing) {
+        editor_mask_settle(e);
+        state_select(&e->state, e->state.selected + turn);
+    } else if (event->action == MOUSE_PRESS && event->button >= 1 && event->button <= 3)
         on_press(e, event);
     else if (event->action == MOUSE_DRAG)
         on_drag(e, event);

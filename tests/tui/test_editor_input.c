@@ -126,6 +126,31 @@ static void a_stroke_is_kept_when_the_mouse_selects_another_row(void **state) {
     end(e);
 }
 
+static void a_press_on_the_large_picture_paints_nothing(void **state) {
+    (void)state;
+    editor *e = start(WORK);
+    keys(e, "m X s");
+    int x = e->canvas_cells.column + 3, y = e->canvas_cells.row + 3;
+    e->view = VIEW_PICTURE;
+    editor_arrange(e);
+    mouse(e, MOUSE_PRESS, x, y);
+    mouse(e, MOUSE_RELEASE, x, y);
+    assert_int_equal(saved_white(e, 0), 0);
+    end(e);
+}
+
+static void the_brush_is_up_in_another_file(void **state) {
+    (void)state;
+    editor *e = start_painting();
+    keys(e, "s");
+    assert_true(e->brush.down);
+    assert_true(editor_open(e, "work.json"));
+    long white = saved_white(e, 0);
+    keys(e, "5 j");
+    assert_int_equal(saved_white(e, 0), white);
+    end(e);
+}
+
 static void strokes_of_two_rows_are_two_steps(void **state) {
     (void)state;
     editor *e = start_painting();
@@ -337,6 +362,8 @@ static void a_drag_does_not_go_over_to_another_region(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         in_folder(a_stroke_is_kept_when_the_mouse_selects_another_row),
+        in_folder(a_press_on_the_large_picture_paints_nothing),
+        in_folder(the_brush_is_up_in_another_file),
         in_folder(strokes_of_two_rows_are_two_steps),
         in_folder(a_stroke_is_kept_in_a_copy_of_its_row),
         in_folder(a_stroke_is_kept_by_a_command_in_its_middle),
