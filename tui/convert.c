@@ -56,6 +56,29 @@ cpl_layout *convert_move(const cpl_layout *layout, const char *folder, cpl_error
     return NULL;
 }
 
+static bool name_as(char **name, const char *settled, const char *named, cpl_error *error) {
+    return !*name || !settled || strcmp(*name, settled) != 0 || cpl_text_set(name, named, error);
+}
+
+bool convert_name_as(cpl_layout *layout, const cpl_layout *home, cpl_error *error) {
+    cpl_layout *settled = cpl_layout_copy(home, error);
+    const cpl_sampling *there = settled ? &settled->sampling : NULL;
+    bool done = settled && cpl_layout_settle_files(settled, error) &&
+                name_as(&layout->sampling.model, there->model, home->sampling.model, error) &&
+                name_as(&layout->sampling.vae, there->vae, home->sampling.vae, error) &&
+                name_as(&layout->init_image, settled->init_image, home->init_image, error);
+    for (int i = 0; i < layout->lora_count; i++)
+        for (int j = 0; done && j < home->lora_count; j++)
+            done = name_as(&layout->loras[i].path, settled->loras[j].path, home->loras[j].path, error);
+    /* Of two files with the same pixels that of the same row. */
+    for (int i = 0, count = home->region_count; i < layout->region_count; i++)
+        for (int k = 0, j = i; done && k < count; k++, j++)
+            done = name_as(&layout->regions[i].mask_source, settled->regions[j % count].mask_source,
+                           home->regions[j % count].mask_source, error);
+    cpl_layout_free(settled);
+    return done;
+}
+
 bool convert_write(const cpl_layout *layout, const char *out, const char *preset, cpl_error *error) {
     if (preset) return presets_write(out, preset, layout, error);
     char *folder = folders_of(out);

@@ -13,7 +13,10 @@ bool convert_is_picture(const char *path);
 /* A copy that lies in that folder (NULL: the working folder). Where it is another one than the layout's, what the layout names
  * is settled (cpl_layout_settle_files), so that it is found from there. The caller frees. */
 cpl_layout *convert_move(const cpl_layout *layout, const char *folder, cpl_error *error);
-/* Writes a layout file, which works where it lies, or with `preset` the regions as a mapping of that name into a file of presets, beside the others. */
+/* A settled layout, such as a picture holds, calls the files that are `home`'s as home does: it is to lie there. */
+bool convert_name_as(cpl_layout *layout, const cpl_layout *home, cpl_error *error);
+/* Writes a layout file, which works where it lies, or with `preset` the regions as a mapping of that name into a file of
+ * presets, beside the others. */
 bool convert_write(const cpl_layout *layout, const char *out, const char *preset, cpl_error *error);
 
 #endif

@@ -96,7 +96,8 @@ bool editor_open(editor *e, const char *wanted) {
     fresh.step = e->state.step;
     fresh.latent = e->state.latent;
     e->zoom = (zoom){0};
-    e->brush.down = e->brush.anchored = false;
+    e->brush.down = e->brush.anchored = e->brush.drawing = false;
+    e->drag = (drag_status){0};
     state_clear(&e->state);
     e->state = fresh;
     e->table_top = 0;

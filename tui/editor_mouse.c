@@ -180,7 +180,8 @@ static void on_drag(editor *e, const input_event *event) {
 }
 
 static void on_release(editor *e) {
-    if (e->drag.drawing && e->drag.changed) end_drawing(e);
+    bool hidden = e->windows.card || e->asking || e->recovering || e->list;
+    if (e->drag.drawing && e->drag.changed && !hidden) end_drawing(e);
     let_go(e);
 }
 

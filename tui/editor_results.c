@@ -2,6 +2,8 @@
  * way back to a picture's layout, which its own texts hold. */
 #include "editor_ui.h"
 
+#include "convert.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,6 +166,10 @@ void editor_take_result(editor *e) {
     const cpl_event *result = editor_result(e);
     if (!have_results(e)) return;
     cpl_layout *layout = layout_of(e, result, &error);
+    if (layout && !convert_name_as(layout, e->state.layout, &error)) {
+        cpl_layout_free(layout);
+        layout = NULL;
+    }
     if (!layout || !state_commit(&e->state, layout, true, &error)) {
         editor_say_error(e, &error);
         return;

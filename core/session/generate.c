@@ -363,8 +363,10 @@ static bool run_batch(generation *g, cpl_event *end, int *splices, cpl_error *er
     int pictures = g->settings.batch;
     open_dump(g); /* of the first one */
     for (;;) {
-        if (!run(g, end, error)) return false;
-        *splices += g->splices;
+        bool made = run(g, end, error);
+        /* One that failed after others is made again, with the state that it took up: then these are of another one. */
+        if (made || g->picture > 1) *splices += g->splices;
+        if (!made) return false;
         if (g->picture == pictures) return true;
         post_picture(g, end);
         g->picture++;

@@ -10,14 +10,16 @@ none() { EMULATED_DEVICES=-1 run 1 "$root/tests/device/check" --emulated && line
 check 'check-gpu without a device: one line' none
 whole() { run 0 "$root/tests/device/check" --emulated && has "$out" ' passed, 0 failed'; }
 check 'check-gpu on the emulated device' whole
-# Which libraries a run is about: none; one that is named; both, in Python's wheels.
+# Which libraries a run is about: none; one that is named; both, in Python's wheels. The machine may have wheels of its own: ours
+# are packages, which hide them.
+mkdir -p bare/nvidia wheels/nvidia && touch bare/nvidia/__init__.py wheels/nvidia/__init__.py
 untested() {
-    run 0 "$root/tests/device/check" --emulated --sanitizer && has "$out" 'cuBLASLt: NOT in use (no libcublasLt.so' &&
+    PYTHONPATH=$PWD/bare run 0 "$root/tests/device/check" --emulated --sanitizer && has "$out" 'cuBLASLt: NOT in use (no libcublasLt.so' &&
         has "$out" 'cuDNN: NOT in use (no libcudnn.so.9 was found; COUPLET_CUDNN=FILE names one): its convolutions are NOT TESTED'
 }
 check 'check-gpu without libraries says so' untested
 named() {
-    COUPLET_CUBLASLT=$BUILD/tests/gpu/libcouplet-cuda.so COUPLET_CUDNN=no run 0 "$root/tests/device/check" --emulated --sanitizer &&
+    PYTHONPATH=$PWD/bare COUPLET_CUBLASLT=$BUILD/tests/gpu/libcouplet-cuda.so COUPLET_CUDNN=no run 0 "$root/tests/device/check" --emulated --sanitizer &&
         has "$out" 'cuBLASLt: in use for linear layers, COUPLET_CUBLASLT=' && has "$out" 'cuDNN: NOT in use (COUPLET_CUDNN=no)'
 }
 check 'check-gpu with one library' named

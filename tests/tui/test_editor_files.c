@@ -174,6 +174,23 @@ static void what_is_written_elsewhere_works_there(void **state) {
     cpl_layout_free(layout);
 }
 
+/* A picture holds its layout with the masks inside and whole paths; taken back at home it names its files again. */
+static void a_pictures_layout_names_files_as_before(void **state) {
+    (void)state;
+    play("g\n:wait done\n:png first.png\n:init first.png\n:mode mask\n:mask save mm.png\ns\n:wait synced\n"
+         "g\n:wait done\n:negative x\nR\ns");
+    cpl_layout *layout = load("work.json");
+    assert_string_equal(layout->regions[0].mask_source, "mm.png");
+    assert_string_equal(layout->init_image, "first.png");
+    assert_null(layout->negative);
+    cpl_layout_free(layout);
+    /* what was painted since is not what the picture was made of */
+    play(":wait synced\ng\n:wait done\n:mask invert\nR\ns");
+    layout = load("work.json");
+    assert_memory_equal(layout->regions[0].mask_source, "data:", 5);
+    cpl_layout_free(layout);
+}
+
 static void presets_bring_their_masks_along(void **state) {
     (void)state;
     /* such as one that was written by hand */
@@ -220,6 +237,7 @@ int main(void) {
         in_folder(force_replaces_files_in_the_home),
         in_folder(a_text_from_outside_can_be_saved),
         in_folder(what_is_written_elsewhere_works_there),
+        in_folder(a_pictures_layout_names_files_as_before),
         in_folder(presets_bring_their_masks_along),
         in_folder(undo_goes_back_to_files_of_another_folder),
         in_folder(rows_are_pasted_into_another_folder),
