@@ -143,6 +143,39 @@ static void every_set_matches_softmax(void **state) {
     cpu_test_close(&t);
 }
 
+/* What overflowed before must not come out as a picture that looks right. */
+static void scores_that_are_no_numbers_stay_so(void **state) {
+    (void)state;
+    enum { DEPTH = 8, QUERIES = 16, KEYS = 77 };
+    static inputs in;
+    static float out[MOST_DEPTH * CPU_ATTEND_QUERIES], sum[MOST_DEPTH * CPU_ATTEND_QUERIES];
+    float score[CPU_ATTEND_KEYS * CPU_ATTEND_QUERIES], weight[CPU_ATTEND_QUERIES];
+    const uint32_t nan_bits = 0x7fc00000; /* of f32; of two bf16 the higher is one */
+    cpu_test t = cpu_test_open(1);
+    const cpu_attend_kernels *set[SETS];
+    int sets = cpu_attend_all(set, SETS);
+    for (int i = 0; i < CPU_ATTEND_QUERIES; i++) weight[i] = 1;
+    for (int s = 0; s < sets; s++)
+        for (int of_key = 0; of_key < 2; of_key++) {
+            in.depth = DEPTH, in.keys = KEYS;
+            fill(&t, &in, set[s], QUERIES);
+            if (of_key)
+                memcpy(in.keys_packed + 3 * in.words, &nan_bits, sizeof nan_bits);
+            else
+                for (int i = 0; i < QUERIES; i++) memcpy(in.turned + i, &nan_bits, sizeof nan_bits);
+            cpu_attend tile = {.queries = QUERIES, .depth = DEPTH, .keys = KEYS, .first_query = -1, .scale = 0.5f};
+            tile.q = in.turned, tile.k = in.keys_packed, tile.v = in.values_packed;
+            tile.k_stride = (size_t)in.words, tile.v_stride = DEPTH;
+            tile.weight = weight, tile.out = out, tile.sum = sum, tile.score = score;
+            set[s]->attend(&tile);
+            for (int d = 0; d < DEPTH; d++)
+                for (int i = 0; i < QUERIES; i++)
+                    if (!isnan(out[d * CPU_ATTEND_QUERIES + i]))
+                        fail_msg("%s: %s gave a number", set[s]->name, of_key ? "a key" : "a query");
+        }
+    cpu_test_close(&t);
+}
+
 static void results_are_rounded_to_pairs(void **state) {
     (void)state;
     const cpu_attend_kernels *set = cpu_attend_pick(true);
@@ -175,6 +208,7 @@ static void picks_what_there_is(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_set_matches_softmax),
+        cmocka_unit_test(scores_that_are_no_numbers_stay_so),
         cmocka_unit_test(results_are_rounded_to_pairs),
         cmocka_unit_test(picks_what_there_is),
     };
