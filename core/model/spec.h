@@ -8,6 +8,7 @@
 #define CPL_MAX_LEVELS 8
 #define CPL_MAX_TEXTS 2
 #define CPL_MAX_PREVIEW_CHANNELS 16
+#define CPL_MAX_TRAIN_STEPS 1000 /* as many noise levels are kept of a model */
 
 typedef enum cpl_prediction { CPL_PREDICT_EPSILON, CPL_PREDICT_V } cpl_prediction;
 

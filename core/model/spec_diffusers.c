@@ -107,7 +107,7 @@ static bool read_scheduler(const cpl_checkpoint *c, spec_reader *r, cpl_model_sp
                 cpl_spec_string(r, root, "beta_schedule", betas, sizeof betas) &&
                 cpl_spec_real(r, root, "beta_start", 1e-9, 0.999, &spec->beta_start) &&
                 cpl_spec_real(r, root, "beta_end", 1e-9, 0.999, &spec->beta_end) &&
-                whole(r, root, "num_train_timesteps", 2, 1000, &spec->train_timesteps);
+                whole(r, root, "num_train_timesteps", 2, CPL_MAX_TRAIN_STEPS, &spec->train_timesteps);
     if (done && *prediction && !cpl_prediction_named(prediction, &spec->prediction))
         done = cpl_spec_wrong(r, "prediction_type", "is neither \"epsilon\" nor \"v_prediction\"");
     if (done && strcmp(betas, "scaled_linear") != 0)

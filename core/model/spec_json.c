@@ -179,7 +179,8 @@ static bool read_defaults(spec_reader *r, const cJSON *object, cpl_defaults *d) 
 }
 
 static bool read_noise(spec_reader *r, const cJSON *root, cpl_model_spec *spec) {
-    static const field steps = {"num_train_timesteps", offsetof(cpl_model_spec, train_timesteps), 2, 100000, 0};
+    static const field steps = {"num_train_timesteps", offsetof(cpl_model_spec, train_timesteps), 2,
+                                CPL_MAX_TRAIN_STEPS, 0};
     char prediction[24] = "epsilon";
     enter(r, "");
     if (!read_fields(r, root, &steps, 1, spec) ||

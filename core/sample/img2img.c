@@ -21,13 +21,14 @@ void cpl_img2img_steps(int steps, double denoise, bool fix_steps, int *total, in
     *taken = steps;
 }
 
+/* A schedule may have fewer steps than it was asked for: then what is taken of it may be more than it has, or begin behind it. */
+static int within(int index, int last) { return index < 0 ? 0 : index > last ? last : index; }
+
 /* DDIM and its kin list levels, not steps, and the WebUI cuts their list one further down: the first call of the model is at
  * the level below that of the noise. Where that leaves no step, one is made. */
 static void cut_levels(cpl_span *span, int all, int taken) {
-    span->skip = all + 2 - taken;
-    if (span->skip > all - 1) span->skip = all - 1;
-    span->noise = all + 1 - taken;
-    if (span->noise > span->skip) span->noise = span->skip;
+    span->skip = within(all + 2 - taken, all - 1);
+    span->noise = within(all + 1 - taken, span->skip);
     span->steps = all - span->skip;
 }
 
@@ -42,7 +43,7 @@ cpl_span cpl_span_of(const char *sampler, const char *schedule, int train_timest
     if (denoise > 0 && cpl_sampler_has_own_levels(sampler)) {
         cut_levels(&span, all, taken);
     } else if (denoise > 0) {
-        span.skip = span.noise = span.asked - taken;
+        span.skip = span.noise = within(span.asked - taken, all - 1);
         span.steps = all - span.skip;
     }
     return span;

@@ -183,7 +183,7 @@ static void mix_start(pipeline *p, const float *noise) {
     float *mixed = p->x_planes;
     double of_noise = cpl_sampler_start(run->sampler, p->sigmas[0]), of_origin = 1;
     if (run->origin) {
-        double sigma = p->levels_all[p->span.noise];
+        double sigma = p->levels_all ? p->levels_all[p->span.noise] : p->sigmas[0];
         if (cpl_sampler_has_own_levels(run->sampler)) of_origin = cpl_input_scale(sigma);
         of_noise = sigma * of_origin;
     }

@@ -3,8 +3,7 @@
 #define CPL_SAMPLE_SCHEDULE_H
 
 #include "../memory/error.h"
-
-#define CPL_MAX_TRAIN_STEPS 1000
+#include "../model/spec.h"
 
 typedef struct cpl_noise_levels { /* of a model: linear-in-sqrt betas */
     int count;
@@ -22,7 +21,8 @@ int cpl_sigma_to_t(const cpl_noise_levels *levels, double sigma); /* nearest in 
 
 /* "automatic": a schedule that is left to the sampler to choose; here the normal one. */
 #define CPL_SCHEDULE_AUTOMATIC "automatic"
-/* How many steps the schedule makes of `steps`: as many, but "ddim" may make more. */
+/* How many steps the schedule makes of `steps`: as many, but "ddim" may make more, and fewer where the model was trained in no
+ * more than that. */
 int cpl_schedule_steps(const char *schedule, int train_timesteps, int steps);
 /* sigmas[cpl_schedule_steps + 1], falling; the last is 0, but for "kl_optimal", which ends at the model's lowest level. schedule:
  * a name from cpl_schedule_names. */

@@ -189,6 +189,7 @@ static void test_faults_name_their_key(void **state) {
         {"{" FAMILY "," UNET "," VAE "," TEXT ",\"beta_start\":0.5}", "beta_start"},
         {"{" FAMILY "," UNET "," VAE "," TEXT ",\"beta_end\":\"0.1\"}", "beta_end"},
         {"{" FAMILY "," UNET "," VAE "," TEXT ",\"num_train_timesteps\":0}", "num_train_timesteps"},
+        {"{" FAMILY "," UNET "," VAE "," TEXT ",\"num_train_timesteps\":1001}", "num_train_timesteps"},
         {"{" FAMILY "," UNET "," VAE "," TEXT ",\"latent_rgb\":{\"factors\":[[1,2,3]]}}", "latent_rgb.factors"},
         {"{" FAMILY "," WIDE_UNET "," WIDE_VAE "," TEXT ",\"latent_rgb\":{\"factors\":[" ROW "," ROW "," ROW "," ROW
          "],\"bias\":[0,0,0]}}",

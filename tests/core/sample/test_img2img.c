@@ -68,6 +68,18 @@ static void every_cut_stays_inside(void **state) {
                 }
 }
 
+/* Of 500 levels no schedule in whole time steps has 600 steps. */
+static void a_cut_of_fewer_levels_stays_inside(void **state) {
+    (void)state;
+    for (const char *const *name = cpl_sampler_names(); *name; name++)
+        for (int percent = 1; percent <= 100; percent++) {
+            cpl_span span = cpl_span_of(*name, "ddim", 500, 600, percent / 100.0, false);
+            int all = cpl_sampler_steps(*name, "ddim", 500, span.asked);
+            assert_true(span.skip >= 0 && span.steps >= 1 && span.skip + span.steps == all);
+            assert_true(span.noise >= 0 && span.noise <= span.skip);
+        }
+}
+
 static void too_long_a_schedule_is_none(void **state) {
     (void)state;
     assert_int_equal(span_of("euler", 20, 0.01, true).asked, 0);
@@ -76,9 +88,9 @@ static void too_long_a_schedule_is_none(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(without_a_picture_it_is_the_whole), cmocka_unit_test(a_schedule_loses_its_beginning),
-        cmocka_unit_test(ddim_is_cut_one_further_down),      cmocka_unit_test(every_cut_stays_inside),
-        cmocka_unit_test(too_long_a_schedule_is_none),
+        cmocka_unit_test(without_a_picture_it_is_the_whole),  cmocka_unit_test(a_schedule_loses_its_beginning),
+        cmocka_unit_test(ddim_is_cut_one_further_down),       cmocka_unit_test(every_cut_stays_inside),
+        cmocka_unit_test(a_cut_of_fewer_levels_stays_inside), cmocka_unit_test(too_long_a_schedule_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
