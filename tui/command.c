@@ -157,7 +157,8 @@ int program_run(int argc, char **argv) {
     if (!options_parse(argc, argv, &asked, why, sizeof why)) {
         const char *command = command_table[asked.command].name;
         say("%s", why);
-        fprintf(stderr, "Try \"couplet%s%s --help\".\n", command ? " " : "", command ? command : "");
+        if (!asked.misconfigured)
+            fprintf(stderr, "Try \"couplet%s%s --help\".\n", command ? " " : "", command ? command : "");
         return 2;
     }
     int status = 0;

@@ -12,8 +12,9 @@
 static const char *const allowed[] = {"device",      "precision",  "tokenizer", "lora-dir", "threads", "vae-tile",
                                       "cache-bytes", "pool-bytes", "vram",      "color",    "theme",   NULL};
 
-/* Options keep pointing into it. */
+/* Options keep pointing into it, and to folders that were written with "~/". */
 static char text[16384];
+static char *expanded[8];
 
 static const option_entry *find(const char *name) {
     bool is_allowed = false;
@@ -34,6 +35,15 @@ static bool refuse(char *why, size_t size, const char *path, int line, const cha
     return false;
 }
 
+/* A shell does this on a command line. */
+static char *at_home(char *value) {
+    size_t i = 0;
+    while (i < sizeof expanded / sizeof *expanded && expanded[i]) i++;
+    if (strncmp(value, "~/", 2) != 0 || i == sizeof expanded / sizeof *expanded) return value;
+    expanded[i] = folders_expand(value);
+    return expanded[i] ? expanded[i] : value;
+}
+
 static bool read_line(arguments *a, char *line, const char *path, int number, char *why, size_t size) {
     char what[300];
     char *name = trim(line);
@@ -51,7 +61,7 @@ static bool read_line(arguments *a, char *line, const char *path, int number, ch
         return refuse(why, size, path, number, what);
     }
     if (!(o->commands & (1u << a->command))) return true;
-    return options_set(a, o, value, what, sizeof what) || refuse(why, size, path, number, what);
+    return options_set(a, o, at_home(value), what, sizeof what) || refuse(why, size, path, number, what);
 }
 
 bool config_read(arguments *a, char *why, size_t why_size) {

@@ -27,7 +27,7 @@ static bool refuse(cpl_error *error, const char *path) {
     if (!error) return false;
     *error = (cpl_error){.code = CPL_E_FILE, .row = -1};
     snprintf(error->message, sizeof error->message, "the journal of unsaved edits cannot be written: %.200s: %s",
-             path ? path : "no state folder", strerror(errno));
+             path ? path : "there is no folder for it", path ? strerror(errno) : "is HOME set?");
     return false;
 }
 

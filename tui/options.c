@@ -405,8 +405,8 @@ bool options_parse(int argc, char *const *argv, arguments *a, char *why, size_t 
     int at = 1;
     if (argc > 1) a->command = command_named(argv[1]);
     if (a->command != COMMAND_EDIT) at = 2;
-    if (!config_read(a, why, why_size)) return false;
-    bool options_end = false;
+    char of_config[400];
+    bool options_end = false, misconfigured = !config_read(a, of_config, sizeof of_config);
     for (; at < argc; at++) {
         const char *word = argv[at];
         if (!options_end && strcmp(word, "--") == 0) {
@@ -421,5 +421,8 @@ bool options_parse(int argc, char *const *argv, arguments *a, char *why, size_t 
             a->operand[a->operands++] = word;
         }
     }
-    return a->help || a->version || count_operands(a, why, why_size);
+    if (a->help || a->version) return true;
+    if (!misconfigured) return count_operands(a, why, why_size);
+    a->misconfigured = true;
+    return usage(why, why_size, "%s", of_config);
 }

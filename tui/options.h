@@ -70,6 +70,7 @@ typedef struct arguments {
     const char *operand[2];
     int operands;
     bool help, version, quiet, json, generate, quick, tokens;
+    bool misconfigured; /* it is the user's file that is wrong, not the command line */
     int color; /* a color_choice */
     int theme; /* a theme_choice */
     const char *model, *device, *precision, *tokenizer, *dump, *stats, *output, *png, *sampler, *schedule, *rng, *keys,

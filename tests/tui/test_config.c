@@ -84,6 +84,36 @@ static void test_refusals(void **state) {
     }
 }
 
+/* Whoever is told that the file is wrong still gets help. */
+static void test_help_with_a_wrong_file(void **state) {
+    (void)state;
+    static const char *const help[] = {"couplet", "render", "--help"}, *const version[] = {"couplet", "--version"};
+    static const char *const mistyped[] = {"couplet", "--hlep"}, *const plain[] = {"couplet"};
+    arguments a;
+    char why[400] = "";
+    put("threds 3\n");
+    assert_true(parse(&a, why, 3, help) && a.help);
+    assert_true(parse(&a, why, 2, version) && a.version);
+    assert_false(parse(&a, why, 2, mistyped));
+    assert_non_null(strstr(why, "--hlep"));
+    assert_false(a.misconfigured);
+    assert_false(parse(&a, why, 1, plain));
+    assert_non_null(strstr(why, "config:1: no option \"threds\""));
+    assert_true(a.misconfigured);
+}
+
+static void test_folders_at_home(void **state) {
+    (void)state;
+    static const char *const words[] = {"couplet", "render", "a.json", "-o", "x.png"};
+    arguments a;
+    char why[400] = "";
+    setenv("HOME", "/home/someone", 1);
+    put("lora-dir ~/loras\ntokenizer ~other/clip\n");
+    assert_true(parse(&a, why, 5, words));
+    assert_string_equal(a.lora_dir, "/home/someone/loras");
+    assert_string_equal(a.tokenizer, "~other/clip");
+}
+
 static void test_none(void **state) {
     (void)state;
     arguments a;
@@ -95,7 +125,9 @@ static void test_none(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_defaults), cmocka_unit_test(test_other_commands),
-                                       cmocka_unit_test(test_refusals), cmocka_unit_test(test_none)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_other_commands),
+        cmocka_unit_test(test_refusals),        cmocka_unit_test(test_help_with_a_wrong_file),
+        cmocka_unit_test(test_folders_at_home), cmocka_unit_test(test_none)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
