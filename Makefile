@@ -17,7 +17,7 @@ build := build/$(if $(SANITIZE),$(subst $(comma),-,$(SANITIZE)),plain)
 PACKAGES_BUILD := gcc libc6-dev make pkgconf libncurses-dev libcjson-dev libsixel-dev libpng-dev libdnnl-dev
 PACKAGES_TEST := g++ libcmocka-dev tmux screen xterm ncurses-term foot-terminfo xvfb xfonts-base x11-xkb-utils xkb-data imagemagick python3 locales
 PACKAGES_FULL := npm python3-numpy
-PACKAGES_LINT := clang clang-format clang-tidy cppcheck mandoc shellcheck
+PACKAGES_LINT := clang libomp-dev clang-format clang-tidy cppcheck mandoc shellcheck
 PACKAGES_MODEL := python3-torch libopenblas0-pthread python3-pil python3-numpy fonts-noto-color-emoji
 PACKAGES_FUZZ := clang libclang-rt-dev
 
@@ -113,8 +113,11 @@ $(lib): $(core_obj)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $(core_obj)
 ifneq ($(build),build/plain)
-build/plain/couplet build/plain/libcouplet.a:
-	$(Q)$(MAKE) --no-print-directory SANITIZE= build=build/plain $@
+# One make for both, which knows what they are made of.
+build/plain/couplet build/plain/libcouplet.a &: FORCE
+	$(Q)$(MAKE) --no-print-directory SANITIZE= build=build/plain build/plain/couplet build/plain/libcouplet.a
+.PHONY: FORCE
+FORCE:
 endif
 
 # OpenMP stands in core/cpu only: the thread count is a property of the backend.
@@ -423,17 +426,17 @@ deps-lint: ## ... and what the linters are
 layout_files := $(wildcard layouts/*.json layouts/*.png)
 .PHONY: install uninstall
 install: couplet ## install program, layouts and manual pages under PREFIX (DESTDIR is honoured)
-	install -D -m 755 couplet $(DESTDIR)$(PREFIX)/bin/couplet
-	$(if $(wildcard libcouplet-cuda.so),install -D -m 755 libcouplet-cuda.so $(DESTDIR)$(PREFIX)/lib/couplet/libcouplet-cuda.so)
-	install -d $(DESTDIR)$(PREFIX)/share/couplet/layouts
-	install -m 644 $(layout_files) $(DESTDIR)$(PREFIX)/share/couplet/layouts
-	install -D -m 644 man/couplet.1 $(DESTDIR)$(PREFIX)/share/man/man1/couplet.1
-	install -D -m 644 man/couplet-layout.5 $(DESTDIR)$(PREFIX)/share/man/man5/couplet-layout.5
-	install -D -m 644 man/couplet-workflows.7 $(DESTDIR)$(PREFIX)/share/man/man7/couplet-workflows.7
+	install -D -m 755 couplet '$(DESTDIR)$(PREFIX)/bin/couplet'
+	$(if $(wildcard libcouplet-cuda.so),install -D -m 755 libcouplet-cuda.so '$(DESTDIR)$(PREFIX)/lib/couplet/libcouplet-cuda.so')
+	install -d '$(DESTDIR)$(PREFIX)/share/couplet/layouts'
+	install -m 644 $(layout_files) '$(DESTDIR)$(PREFIX)/share/couplet/layouts'
+	install -D -m 644 man/couplet.1 '$(DESTDIR)$(PREFIX)/share/man/man1/couplet.1'
+	install -D -m 644 man/couplet-layout.5 '$(DESTDIR)$(PREFIX)/share/man/man5/couplet-layout.5'
+	install -D -m 644 man/couplet-workflows.7 '$(DESTDIR)$(PREFIX)/share/man/man7/couplet-workflows.7'
 uninstall: ## remove them again
-	rm -f $(DESTDIR)$(PREFIX)/bin/couplet $(DESTDIR)$(PREFIX)/share/man/man1/couplet.1 $(DESTDIR)$(PREFIX)/share/man/man5/couplet-layout.5 \
-	    $(DESTDIR)$(PREFIX)/share/man/man7/couplet-workflows.7
-	rm -rf $(DESTDIR)$(PREFIX)/share/couplet $(DESTDIR)$(PREFIX)/lib/couplet
+	rm -f '$(DESTDIR)$(PREFIX)/bin/couplet' '$(DESTDIR)$(PREFIX)/share/man/man1/couplet.1' '$(DESTDIR)$(PREFIX)/share/man/man5/couplet-layout.5' \
+	    '$(DESTDIR)$(PREFIX)/share/man/man7/couplet-workflows.7'
+	rm -rf '$(DESTDIR)$(PREFIX)/share/couplet' '$(DESTDIR)$(PREFIX)/lib/couplet'
 .PHONY: clip-vocab
 clip-vocab: ## fetch CLIP's vocabulary (npm), which SD 1.x and SDXL checkpoints need and do not bring
 	@core/model/clip-vocab
@@ -458,4 +461,5 @@ help: ## this list
 
 -include $(bench_obj:.o=.d) $(bare_obj:.o=.d) $(device_tests:=.d) $(device_bin:=.d)
 -include $(gpu_obj:.o=.d) $(emulated_obj:.o=.d) $(emulated_bin:=.d) $(build)/tests/gpu/test_emulator.d
+-include $(fuzz_parts:.o=.d) $(fuzz_targets:%=build/fuzz/tests/fuzz/fuzz_%.d)
 -include $(core_obj:.o=.d) $(tui_obj:.o=.d) $(test_bin:=.d) $(golden_obj:.o=.d) $(helper_bin:=.d)

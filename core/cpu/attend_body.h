@@ -86,7 +86,7 @@ INLINE void F(product)(const int cols, int rows, int depth, const cpu_word *a, s
  * in relative error on -0.5 ... 0.5). What would be less than 2^-125 is that. */
 INLINE F(floats) F(power)(F(floats) x) {
     const float round_to_integer = 12582912.0f; /* 1.5 * 2^23: adding it leaves the integer in the low bits */
-    x = LARGER(F(all)(-125.0f), x); /* in this order, which leaves NaN what it is */
+    x = LARGER(F(all)(-125.0f), x);             /* in this order, which leaves NaN what it is */
     F(floats) shifted = x + round_to_integer;
     F(floats) r = x - (shifted - round_to_integer);
     F(floats) p = r * 0.00132764725f + 0.00967554096f;

@@ -12,8 +12,9 @@ case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
-unset NO_COLOR COLORTERM COUPLET_BACKEND_DIR COUPLET_CUDA_PRODUCTS COUPLET_CUBLASLT COUPLET_CUDNN LC_ALL LC_CTYPE
-export LANG=C.UTF-8 TERM=xterm
+unset NO_COLOR COLORTERM COUPLET_BACKEND_DIR COUPLET_CUDA_PRODUCTS COUPLET_CUBLASLT COUPLET_CUDNN COUPLET_LORA_DIR XDG_CONFIG_HOME XDG_STATE_HOME XDG_DATA_HOME LC_ALL LC_CTYPE LC_MESSAGES LANGUAGE
+# nothing of the user's: neither configuration nor presets nor models
+export LANG=C.UTF-8 TERM=xterm HOME=$work/.home
 passed=0 failed=0
 out=$work/.out err=$work/.err
 

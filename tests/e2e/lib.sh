@@ -16,7 +16,7 @@ mkdir -p "$keep"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
-unset NO_COLOR COLORTERM COUPLET_BACKEND_DIR LC_ALL LC_CTYPE OMP_NUM_THREADS TMUX
+unset NO_COLOR COLORTERM COUPLET_BACKEND_DIR LC_ALL LC_CTYPE LC_MESSAGES LANGUAGE OMP_NUM_THREADS TMUX
 export LANG=C.UTF-8 HOME=$work/home XDG_STATE_HOME=$work/state XDG_CONFIG_HOME=$work/config XDG_DATA_HOME=$work/data
 export TMPDIR=$work/tmp
 mkdir home tmp
