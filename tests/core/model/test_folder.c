@@ -490,11 +490,17 @@ static char *projected(const char *model, const char *lora, size_t *size) {
     cpl_error error = {0};
     cpl_safetensors *st = cpl_safetensors_open(lora, &error);
     cpl_model *m = open_source(&(cpl_model_source){.model = model}, &error);
-    if (!m || !st) fail_msg("%s", error.message);
+    if (!m || !st) {
+        fail_msg("%s", error.message);
+        abort();
+    }
     const cpl_lora_want want = {
         .path = strdup(lora), .identity = cpl_safetensors_identity(st), .unet = 1, .text = 1, .row = -1};
     cpl_lora_set *set = cpl_lora_set_new(m, &want, 1, &error);
-    if (!set) fail_msg("%s", error.message);
+    if (!set) {
+        fail_msg("%s", error.message);
+        abort();
+    }
     assert_string_equal(set->note, "");
     assert_int_equal(set->adapters.count, 1);
     stream->adapters = &set->adapters;
@@ -516,7 +522,7 @@ static void a_lora_reaches_the_projection_of_folders(void **state) {
     write_folder(&xl);
     write_configs(XL, "epsilon", false);
     cpl_error error = {0};
-    cpl_model_spec spec;
+    cpl_model_spec spec = {0};
     cpl_checkpoint *c = cpl_checkpoint_of(cpl_safetensors_open(XL, &error), &error);
     assert_true(c && cpl_model_spec_read(c, &spec, &error));
     cpl_checkpoint_close(c);
