@@ -305,7 +305,10 @@ static void what_is_typed_is_kept_beside_the_file(void **state) {
     fake_wait(&f);
     fake_end(&f);
     cpl_layout *left = cpl_layout_load("work.json.autosave", &error);
-    if (!left) fail_msg("%s", error.message);
+    if (!left) {
+        fail_msg("%s", error.message);
+        abort();
+    }
     assert_string_equal(left->regions[0].prompt, "a cat on a mat");
     cpl_layout_free(left);
 }

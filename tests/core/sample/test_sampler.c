@@ -148,7 +148,7 @@ static void a_level_that_is_repeated_does_no_harm(void **state) {
         for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
             if (is(*name, "lcm")) continue; /* each of its steps is new noise on an estimate */
             target t = {.value = 3.5f, .sigmas = lists[i]};
-            float end[COUNT];
+            float end[COUNT] = {0};
             assert_true(walk_over(lists[i], *name, &t, 9, end, NULL));
             for (int k = 0; k < COUNT; k++)
                 if (!(fabsf(end[k] - (t.value + (float)k)) <= 1e-3f))

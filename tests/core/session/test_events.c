@@ -115,7 +115,7 @@ static void only_the_start_of_the_cancelled_run_is_taken_back(void **state) {
         {CPL_EVENT_STARTED, CPL_EVENT_FINISHED, CPL_EVENT_FINISHED, CPL_EVENT_CANCELLED},
         {CPL_EVENT_STARTED, CPL_EVENT_FAILED, CPL_EVENT_CANCELLED},
     };
-    cpl_event_type got[8];
+    cpl_event_type got[8] = {0};
     for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
         int count = 0;
         for (; order[i][count]; count++) post(order[i][count], i, false);

@@ -69,7 +69,10 @@ static void the_layout_in_a_picture_makes_it_again_in_another_folder(void **stat
     const char *png = under("there/out.png");
     assert_true(cpl_image_write_png(event.image, png, event.texts, event.text_count, &error));
     cpl_layout *again = cpl_layout_load(png, &error);
-    if (!again) fail_msg("%s", error.message);
+    if (!again) {
+        fail_msg("%s", error.message);
+        abort();
+    }
     for (int i = 0; i < 2; i++) assert_int_equal(strncmp(again->regions[i].mask_source, "data:", 5), 0);
     assert_int_equal(again->init_image[0], '/');
     assert_true(hand_over(session, again, CPL_SYNC_NOW).hash == ticket.hash);
@@ -99,6 +102,7 @@ static void names_of_models_stay_as_they_are_unless_they_lead_somewhere(void **s
     snapshot.layout = cpl_layout_parse(json, under("here"), "test", &error);
     cpl_event event = {.type = CPL_EVENT_FINISHED};
     assert_true(snapshot.layout && cpl_record_texts(&event, &snapshot, 7, NULL, &error));
+    if (!event.texts) abort();
     cpl_layout *told = layout_of(event.texts[0].value);
     assert_string_equal(told->sampling.model, "plain.safetensors");
     assert_string_equal(told->sampling.vae, under("here/sub/vae.safetensors"));
