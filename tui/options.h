@@ -71,8 +71,8 @@ typedef struct arguments {
     int operands;
     bool help, version, quiet, json, generate, quick, tokens;
     bool misconfigured; /* it is the user's file that is wrong, not the command line */
-    int color; /* a color_choice */
-    int theme; /* a theme_choice */
+    int color;          /* a color_choice */
+    int theme;          /* a theme_choice */
     const char *model, *device, *precision, *tokenizer, *dump, *stats, *output, *png, *sampler, *schedule, *rng, *keys,
         *part, *vae, *prediction, *init, *replace;
     const char *preset, *lora_dir, *lora[OPTION_MOST + 1];
