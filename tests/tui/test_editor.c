@@ -1,11 +1,11 @@
 /* test_editor.c: the whole editor in a pseudo terminal: what it leaves behind when it is ended in every way, and where it
  * paints. Keys and screens as a user sees them are tested in tests/e2e. */
 #include "fake_terminal.h"
+#include "work_folder.h"
 
 #include "../../tui/editor.h"
 #include "../../tui/journal.h"
 
-#include <ftw.h>
 #include <sys/stat.h>
 
 static const char WORK[] = "{\"couplet\":1,\"canvas\":{\"width\":64,\"height\":64},\"regions\":["
@@ -13,26 +13,15 @@ static const char WORK[] = "{\"couplet\":1,\"canvas\":{\"width\":64,\"height\":6
                            "\"sampling\":{\"steps\":3,\"seed\":5}}";
 static const char *file_name; /* what the editor is started with; NULL: no name */
 
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *where) {
-    (void)info, (void)type, (void)where;
-    return remove(path);
-}
-
 static int enter_folder(void **state) {
-    static char folder[sizeof "/tmp/couplet-test.XXXXXX"];
-    strcpy(folder, "/tmp/couplet-test.XXXXXX");
-    if (!mkdtemp(folder) || chdir(folder) != 0) return -1;
-    setenv("XDG_STATE_HOME", folder, 1);
+    if (!new_folder(state)) return -1;
     FILE *file = fopen("work.json", "w");
     if (!file) return -1;
     fputs(WORK, file);
     fclose(file);
-    *state = folder;
     file_name = "work.json";
     return 0;
 }
-
-static int leave_folder(void **state) { return chdir("/") || nftw(*state, remove_one, 8, FTW_DEPTH | FTW_PHYS); }
 
 static void run_editor(void) {
     cpl_error error = {0};

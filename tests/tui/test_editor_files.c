@@ -1,21 +1,16 @@
 /* test_editor_files.c: what the editor writes: only over what it may, and so that it can be read again where it lies. A key
  * script runs in a pseudo terminal; then the files are looked at. */
 #include "fake_terminal.h"
+#include "work_folder.h"
 
 #include "../../tui/editor.h"
 
-#include <ftw.h>
 #include <sys/stat.h>
 
 static const char WORK[] = "{\"couplet\":1,\"canvas\":{\"width\":64,\"height\":64},\"regions\":["
                            "{\"rect\":[0,0.5,0,1],\"prompt\":\"a cat\"},{\"rect\":[0.5,1,0,1],\"prompt\":\"a sun\"}],"
                            "\"sampling\":{\"steps\":1,\"seed\":5}}";
 static const char *start_file; /* what the editor is started with; NULL: no name */
-
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *where) {
-    (void)info, (void)type, (void)where;
-    return remove(path);
-}
 
 static void write_file(const char *path, const char *text) {
     FILE *file = fopen(path, "w");
@@ -25,18 +20,13 @@ static void write_file(const char *path, const char *text) {
 }
 
 static int enter_folder(void **state) {
-    static char folder[sizeof "/tmp/couplet-test.XXXXXX"];
-    static const char *const homes[] = {"HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"};
-    strcpy(folder, "/tmp/couplet-test.XXXXXX");
-    if (!mkdtemp(folder) || chdir(folder) != 0 || mkdir("other", 0700) != 0) return -1;
-    for (size_t i = 0; i < sizeof homes / sizeof homes[0]; i++) setenv(homes[i], folder, 1);
+    static const char *const homes[] = {"HOME", "XDG_CONFIG_HOME"};
+    if (!new_folder(state) || mkdir("other", 0700) != 0) return -1;
+    for (size_t i = 0; i < sizeof homes / sizeof homes[0]; i++) setenv(homes[i], *state, 1);
     write_file("work.json", WORK);
-    *state = folder;
     start_file = "work.json";
     return 0;
 }
-
-static int leave_folder(void **state) { return chdir("/") || nftw(*state, remove_one, 8, FTW_DEPTH | FTW_PHYS); }
 
 static void run_editor(void) {
     cpl_error error = {0};

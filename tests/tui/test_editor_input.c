@@ -3,7 +3,6 @@
 #include "../../tui/editor_ui.h"
 
 #include <curses.h>
-#include <ftw.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,27 +10,14 @@
 #include <unistd.h>
 
 #include "../test.h"
+#include "work_folder.h"
 
 static const char WORK[] = "{\"couplet\":1,\"canvas\":{\"width\":64,\"height\":64},\"regions\":["
                            "{\"rect\":[0,0.5,0,1],\"prompt\":\"a cat\"},{\"rect\":[0.5,1,0,1],\"prompt\":\"a sun\"}],"
                            "\"sampling\":{\"steps\":3,\"seed\":5}}";
 static const term_caps caps = {.cell_width = 9, .cell_height = 18, .utf8 = true};
 
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *where) {
-    (void)info, (void)type, (void)where;
-    return remove(path);
-}
-
-static int enter_folder(void **state) {
-    static char folder[sizeof "/tmp/couplet-test.XXXXXX"];
-    strcpy(folder, "/tmp/couplet-test.XXXXXX");
-    if (!mkdtemp(folder) || chdir(folder) != 0) return -1;
-    setenv("XDG_STATE_HOME", folder, 1);
-    *state = folder;
-    return 0;
-}
-
-static int leave_folder(void **state) { return chdir("/") || nftw(*state, remove_one, 8, FTW_DEPTH | FTW_PHYS); }
+static int enter_folder(void **state) { return new_folder(state) ? 0 : -1; }
 
 static editor *start(const char *json) {
     static const cpl_options quiet = {.threads = 1};

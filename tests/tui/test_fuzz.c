@@ -2,12 +2,12 @@
  * crash, and must still do what it is told at the end. The same seed sends the same bytes.
  * `test_fuzz SECONDS [SEED]` runs for long (make fuzz-editor); a failure names the seed of its round. */
 #include "fake_terminal.h"
+#include "work_folder.h"
 
 #include "../../tui/editor.h"
 #include "../../tui/ex.h"
 #include "../../tui/keys.h"
 
-#include <ftw.h>
 #include <sys/stat.h>
 
 #include "../test.h"
@@ -21,25 +21,15 @@ static uint32_t seed = 1;
 
 static uint32_t below(uint32_t count) { return test_random(&seed) % count; }
 
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *where) {
-    (void)info, (void)type, (void)where;
-    return remove(path);
-}
-
 static int enter_folder(void **state) {
-    static char folder[sizeof "/tmp/couplet-test.XXXXXX"];
-    strcpy(folder, "/tmp/couplet-test.XXXXXX");
-    if (!mkdtemp(folder) || chdir(folder) != 0) return -1;
-    setenv("HOME", folder, 1);
+    if (!new_folder(state)) return -1;
+    setenv("HOME", *state, 1);
     setenv("EDITOR", "true", 1);
     setenv("VISUAL", "true", 1);
-    static const char *const variables[] = {"XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"};
-    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) setenv(variables[i], folder, 1);
-    *state = folder;
+    static const char *const variables[] = {"XDG_CONFIG_HOME", "XDG_DATA_HOME"};
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) setenv(variables[i], *state, 1);
     return 0;
 }
-
-static int leave_folder(void **state) { return chdir("/") || nftw(*state, remove_one, 8, FTW_DEPTH | FTW_PHYS); }
 
 static void run_editor(void) {
     cpl_error error = {0};

@@ -1,11 +1,11 @@
 /* test_journal.c: unsaved edits survive whatever ends the editor: the journal alone, and editors that are killed at random
  * moments while they edit and save. */
 #include "fake_terminal.h"
+#include "work_folder.h"
 
 #include "../../tui/editor.h"
 #include "../../tui/journal.h"
 
-#include <ftw.h>
 #include <sys/stat.h>
 
 #include "../test.h"
@@ -16,25 +16,14 @@ static const char WORK[] = "{\"couplet\":1,\"canvas\":{\"width\":64,\"height\":6
                            "{\"rect\":[0,0.5,0,1],\"prompt\":\"a cat\"},{\"rect\":[0.5,1,0,1],\"prompt\":\"a sun\"}],"
                            "\"sampling\":{\"steps\":3,\"seed\":5}}";
 
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *where) {
-    (void)info, (void)type, (void)where;
-    return remove(path);
-}
-
 static int enter_folder(void **state) {
-    static char folder[sizeof "/tmp/couplet-test.XXXXXX"];
-    strcpy(folder, "/tmp/couplet-test.XXXXXX");
-    if (!mkdtemp(folder) || chdir(folder) != 0) return -1;
-    setenv("XDG_STATE_HOME", folder, 1);
+    if (!new_folder(state)) return -1;
     FILE *file = fopen("work.json", "w");
     if (!file) return -1;
     fputs(WORK, file);
     fclose(file);
-    *state = folder;
     return 0;
 }
-
-static int leave_folder(void **state) { return chdir("/") || nftw(*state, remove_one, 8, FTW_DEPTH | FTW_PHYS); }
 
 static cpl_layout *work(double x2) {
     cpl_error error = {0};
