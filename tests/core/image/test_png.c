@@ -73,11 +73,22 @@ typedef struct sample {
     unsigned char grey[2], rgb[6];
 } sample;
 
+/* Channel `i` of the first pixel; a depth below 8 has one channel. */
+static png_uint_16 first_value(const unsigned char *row, int i, int depth) {
+    if (depth == 16) return (png_uint_16)(row[2 * i] << 8 | row[2 * i + 1]);
+    return depth == 8 ? row[i] : (png_uint_16)(row[0] >> (8 - depth));
+}
+
 /* The first pixel is not seen, and of a palette half of the second, without an alpha channel. */
 static void set_transparency(png_structp png, png_infop info, int color, int depth, const unsigned char *row) {
     const unsigned char alphas[] = {0, 128};
-    const png_color_16 first = {
-        .red = row[0], .green = row[1], .blue = row[2], .gray = depth < 16 ? row[0] >> (8 - depth) : row[1]};
+    png_color_16 first = {0};
+    if (color == PNG_COLOR_TYPE_GRAY) first.gray = first_value(row, 0, depth);
+    if (color == PNG_COLOR_TYPE_RGB) {
+        first.red = first_value(row, 0, depth);
+        first.green = first_value(row, 1, depth);
+        first.blue = first_value(row, 2, depth);
+    }
     png_set_tRNS(png, info, alphas, color == PNG_COLOR_TYPE_PALETTE ? 2 : 1, &first);
 }
 
