@@ -144,11 +144,11 @@ static void refused(const char *image, double denoise, bool fix_steps, cpl_event
     assert_int_equal(event.type, type);
     assert_string_equal(event.error.path, where);
     if (!strstr(event.error.message, words)) fail_msg("%s", event.error.message);
-    /* What is wrong may be told twice, of the hand-over and of the run. */
+    /* What is wrong may be told twice, of the hand-over and of the run; or the run has not begun yet and is withdrawn. */
     cpl_ticket ticket = hand_over(session, good, CPL_SYNC_NOW);
     cpl_session_generate(session);
     do await_end(session, &event);
-    while (event.revision != ticket.revision);
+    while (event.revision != ticket.revision || event.type == CPL_EVENT_CANCELLED);
     assert_int_equal(event.type, CPL_EVENT_FINISHED);
     cpl_event_clear(&event);
     cpl_layout_free(good);
