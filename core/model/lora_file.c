@@ -8,7 +8,7 @@
 
 #include "../memory/alloc.h"
 #include "../memory/unicode.h"
-#include "lora_find.h"
+#include "asset_index.h"
 
 /* The kinds of files, by the part that tells them. */
 static const char *const kinds[] = {
@@ -232,17 +232,17 @@ cpl_lora_module *cpl_lora_file_find(const cpl_lora_file *f, const char *key) {
 
 bool cpl_lora_peek(const char *lora, const char *lora_dir, cpl_lora_info *info, cpl_error *error) {
     cpl_lora_file file;
-    cpl_lora_index *index = NULL;
+    cpl_asset_index *index = NULL;
     const char *path = lora;
     if (access(lora, F_OK) != 0) {
-        index = cpl_lora_index_new(lora_dir, error);
-        path = index ? cpl_lora_index_find(index, lora, "", error) : NULL;
+        index = cpl_asset_index_new(&cpl_lora_assets, lora_dir, error);
+        path = index ? cpl_asset_index_find(index, lora, "", error) : NULL;
     }
     bool done = path && cpl_lora_file_open(&file, path, error);
     if (done) {
         *info = file.info;
         cpl_lora_file_close(&file);
     }
-    cpl_lora_index_free(index);
+    cpl_asset_index_free(index);
     return done;
 }

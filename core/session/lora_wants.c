@@ -23,21 +23,21 @@ static bool is_listed(const cpl_lora_want *wants, int count, const cpl_lora_want
     return false;
 }
 
-static bool find_one(cpl_lora_want *want, const cpl_lora_use *use, cpl_lora_index *index, const char *directory,
+static bool find_one(cpl_lora_want *want, const cpl_lora_use *use, cpl_asset_index *index, const char *directory,
                      const char *model_path, cpl_error *error) {
     *want = (cpl_lora_want){.unet = use->unet, .text = use->text, .row = use->row};
     memcpy(want->place, use->place, sizeof want->place);
-    const char *found = use->name ? cpl_lora_index_find(index, use->name, model_path, error) : NULL;
+    const char *found = use->name ? cpl_asset_index_find(index, use->name, model_path, error) : NULL;
     if (use->name)
         want->path = found ? cpl_strdup(found, error) : NULL;
     else
         want->path = cpl_path_join(directory, use->path, error);
-    if (want->path && cpl_lora_index_identity(index, want->path, &want->identity, error)) return true;
+    if (want->path && cpl_asset_index_identity(index, want->path, &want->identity, error)) return true;
     free(want->path);
     return false;
 }
 
-bool cpl_lora_wants_find(cpl_lora_want **wants, int *count, const cpl_lora_uses *uses, cpl_lora_index *index,
+bool cpl_lora_wants_find(cpl_lora_want **wants, int *count, const cpl_lora_uses *uses, cpl_asset_index *index,
                          const char *directory, const char *model_path, cpl_error *fault) {
     *count = 0;
     *wants = cpl_alloc((size_t)uses->count, sizeof **wants, fault);
@@ -77,12 +77,12 @@ bool cpl_layout_check_loras(const cpl_layout *layout, const char *lora_dir, cons
     cpl_error local = {0};
     if (!error) error = &local;
     if (!cpl_layout_loras(layout, &uses, error)) return false;
-    cpl_lora_index *index = uses.count > 0 ? cpl_lora_index_new(lora_dir, error) : NULL;
+    cpl_asset_index *index = uses.count > 0 ? cpl_asset_index_new(&cpl_lora_assets, lora_dir, error) : NULL;
     bool done = uses.count == 0 ||
                 (index && cpl_lora_wants_find(&wants, &count, &uses, index, layout->directory, model->path, error));
     for (int i = 0; done && i < count; i++) done = fits(&wants[i], model, error);
     cpl_lora_wants_free(wants, count);
-    cpl_lora_index_free(index);
+    cpl_asset_index_free(index);
     cpl_lora_uses_clear(&uses);
     return done;
 }

@@ -4,11 +4,11 @@
 
 #include "../layout/loras.h"
 #include "../model/lora.h"
-#include "../model/lora_find.h"
+#include "../model/asset_index.h"
 
 /* Each file and weight once; what weighs nothing is left out, but must be there. `directory`: of the layout, `model_path`: of
  * the checkpoint, or "". A fault names row and path. On failure there are none. */
-bool cpl_lora_wants_find(cpl_lora_want **wants, int *count, const cpl_lora_uses *uses, cpl_lora_index *index,
+bool cpl_lora_wants_find(cpl_lora_want **wants, int *count, const cpl_lora_uses *uses, cpl_asset_index *index,
                          const char *directory, const char *model_path, cpl_error *fault);
 
 #endif

@@ -25,7 +25,7 @@ static void forget_model(cpl_lookup *lookup) {
 
 void cpl_lookup_clear(cpl_lookup *lookup) {
     forget_model(lookup);
-    cpl_lora_index_free(lookup->loras);
+    cpl_asset_index_free(lookup->loras);
     lookup->loras = NULL;
 }
 
@@ -60,7 +60,8 @@ static bool find_loras(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_loo
                        const cpl_surroundings *around, cpl_error *fault) {
     cpl_lora_uses uses;
     if (!cpl_layout_loras(layout, &uses, fault)) return false;
-    if (uses.count > 0 && !lookup->loras) lookup->loras = cpl_lora_index_new(around->lora_dir, fault);
+    if (uses.count > 0 && !lookup->loras)
+        lookup->loras = cpl_asset_index_new(&cpl_lora_assets, around->lora_dir, fault);
     bool done = uses.count == 0 ||
                 (lookup->loras && cpl_lora_wants_find(&snapshot->loras, &snapshot->lora_count, &uses, lookup->loras,
                                                       layout->directory, lookup->info.path, fault));

@@ -4,7 +4,7 @@
 
 #include "../backend.h"
 #include "../model/lora.h"
-#include "../model/lora_find.h"
+#include "../model/asset_index.h"
 
 /* What a model's headers say, remembered until a file changes: handing over a layout must not read a file. */
 typedef struct cpl_lookup {
@@ -12,7 +12,7 @@ typedef struct cpl_lookup {
     bool valid;
     cpl_model_info info;
     uint64_t identity, stamp;
-    cpl_lora_index *loras; /* owned: NULL before the first LoRA was asked for; outlives a change of the model */
+    cpl_asset_index *loras; /* owned: NULL before the first LoRA was asked for; outlives a change of the model */
 } cpl_lookup;
 void cpl_lookup_clear(cpl_lookup *lookup);
 

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "../../../core/memory/unicode.h"
-#include "../../../core/model/lora_find.h"
+#include "../../../core/model/asset_index.h"
 #include "../../../core/model/lora_names.h"
 
 static char root[] = "/tmp/couplet-find-XXXXXX";
@@ -55,31 +55,31 @@ static int tear_down(void **state) {
     return system(command);
 }
 
-static cpl_lora_index *open_index(const char *folder) {
-    cpl_lora_index *index = cpl_lora_index_new(folder ? under(folder) : NULL, NULL);
+static cpl_asset_index *open_index(const char *folder) {
+    cpl_asset_index *index = cpl_asset_index_new(&cpl_lora_assets, folder ? under(folder) : NULL, NULL);
     assert_non_null(index);
     return index;
 }
 
-static void expect(cpl_lora_index *index, const char *name, const char *model, const char *file) {
+static void expect(cpl_asset_index *index, const char *name, const char *model, const char *file) {
     cpl_error error = {0};
-    const char *path = cpl_lora_index_find(index, name, model, &error);
+    const char *path = cpl_asset_index_find(index, name, model, &error);
     if (!path)
         fail_msg("%s: %s", name, error.message);
     else if (strcmp(path, under(file)) != 0)
         fail_msg("%s is %s, not %s", name, path, file);
 }
 
-static void expect_unknown(cpl_lora_index *index, const char *name, const char *words) {
+static void expect_unknown(cpl_asset_index *index, const char *name, const char *words) {
     cpl_error error = {0};
-    assert_null(cpl_lora_index_find(index, name, "", &error));
+    assert_null(cpl_asset_index_find(index, name, "", &error));
     assert_int_equal(error.code, CPL_E_INPUT);
     if (!strstr(error.message, words)) fail_msg("\"%s\" is not in: %s", words, error.message);
 }
 
 static void names(void **state) {
     (void)state;
-    cpl_lora_index *index = open_index("option");
+    cpl_asset_index *index = open_index("option");
     char model[300];
     snprintf(model, sizeof model, "%s", under("forge/Stable-diffusion/model.safetensors"));
     expect(index, "one", "", "option/one.safetensors"); /* before that of the data folder */
@@ -93,18 +93,18 @@ static void names(void **state) {
     expect_unknown(index, "four", "there is no LoRA \"four\"");
     expect(index, "four", model, "forge/Stable-diffusion/../Lora/four.safetensors");
     expect(index, "one", model, "option/one.safetensors");
-    cpl_lora_index_free(index);
+    cpl_asset_index_free(index);
 }
 
 static void near_names(void **state) {
     (void)state;
-    cpl_lora_index *index = open_index("option");
+    cpl_asset_index *index = open_index("option");
     expect_unknown(index, "On", "did you mean \"one\"");
     expect_unknown(index, "thre", "did you mean \"three\"?");
     expect_unknown(index, "dotted", "did you mean \"dotted.v1\"?");
     expect_unknown(index, "wholly-else", root);
     cpl_error error = {0};
-    assert_null(cpl_lora_index_find(index, "wholly-else", "", &error));
+    assert_null(cpl_asset_index_find(index, "wholly-else", "", &error));
     assert_null(strstr(error.message, "did you mean"));
     /* However long a name is typed, and whatever is in it. */
     char long_name[2000];
@@ -113,7 +113,7 @@ static void near_names(void **state) {
     expect_unknown(index, long_name, "there is no LoRA \"xxx");
     expect_unknown(index, "a\x1b[2Jb", "a?[2Jb");
     expect_unknown(index, "../option/one", "there is no LoRA");
-    cpl_lora_index_free(index);
+    cpl_asset_index_free(index);
 }
 
 static void expect_whole_characters(const char *text) {
@@ -128,21 +128,21 @@ static void long_names(void **state) {
     for (size_t i = 1; i + 2 < sizeof name; i += 2) memcpy(name + i, "\xc3\xbc", 3);
     snprintf(file, sizeof file, "option/%s.safetensors", name);
     put_lora(file, NULL);
-    cpl_lora_index *index = open_index("option");
+    cpl_asset_index *index = open_index("option");
     expect(index, name, "", file);
     name[127] = '\0';
     cpl_error error = {0};
-    assert_null(cpl_lora_index_find(index, name, "", &error));
+    assert_null(cpl_asset_index_find(index, name, "", &error));
     if (!strstr(error.message, "; did you mean \"x\xc3\xbc")) fail_msg("%s", error.message);
     expect_whole_characters(error.message);
     unlink(under(file));
-    cpl_lora_index_free(index);
+    cpl_asset_index_free(index);
 }
 
 /* A file that comes or goes is seen at the next look, however soon. */
 static void changes(void **state) {
     (void)state;
-    cpl_lora_index *index = open_index("option");
+    cpl_asset_index *index = open_index("option");
     for (int i = 0; i < 20; i++) {
         expect_unknown(index, "late", "late");
         put_lora("option/inner/late.safetensors", NULL);
@@ -153,41 +153,41 @@ static void changes(void **state) {
     mkdir(under("option/fresh"), 0777);
     put_lora("option/fresh/late.safetensors", "Late One");
     expect(index, "Late One", "", "option/fresh/late.safetensors");
-    cpl_lora_index_free(index);
+    cpl_asset_index_free(index);
 }
 
 static void the_environment(void **state) {
     (void)state;
     setenv("COUPLET_LORA_DIR", under("option/inner"), 1);
-    cpl_lora_index *index = open_index(NULL);
+    cpl_asset_index *index = open_index(NULL);
     expect(index, "two", "", "option/inner/two.safetensors");
     expect(index, "one", "", "data/couplet/loras/one.safetensors");
-    cpl_lora_index_free(index);
+    cpl_asset_index_free(index);
     index = open_index("empty"); /* the option is in its place, not beside it */
     expect_unknown(index, "two", "empty");
-    cpl_lora_index_free(index);
+    cpl_asset_index_free(index);
     unsetenv("COUPLET_LORA_DIR");
     setenv("XDG_DATA_HOME", under("nowhere"), 1);
     index = open_index(NULL);
     expect_unknown(index, "two", "nor a folder with any");
-    cpl_lora_index_free(index);
+    cpl_asset_index_free(index);
     setenv("XDG_DATA_HOME", under("data"), 1);
 }
 
 static void identities(void **state) {
     (void)state;
-    cpl_lora_index *index = open_index("option");
+    cpl_asset_index *index = open_index("option");
     uint64_t first, second, again;
     cpl_error error = {0};
     const char *path = under("option/one.safetensors");
-    assert_true(cpl_lora_index_identity(index, path, &first, &error));
-    assert_true(cpl_lora_index_identity(index, path, &again, &error));
+    assert_true(cpl_asset_index_identity(index, path, &first, &error));
+    assert_true(cpl_asset_index_identity(index, path, &again, &error));
     assert_true(first == again);
     put_lora("option/one.safetensors", "another header");
-    assert_true(cpl_lora_index_identity(index, path, &second, &error));
+    assert_true(cpl_asset_index_identity(index, path, &second, &error));
     assert_true(first != second);
-    assert_false(cpl_lora_index_identity(index, under("option/none.safetensors"), &first, &error));
-    cpl_lora_index_free(index);
+    assert_false(cpl_asset_index_identity(index, under("option/none.safetensors"), &first, &error));
+    cpl_asset_index_free(index);
 }
 
 static void tensor_names(void **state) {

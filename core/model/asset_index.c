@@ -1,7 +1,7 @@
-/* lora_find.c: the LoRA folders: --lora-dir or $COUPLET_LORA_DIR, the user's data folder, and where the trees of Forge and
- * ComfyUI keep LoRAs beside their checkpoints. A name is a file's without its ending, or what its metadata calls it. What
- * is in a file is not looked at here. */
-#include "lora_find.h"
+/* asset_index.c: the folders of small files that go with checkpoints: the one that an option or a variable names, the user's
+ * data folder, and where the trees of Forge and ComfyUI keep them beside their checkpoints. A name is a file's without its
+ * ending, or what its metadata calls it. What is in a file is not looked at here. */
+#include "asset_index.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -17,46 +17,58 @@
 
 enum { MAX_DEPTH = 8, MAX_FILES = 50000, NAME_ROOM = 128, NEAR = 3 };
 
-typedef struct lora_path {
+typedef struct asset_file {
     char *path;           /* owned */
     const char *relative; /* in path: behind the folder that was searched */
     char *title;          /* owned: what its metadata calls it, or NULL */
-} lora_path;
+} asset_file;
 
-typedef struct lora_folder {
+typedef struct asset_folder {
     char *path;         /* owned */
     struct stat status; /* st_ino 0: it was not there */
     bool searched;      /* one of those that messages name, not a folder inside of one */
-} lora_folder;
+} asset_folder;
 
-typedef struct lora_identity {
+typedef struct asset_identity {
     char *path; /* owned */
     struct stat status;
     uint64_t identity;
-} lora_identity;
+} asset_identity;
 
-struct cpl_lora_index {
-    char *folder;     /* owned, NULL: none was named */
-    char *model_path; /* owned: of the last search, NULL: none was made */
-    lora_path *files; /* owned, sorted by path within a folder */
-    lora_folder *folders;
-    lora_identity *identities;
+struct cpl_asset_index {
+    const cpl_asset_kind *kind;
+    char *folder;      /* owned, NULL: none was named */
+    char *model_path;  /* owned: of the last search, NULL: none was made */
+    asset_file *files; /* owned, sorted by path within a folder */
+    asset_folder *folders;
+    asset_identity *identities;
     int count, room, folder_count, folder_room, identity_count, identity_room;
     bool titles; /* the metadata was read */
     time_t searched_at;
 };
 
-cpl_lora_index *cpl_lora_index_new(const char *folder, cpl_error *error) {
-    cpl_lora_index *index = cpl_alloc(1, sizeof *index, error);
-    const char *from = folder ? folder : getenv("COUPLET_LORA_DIR");
-    if (index && from && *from && !cpl_text_set(&index->folder, from, error)) {
-        free(index);
-        return NULL;
-    }
-    return index;
+/* models/Stable-diffusion/x.safetensors and models/Lora in Forge, models/checkpoints and models/loras in ComfyUI. */
+const cpl_asset_kind cpl_lora_assets = {
+    .noun = "LoRA",
+    .option = "--lora-dir",
+    .variable = "COUPLET_LORA_DIR",
+    .data_folder = "loras",
+    .title = "ss_output_name",
+    .beside = (const char *const[]){"../Lora", "../loras", NULL},
+    .endings = (const char *const[]){".safetensors", ".pt", ".ckpt", NULL},
+};
+
+cpl_asset_index *cpl_asset_index_new(const cpl_asset_kind *kind, const char *folder, cpl_error *error) {
+    cpl_asset_index *index = cpl_alloc(1, sizeof *index, error);
+    const char *from = folder ? folder : getenv(kind->variable);
+    if (!index) return NULL;
+    index->kind = kind;
+    if (!from || !*from || cpl_text_set(&index->folder, from, error)) return index;
+    free(index);
+    return NULL;
 }
 
-static void forget(cpl_lora_index *index) {
+static void forget(cpl_asset_index *index) {
     for (int i = 0; i < index->count; i++) {
         free(index->files[i].path);
         free(index->files[i].title);
@@ -68,7 +80,7 @@ static void forget(cpl_lora_index *index) {
     index->model_path = NULL;
 }
 
-void cpl_lora_index_free(cpl_lora_index *index) {
+void cpl_asset_index_free(cpl_asset_index *index) {
     if (!index) return;
     forget(index);
     for (int i = 0; i < index->identity_count; i++) free(index->identities[i].path);
@@ -86,20 +98,19 @@ static bool same_file(const struct stat *a, const struct stat *b) {
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
-static bool is_lora_file(const char *name) {
-    static const char *const endings[] = {".safetensors", ".pt", ".ckpt"};
+static bool is_of_kind(const cpl_asset_kind *kind, const char *name) {
     size_t length = strlen(name);
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        size_t size = strlen(endings[i]);
-        if (*name != '.' && length > size && strcmp(name + length - size, endings[i]) == 0) return true;
+    for (const char *const *ending = kind->endings; *ending; ending++) {
+        size_t size = strlen(*ending);
+        if (*name != '.' && length > size && strcmp(name + length - size, *ending) == 0) return true;
     }
     return false;
 }
 
-static bool add_file(cpl_lora_index *index, char *path, size_t base, cpl_error *error) {
+static bool add_file(cpl_asset_index *index, char *path, size_t base, cpl_error *error) {
     if (index->count < MAX_FILES &&
         cpl_grow((void **)&index->files, &index->room, index->count + 1, sizeof *index->files, error)) {
-        index->files[index->count++] = (lora_path){.path = path, .relative = path + base};
+        index->files[index->count++] = (asset_file){.path = path, .relative = path + base};
         return true;
     }
     free(path);
@@ -107,7 +118,7 @@ static bool add_file(cpl_lora_index *index, char *path, size_t base, cpl_error *
 }
 
 /* `base`: length of the searched folder's path with its slash. A folder that cannot be read is as good as none. */
-static bool search_folder(cpl_lora_index *index, const char *path, size_t base, int depth, cpl_error *error) {
+static bool search_folder(cpl_asset_index *index, const char *path, size_t base, int depth, cpl_error *error) {
     struct dirent **list = NULL;
     struct stat status = {0};
     bool there = stat(path, &status) == 0 && S_ISDIR(status.st_mode), done = true;
@@ -117,14 +128,14 @@ static bool search_folder(cpl_lora_index *index, const char *path, size_t base, 
         return false;
     char *copy = cpl_strdup(path, error);
     if (!copy) return false;
-    index->folders[index->folder_count++] = (lora_folder){copy, status, depth == 0};
+    index->folders[index->folder_count++] = (asset_folder){copy, status, depth == 0};
     int count = there ? scandir(path, &list, NULL, alphasort) : 0;
     for (int i = 0; i < count; i++) {
         char *inner = done ? cpl_format(error, "%s/%s", path, list[i]->d_name) : NULL;
         struct stat found;
         bool hidden = list[i]->d_name[0] == '.';
         done = done && inner;
-        if (done && !hidden && is_lora_file(list[i]->d_name)) {
+        if (done && !hidden && is_of_kind(index->kind, list[i]->d_name)) {
             done = add_file(index, inner, base, error);
             inner = NULL;
         } else if (done && !hidden && depth < MAX_DEPTH && stat(inner, &found) == 0 && S_ISDIR(found.st_mode)) {
@@ -137,28 +148,26 @@ static bool search_folder(cpl_lora_index *index, const char *path, size_t base, 
     return done;
 }
 
-static bool search(cpl_lora_index *index, char *folder, cpl_error *error) {
+static bool search(cpl_asset_index *index, char *folder, cpl_error *error) {
     bool done = folder && search_folder(index, folder, strlen(folder) + 1, 0, error);
     free(folder);
     return done;
 }
 
 /* By the XDG rules a relative path there does not count. */
-static bool search_data_folder(cpl_lora_index *index, cpl_error *error) {
-    const char *base = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
-    if (base && *base == '/') return search(index, cpl_format(error, "%s/couplet/loras", base), error);
-    return !home || *home != '/' || search(index, cpl_format(error, "%s/.local/share/couplet/loras", home), error);
+static bool search_data_folder(cpl_asset_index *index, cpl_error *error) {
+    const char *base = getenv("XDG_DATA_HOME"), *home = getenv("HOME"), *name = index->kind->data_folder;
+    if (base && *base == '/') return search(index, cpl_format(error, "%s/couplet/%s", base, name), error);
+    return !home || *home != '/' || search(index, cpl_format(error, "%s/.local/share/couplet/%s", home, name), error);
 }
 
-/* models/Stable-diffusion/x.safetensors and models/Lora in Forge, models/checkpoints and models/loras in ComfyUI. */
-static bool search_beside(cpl_lora_index *index, const char *model_path, cpl_error *error) {
-    static const char *const names[] = {"Lora", "loras"};
+static bool search_beside(cpl_asset_index *index, const char *model_path, cpl_error *error) {
     const char *slash = strrchr(model_path, '/');
     bool done = true;
-    for (size_t i = 0; done && *model_path && i < sizeof names / sizeof *names; i++) {
+    for (const char *const *name = index->kind->beside; done && *model_path && *name; name++) {
         struct stat found;
         char *folder =
-            cpl_format(error, "%.*s/../%s", slash ? (int)(slash - model_path) : 1, slash ? model_path : ".", names[i]);
+            cpl_format(error, "%.*s/%s", slash ? (int)(slash - model_path) : 1, slash ? model_path : ".", *name);
         if (folder && stat(folder, &found) != 0)
             free(folder);
         else
@@ -168,11 +177,11 @@ static bool search_beside(cpl_lora_index *index, const char *model_path, cpl_err
 }
 
 /* A folder's time is told in steps of the kernel's clock: one that changed just before the search may change again unseen. */
-static bool is_fresh(const cpl_lora_index *index, const char *model_path) {
+static bool is_fresh(const cpl_asset_index *index, const char *model_path) {
     struct stat now;
     if (!index->model_path || strcmp(index->model_path, model_path) != 0) return false;
     for (int i = 0; i < index->folder_count; i++) {
-        const lora_folder *f = &index->folders[i];
+        const asset_folder *f = &index->folders[i];
         bool there = stat(f->path, &now) == 0 && S_ISDIR(now.st_mode);
         if (there != (f->status.st_ino != 0)) return false;
         if (there && (!same_file(&now, &f->status) || now.st_mtim.tv_sec + 1 >= index->searched_at)) return false;
@@ -180,7 +189,7 @@ static bool is_fresh(const cpl_lora_index *index, const char *model_path) {
     return true;
 }
 
-static bool refresh(cpl_lora_index *index, const char *model_path, cpl_error *error) {
+static bool refresh(cpl_asset_index *index, const char *model_path, cpl_error *error) {
     if (is_fresh(index, model_path)) return true;
     forget(index);
     index->searched_at = time(NULL);
@@ -217,10 +226,10 @@ static const char *base_name(const char *relative) {
 }
 
 /* Metadata is read once for all files, and only when no file has the name. */
-static bool read_titles(cpl_lora_index *index, cpl_error *error) {
+static bool read_titles(cpl_asset_index *index, cpl_error *error) {
     for (int i = 0; !index->titles && i < index->count; i++) {
         cpl_safetensors *st = cpl_safetensors_open(index->files[i].path, NULL);
-        const char *title = st ? cpl_safetensors_metadata(st, "ss_output_name") : NULL;
+        const char *title = st ? cpl_safetensors_metadata(st, index->kind->title) : NULL;
         bool kept = !title || cpl_text_set(&index->files[i].title, title, error);
         cpl_safetensors_close(st);
         if (!kept) return false;
@@ -229,7 +238,7 @@ static bool read_titles(cpl_lora_index *index, cpl_error *error) {
     return true;
 }
 
-static const char *find_file(const cpl_lora_index *index, const char *name) {
+static const char *find_file(const cpl_asset_index *index, const char *name) {
     for (int i = 0; i < index->count; i++) {
         const char *relative = index->files[i].relative, *base = base_name(relative);
         if (strcmp(relative, name) == 0 || strcmp(base, name) == 0 || stem_is(base, name) || stem_is(relative, name))
@@ -267,7 +276,7 @@ static int how_far(const char *name, const char *stem) {
     return edits;
 }
 
-static void list_near(const cpl_lora_index *index, const char *name, char *text, size_t size) {
+static void list_near(const cpl_asset_index *index, const char *name, char *text, size_t size) {
     int best[NEAR], at[NEAR], count = 0, limit = 1 + (int)strlen(name) / 3;
     for (int i = 0; i < index->count; i++) {
         char stem[NAME_ROOM];
@@ -292,7 +301,7 @@ static void list_near(const cpl_lora_index *index, const char *name, char *text,
     }
 }
 
-static bool unknown(const cpl_lora_index *index, const char *name, cpl_error *error) {
+static bool unknown(const cpl_asset_index *index, const char *name, cpl_error *error) {
     char folders[260] = "", near[240];
     for (int i = 0; i < index->folder_count; i++) {
         size_t used = strlen(folders);
@@ -301,16 +310,15 @@ static bool unknown(const cpl_lora_index *index, const char *name, cpl_error *er
     }
     list_near(index, name, near, sizeof near);
     int shown = (int)cpl_utf8_fit(name, 80);
+    const cpl_asset_kind *kind = index->kind;
     if (!*folders)
-        return cpl_fail(error, CPL_E_INPUT,
-                        "there is no LoRA \"%.*s\", nor a folder with any; name one by --lora-dir or "
-                        "COUPLET_LORA_DIR",
-                        shown, name);
-    return cpl_fail(error, CPL_E_INPUT, "there is no LoRA \"%.*s\" in %s%s%s", shown, name, folders, near,
+        return cpl_fail(error, CPL_E_INPUT, "there is no %s \"%.*s\", nor a folder with any; name one by %s or %s",
+                        kind->noun, shown, name, kind->option, kind->variable);
+    return cpl_fail(error, CPL_E_INPUT, "there is no %s \"%.*s\" in %s%s%s", kind->noun, shown, name, folders, near,
                     *near ? "?" : "");
 }
 
-const char *cpl_lora_index_find(cpl_lora_index *index, const char *name, const char *model_path, cpl_error *error) {
+const char *cpl_asset_index_find(cpl_asset_index *index, const char *name, const char *model_path, cpl_error *error) {
     if (!refresh(index, model_path, error)) return NULL;
     const char *path = find_file(index, name);
     if (!path && !index->titles) {
@@ -323,7 +331,7 @@ const char *cpl_lora_index_find(cpl_lora_index *index, const char *name, const c
 
 /* ---- Identity ---- */
 
-static lora_identity *remembered(cpl_lora_index *index, const char *path, cpl_error *error) {
+static asset_identity *remembered(cpl_asset_index *index, const char *path, cpl_error *error) {
     for (int i = 0; i < index->identity_count; i++)
         if (strcmp(index->identities[i].path, path) == 0) return &index->identities[i];
     if (!cpl_grow((void **)&index->identities, &index->identity_room, index->identity_count + 1,
@@ -331,13 +339,13 @@ static lora_identity *remembered(cpl_lora_index *index, const char *path, cpl_er
         return NULL;
     char *copy = cpl_strdup(path, error);
     if (!copy) return NULL;
-    index->identities[index->identity_count] = (lora_identity){.path = copy};
+    index->identities[index->identity_count] = (asset_identity){.path = copy};
     return &index->identities[index->identity_count++];
 }
 
-bool cpl_lora_index_identity(cpl_lora_index *index, const char *path, uint64_t *identity, cpl_error *error) {
+bool cpl_asset_index_identity(cpl_asset_index *index, const char *path, uint64_t *identity, cpl_error *error) {
     struct stat now;
-    lora_identity *known = remembered(index, path, error);
+    asset_identity *known = remembered(index, path, error);
     if (!known) return false;
     if (!known->status.st_ino || stat(path, &now) != 0 || !same_file(&now, &known->status)) {
         /* What is remembered must not be older than the file's time, so that is read first. */
