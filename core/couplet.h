@@ -308,6 +308,7 @@ typedef struct cpl_model_info {
     bool averaged;                   /* the file has only the averaged weights (EMA), and those are run */
     bool zero_terminal_snr;          /* its noise levels end without any signal */
     int context_length;              /* tokens of one text chunk, the two markers included */
+    int text_width[2];               /* of its text encoders; the second is 0 where it has one */
     bool closed_vocabulary;          /* words outside of it mean nothing to the model */
     char prediction[8];              /* what the UNet gives: "epsilon" or "v" */
     char tokenizer[256];             /* folder where its tokenizer was found, "" for none and for builtin */
@@ -342,6 +343,21 @@ bool cpl_layout_check_loras(const cpl_layout *layout, const char *lora_dir, cons
 /* Whether the picture that a run begins with can be read as a whole, which takes as long as that; true where there is none. */
 bool cpl_layout_check_start(const cpl_layout *layout, cpl_error *error);
 
+/* A textual inversion file: vectors that stand for its name in texts. */
+typedef struct cpl_embedding_info {
+    char name[64]; /* the file's name without its ending */
+    char path[512];
+    char family[16]; /* of the models that its widths fit: "sd1", "sd2", "sdxl"; "" another */
+    int vectors;     /* tokens that the name takes in a text */
+    int width[2];    /* values of a vector for each text encoder; the second is 0 for models with one */
+} cpl_embedding_info;
+/* Reads the header of the embedding that `embedding` names: a file, or a name in the folders (see cpl_options.embedding_dir). */
+bool cpl_embedding_peek(const char *embedding, const char *embedding_dir, cpl_embedding_info *info, cpl_error *error);
+/* Whether each embedding that the layout's texts name can be read and has the widths of such a model; the error names row and
+ * path of the first that has not. */
+bool cpl_layout_check_embeddings(const cpl_layout *layout, const char *embedding_dir, const cpl_model_info *model,
+                                 cpl_error *error);
+
 typedef struct cpl_line_info {
     int tokens, room; /* text tokens used, and how many fit its chunks; of a text that changes, the longest */
     char unknown[64]; /* first words outside a closed vocabulary, "" if none */
@@ -358,9 +374,9 @@ typedef struct cpl_line_text {
     cpl_line_info info;
 } cpl_line_text;
 /* Counts the tokens of a layout's lines as its model will, with nothing loaded but a vocabulary; `vanishes` is left false.
- * tokenizer: as in cpl_options. infos: [*count], one for each line, freed by the caller. */
-bool cpl_layout_tokens(const cpl_layout *layout, const char *tokenizer, cpl_line_info **infos, int *count,
-                       cpl_error *error);
+ * tokenizer, embedding_dir: as in cpl_options. infos: [*count], one for each line, freed by the caller. */
+bool cpl_layout_tokens(const cpl_layout *layout, const char *tokenizer, const char *embedding_dir,
+                       cpl_line_info **infos, int *count, cpl_error *error);
 
 /* The names that layouts and options accept, NULL-terminated. */
 const char *const *cpl_sampler_names(void);
@@ -372,15 +388,16 @@ const char *const *cpl_prediction_names(void);
 
 typedef void cpl_log_fn(void *user, const char *message);
 
-typedef struct cpl_options { /* all zero: the defaults */
-    const char *device;      /* "auto", "cpu", "cuda[:N]"; NULL = auto */
-    const char *precision;   /* "auto", "f32", "bf16", "f16"; NULL = auto */
-    const char *tokenizer;   /* folder with vocab.json and merges.txt; NULL: beside the model */
-    const char *lora_dir;    /* folder with LoRA files; NULL: $COUPLET_LORA_DIR. See couplet(1) for the others */
-    const char *dump;        /* folder to write each stage's tensors to; NULL: none */
-    int threads;             /* 0: one per core that this process may use */
-    int64_t vae_tile;        /* most pixels of the VAE's last level at a time; 0: as memory asks for; negative: all */
-    uint64_t cache_bytes;    /* budget of conditionings, keys and values, and plans together; 0: 1 GiB */
+typedef struct cpl_options {   /* all zero: the defaults */
+    const char *device;        /* "auto", "cpu", "cuda[:N]"; NULL = auto */
+    const char *precision;     /* "auto", "f32", "bf16", "f16"; NULL = auto */
+    const char *tokenizer;     /* folder with vocab.json and merges.txt; NULL: beside the model */
+    const char *lora_dir;      /* folder with LoRA files; NULL: $COUPLET_LORA_DIR. See couplet(1) for the others */
+    const char *embedding_dir; /* folder with embeddings; NULL: $COUPLET_EMBEDDINGS_DIR */
+    const char *dump;          /* folder to write each stage's tensors to; NULL: none */
+    int threads;               /* 0: one per core that this process may use */
+    int64_t vae_tile;          /* most pixels of the VAE's last level at a time; 0: as memory asks for; negative: all */
+    uint64_t cache_bytes;      /* budget of conditionings, keys and values, and plans together; 0: 1 GiB */
     uint64_t
         vram_bytes; /* budget of a GPU's memory; 0: all there is. Parts of the model that are not at work give way */
     uint64_t pool_bytes; /* budget of all activations and of what is cached of them; 0: none */

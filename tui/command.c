@@ -166,7 +166,8 @@ int program_run(int argc, char **argv) {
         options_help(stdout, asked.command);
     else if (asked.version)
         puts("couplet " CPL_VERSION);
-    else if (!folder_is_there("tokenizer", asked.tokenizer) || !folder_is_there("lora-dir", asked.lora_dir))
+    else if (!folder_is_there("tokenizer", asked.tokenizer) || !folder_is_there("lora-dir", asked.lora_dir) ||
+             !folder_is_there("embeddings-dir", asked.embedding_dir))
         status = 1;
     else
         status = run_command[asked.command](&asked);

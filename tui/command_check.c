@@ -29,8 +29,12 @@ static void add_model_error(cpl_problems *problems, cpl_error *error) {
 /* What the model says about the lines: the core encodes them and tells. It fails only where `render` would. */
 static void ask_model(const arguments *a, const cpl_layout *layout, cpl_problems *problems) {
     cpl_error error = {0};
-    cpl_session *session = cpl_session_new(
-        &(cpl_options){.device = "cpu", .threads = 1, .tokenizer = a->tokenizer, .lora_dir = a->lora_dir}, &error);
+    cpl_session *session = cpl_session_new(&(cpl_options){.device = "cpu",
+                                                          .threads = 1,
+                                                          .tokenizer = a->tokenizer,
+                                                          .lora_dir = a->lora_dir,
+                                                          .embedding_dir = a->embedding_dir},
+                                           &error);
     bool waiting = session && cpl_session_sync(session, layout, CPL_SYNC_NOW, NULL, &error);
     if (!waiting) add_model_error(problems, &error);
     while (waiting && cpl_session_wait(session, -1)) {
@@ -51,7 +55,8 @@ static void try_tokenizer(const arguments *a, const cpl_layout *layout, cpl_prob
     cpl_error error = {0};
     cpl_line_info *infos;
     int count;
-    if (!cpl_layout_tokens(layout, a->tokenizer, &infos, &count, &error)) add_model_error(problems, &error);
+    if (!cpl_layout_tokens(layout, a->tokenizer, a->embedding_dir, &infos, &count, &error))
+        add_model_error(problems, &error);
     free(infos);
 }
 
@@ -66,7 +71,8 @@ static bool find_problems(const arguments *a, cpl_problems *problems) {
     } else if (source = cpl_layout_source(layout), !cpl_model_peek(&source, &info, &error)) {
         add_model_error(problems, &error);
     } else if (cpl_layout_check(layout, &info.defaults, problems)) {
-        if (!cpl_layout_check_start(layout, &error) || !cpl_layout_check_loras(layout, a->lora_dir, &info, &error))
+        if (!cpl_layout_check_start(layout, &error) || !cpl_layout_check_loras(layout, a->lora_dir, &info, &error) ||
+            !cpl_layout_check_embeddings(layout, a->embedding_dir, &info, &error))
             add_error(problems, &error);
         else if (info.parameters <= SMALL_MODEL_PARAMETERS)
             ask_model(a, layout, problems);

@@ -67,6 +67,7 @@ int command_edit(const arguments *a) {
                     .precision = a->precision,
                     .tokenizer = a->tokenizer,
                     .lora_dir = a->lora_dir,
+                    .embedding_dir = a->embedding_dir,
                     .threads = a->threads,
                     .vae_tile = a->vae_tile,
                     .cache_bytes = (uint64_t)a->cache_bytes,

@@ -15,6 +15,8 @@ typedef struct facts {
     cpl_model_info model;
     cpl_lora_info *lora; /* owned: what --lora named */
     int loras;
+    cpl_embedding_info *embedding; /* owned: what --embedding named */
+    int embeddings;
     bool terminal; /* stdout is one, and caps are its */
     term_caps caps;
 } facts;
@@ -84,6 +86,19 @@ static void loras_json(const facts *f) {
     printf("%s],\n", f->loras ? "\n  " : "");
 }
 
+static void embeddings_json(const facts *f) {
+    printf("  \"embeddings\": [");
+    for (int i = 0; i < f->embeddings; i++) {
+        const cpl_embedding_info *e = &f->embedding[i];
+        printf("%s\n    {", i ? "," : "");
+        member("name", e->name, false);
+        member("path", e->path, false);
+        member("family", *e->family ? e->family : NULL, false);
+        printf("\"vectors\": %d, \"width\": [%d, %d]}", e->vectors, e->width[0], e->width[1]);
+    }
+    printf("%s],\n", f->embeddings ? "\n  " : "");
+}
+
 static void terminal_json(const facts *f) {
     const term_caps *c = &f->caps;
     if (!f->terminal) {
@@ -114,6 +129,7 @@ static void print_json(const facts *f) {
     printf("\n  ],\n");
     model_json(&f->model);
     loras_json(f);
+    embeddings_json(f);
     terminal_json(f);
     printf("}\n");
 }
@@ -193,6 +209,16 @@ static void lora_text(const cpl_lora_info *l) {
     }
 }
 
+static void embedding_text(const cpl_embedding_info *e) {
+    char line[700];
+    snprintf(line, sizeof line, "%s, %s", e->name, e->path);
+    row("embedding", line);
+    snprintf(line, sizeof line, "%d token%s of %d%s for %s", e->vectors, e->vectors == 1 ? "" : "s", e->width[0],
+             e->width[1] ? " and of the second encoder's" : "",
+             *e->family ? e->family : "models of a family not known");
+    row("", line);
+}
+
 static void terminal_text(const facts *f) {
     char line[200];
     const term_caps *c = &f->caps;
@@ -225,6 +251,7 @@ static void print_text(const facts *f) {
     }
     model_text(&f->model);
     for (int i = 0; i < f->loras; i++) lora_text(&f->lora[i]);
+    for (int i = 0; i < f->embeddings; i++) embedding_text(&f->embedding[i]);
     terminal_text(f);
 }
 
@@ -240,6 +267,18 @@ static bool find_loras(const arguments *a, facts *f) {
     return true;
 }
 
+static bool find_embeddings(const arguments *a, facts *f) {
+    cpl_error error = {0};
+    int count = 0;
+    while (a->embedding[count]) count++;
+    f->embedding = calloc((size_t)count + 1, sizeof *f->embedding);
+    if (!f->embedding) return say("out of memory"), false;
+    for (; f->embeddings < count; f->embeddings++)
+        if (!cpl_embedding_peek(a->embedding[f->embeddings], a->embedding_dir, &f->embedding[f->embeddings], &error))
+            return say("%s", error.message), false;
+    return true;
+}
+
 static bool find_model(const arguments *a, facts *f) {
     cpl_error error = {0};
     const cpl_model_source source = {.model = a->model, .vae = a->vae, .tokenizer = a->tokenizer};
@@ -248,7 +287,7 @@ static bool find_model(const arguments *a, facts *f) {
 
 int command_info(const arguments *a) {
     facts f = {0};
-    bool found = find_loras(a, &f) && find_model(a, &f);
+    bool found = find_loras(a, &f) && find_embeddings(a, &f) && find_model(a, &f);
     if (found) {
         f.devices = cpl_devices(f.device, MOST_DEVICES);
         if (f.devices > MOST_DEVICES) f.devices = MOST_DEVICES;
@@ -259,5 +298,6 @@ int command_info(const arguments *a) {
             print_text(&f);
     }
     free(f.lora);
+    free(f.embedding);
     return found ? 0 : 1;
 }

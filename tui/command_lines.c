@@ -84,7 +84,7 @@ int command_lines(const arguments *a) {
         return status;
     }
     bool done = cpl_layout_lines(layout, &lines, &error);
-    if (done && a->tokens) done = cpl_layout_tokens(layout, a->tokenizer, &infos, &count, &error);
+    if (done && a->tokens) done = cpl_layout_tokens(layout, a->tokenizer, a->embedding_dir, &infos, &count, &error);
     if (!done)
         say_problem(a->operand[0], &error, false);
     else if (a->json)

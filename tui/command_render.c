@@ -209,6 +209,7 @@ static void run(render *r, const sigset_t *waiting) {
                            .precision = a->precision,
                            .tokenizer = a->tokenizer,
                            .lora_dir = a->lora_dir,
+                           .embedding_dir = a->embedding_dir,
                            .dump = a->dump,
                            .threads = a->threads,
                            .vae_tile = a->vae_tile,
@@ -232,9 +233,10 @@ static void run(render *r, const sigset_t *waiting) {
 }
 
 /* Told before a large model is loaded for nothing. */
-static bool loras_fit(const render *r, const cpl_model_info *model) {
+static bool additions_fit(const render *r, const cpl_model_info *model) {
     cpl_error error = {0};
-    return cpl_layout_check_loras(r->layout, r->arguments->lora_dir, model, &error) ||
+    return (cpl_layout_check_loras(r->layout, r->arguments->lora_dir, model, &error) &&
+            cpl_layout_check_embeddings(r->layout, r->arguments->embedding_dir, model, &error)) ||
            (say_problem(r->file, &error, false), false);
 }
 
@@ -244,7 +246,7 @@ int command_render(const arguments *a) {
     sigset_t waiting;
     r.layout = open_layout(a);
     bool ready = r.layout && open_defaults(a, r.layout, &info) &&
-                 say_layout_problems(r.file, r.layout, &info.defaults, a->quiet) && loras_fit(&r, &info) &&
+                 say_layout_problems(r.file, r.layout, &info.defaults, a->quiet) && additions_fit(&r, &info) &&
                  can_write(a->output);
     if (!ready) {
         cpl_layout_free(r.layout);

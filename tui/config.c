@@ -9,8 +9,9 @@
 
 #include "folders.h"
 
-static const char *const allowed[] = {"device",      "precision",  "tokenizer", "lora-dir", "threads", "vae-tile",
-                                      "cache-bytes", "pool-bytes", "vram",      "color",    "theme",   NULL};
+static const char *const allowed[] = {"device",  "precision", "tokenizer",   "lora-dir",   "embeddings-dir",
+                                      "threads", "vae-tile",  "cache-bytes", "pool-bytes", "vram",
+                                      "color",   "theme",     NULL};
 
 /* Options keep pointing into it, and to folders that were written with "~/". */
 static char text[16384];

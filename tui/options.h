@@ -75,7 +75,7 @@ typedef struct arguments {
     int theme;          /* a theme_choice */
     const char *model, *device, *precision, *tokenizer, *dump, *stats, *output, *png, *sampler, *schedule, *rng, *keys,
         *part, *vae, *prediction, *init, *replace;
-    const char *preset, *lora_dir, *lora[OPTION_MOST + 1];
+    const char *preset, *lora_dir, *embedding_dir, *lora[OPTION_MOST + 1], *embedding[OPTION_MOST + 1];
     int steps, threads, clip_skip, batch;
     int size[2], grid[2], tiles[2];
     double cfg, denoise, threshold;

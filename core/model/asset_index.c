@@ -45,6 +45,7 @@ struct cpl_asset_index {
     int count, room, folder_count, folder_room, identity_count, identity_room;
     bool titles; /* the metadata was read */
     time_t searched_at;
+    unsigned searches;
 };
 
 /* models/Stable-diffusion/x.safetensors and models/Lora in Forge, models/checkpoints and models/loras in ComfyUI. */
@@ -56,6 +57,17 @@ const cpl_asset_kind cpl_lora_assets = {
     .title = "ss_output_name",
     .beside = (const char *const[]){"../Lora", "../loras", NULL},
     .endings = (const char *const[]){".safetensors", ".pt", ".ckpt", NULL},
+};
+
+/* models/Stable-diffusion/x.safetensors and embeddings beside models in Forge, models/checkpoints and models/embeddings in
+ * ComfyUI. */
+const cpl_asset_kind cpl_embedding_assets = {
+    .noun = "embedding",
+    .option = "--embeddings-dir",
+    .variable = "COUPLET_EMBEDDINGS_DIR",
+    .data_folder = "embeddings",
+    .beside = (const char *const[]){"../../embeddings", "../embeddings", NULL},
+    .endings = (const char *const[]){".safetensors", ".pt", ".bin", NULL},
 };
 
 cpl_asset_index *cpl_asset_index_new(const cpl_asset_kind *kind, const char *folder, cpl_error *error) {
@@ -189,10 +201,11 @@ static bool is_fresh(const cpl_asset_index *index, const char *model_path) {
     return true;
 }
 
-static bool refresh(cpl_asset_index *index, const char *model_path, cpl_error *error) {
+bool cpl_asset_index_refresh(cpl_asset_index *index, const char *model_path, cpl_error *error) {
     if (is_fresh(index, model_path)) return true;
     forget(index);
     index->searched_at = time(NULL);
+    index->searches++;
     bool done = (!index->folder || search(index, cpl_strdup(index->folder, error), error)) &&
                 search_data_folder(index, error) && search_beside(index, model_path, error) &&
                 cpl_text_set(&index->model_path, model_path, error);
@@ -227,7 +240,7 @@ static const char *base_name(const char *relative) {
 
 /* Metadata is read once for all files, and only when no file has the name. */
 static bool read_titles(cpl_asset_index *index, cpl_error *error) {
-    for (int i = 0; !index->titles && i < index->count; i++) {
+    for (int i = 0; index->kind->title && !index->titles && i < index->count; i++) {
         cpl_safetensors *st = cpl_safetensors_open(index->files[i].path, NULL);
         const char *title = st ? cpl_safetensors_metadata(st, index->kind->title) : NULL;
         bool kept = !title || cpl_text_set(&index->files[i].title, title, error);
@@ -319,7 +332,7 @@ static bool unknown(const cpl_asset_index *index, const char *name, cpl_error *e
 }
 
 const char *cpl_asset_index_find(cpl_asset_index *index, const char *name, const char *model_path, cpl_error *error) {
-    if (!refresh(index, model_path, error)) return NULL;
+    if (!cpl_asset_index_refresh(index, model_path, error)) return NULL;
     const char *path = find_file(index, name);
     if (!path && !index->titles) {
         if (!read_titles(index, error)) return NULL;
@@ -327,6 +340,17 @@ const char *cpl_asset_index_find(cpl_asset_index *index, const char *name, const
     }
     if (!path) unknown(index, name, error);
     return path;
+}
+
+/* ---- All files ---- */
+
+unsigned cpl_asset_index_searches(const cpl_asset_index *index) { return index->searches; }
+int cpl_asset_index_count(const cpl_asset_index *index) { return index->count; }
+const char *cpl_asset_index_path(const cpl_asset_index *index, int file) { return index->files[file].path; }
+
+char *cpl_asset_index_name(const cpl_asset_index *index, int file, cpl_error *error) {
+    const char *base = base_name(index->files[file].relative);
+    return cpl_strndup(base, stem_length(base), error);
 }
 
 /* ---- Identity ---- */

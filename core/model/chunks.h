@@ -5,7 +5,8 @@
 #include "model.h"
 
 /* Fails where the model has no tokenizer. */
-bool cpl_chunks_of_line(const cpl_model *model, const char *text, cpl_chunks *chunks, cpl_error *error);
+bool cpl_chunks_of_line(const cpl_model *model, const cpl_embeddings *embeddings, const char *text, cpl_chunks *chunks,
+                        cpl_error *error);
 bool cpl_chunks_fit(const cpl_model *model, const cpl_chunks *chunks, cpl_error *error);
 /* The ids for SDXL's second encoder, which fills with id 0 behind the first end marker. Freed by the caller. */
 int *cpl_chunks_refill(const cpl_chunks *chunks, int end, cpl_error *error);

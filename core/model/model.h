@@ -33,18 +33,20 @@ bool cpl_model_look(const cpl_model_source *source, cpl_model_info *info, uint64
 uint64_t cpl_model_stamp(const cpl_model_source *source);
 
 /* One prompt line, encoded: emphasis, chunks, the finished context of all chunks [1, 1, chunks * length, width]. clip_skip: from
- * which layer, counted from the last, which is 1; SDXL takes at least the last but one. */
-bool cpl_model_encode(const cpl_model *model, cpl_stream *s, const char *text, int clip_skip, cpl_tensor *conditioning,
-                      cpl_error *error);
+ * which layer, counted from the last, which is 1; SDXL takes at least the last but one. embeddings: made for this model, may be
+ * NULL, here and below. */
+bool cpl_model_encode(const cpl_model *model, cpl_stream *s, const cpl_embeddings *embeddings, const char *text,
+                      int clip_skip, cpl_tensor *conditioning, cpl_error *error);
 /* The same from recorded ids and multipliers. */
-bool cpl_model_encode_chunks(const cpl_model *model, cpl_stream *s, const cpl_chunks *chunks, int clip_skip,
-                             cpl_tensor *conditioning, cpl_error *error);
+bool cpl_model_encode_chunks(const cpl_model *model, cpl_stream *s, const cpl_embeddings *embeddings,
+                             const cpl_chunks *chunks, int clip_skip, cpl_tensor *conditioning, cpl_error *error);
 
 /* SDXL's vector beside the context is `pooled` values, which sum up the whole prompt, then the embedded size. */
 int cpl_model_pooled_width(const cpl_model_spec *spec); /* 0: the model takes no vector */
-bool cpl_model_pool(const cpl_model *model, cpl_stream *s, const char *text, cpl_tensor *pooled, cpl_error *error);
-bool cpl_model_pool_chunks(const cpl_model *model, cpl_stream *s, const cpl_chunks *chunks, cpl_tensor *pooled,
-                           cpl_error *error);
+bool cpl_model_pool(const cpl_model *model, cpl_stream *s, const cpl_embeddings *embeddings, const char *text,
+                    cpl_tensor *pooled, cpl_error *error);
+bool cpl_model_pool_chunks(const cpl_model *model, cpl_stream *s, const cpl_embeddings *embeddings,
+                           const cpl_chunks *chunks, cpl_tensor *pooled, cpl_error *error);
 /* What an empty negative prompt is to such a model: a context of zeros (and no pooled values). */
 bool cpl_model_encode_nothing(const cpl_model *model, cpl_stream *s, cpl_tensor *conditioning, cpl_error *error);
 /* y: [1, 1, 1, adm_in_channels], may be a view; pooled: NULL is zeros; the picture's size in pixels. */
@@ -53,11 +55,18 @@ void cpl_model_vector(const cpl_model *model, cpl_stream *s, const cpl_tensor *y
 /* height, width, crop top and left, target height and width: [1, 1, 1, 1536]. */
 cpl_tensor cpl_size_vector(cpl_stream *s, const float size[6]);
 
+/* What lines of text are counted with. */
+typedef struct cpl_token_counter {
+    const cpl_tokenizer *tokenizer;
+    const cpl_embeddings *embeddings; /* may be NULL */
+    int context_length;
+    bool closed_vocabulary;
+} cpl_token_counter;
 /* Tokens, room, unknown words of a line; needs no encoder. */
-bool cpl_tokens_info(const cpl_tokenizer *tokenizer, int context_length, bool closed_vocabulary, const char *text,
-                     cpl_line_info *info, cpl_error *error);
+bool cpl_tokens_info(const cpl_token_counter *counter, const char *text, cpl_line_info *info, cpl_error *error);
 /* Fails and says how one comes by a tokenizer. */
 bool cpl_no_tokenizer(const char *model, cpl_error *error);
-bool cpl_model_line_info(const cpl_model *model, const char *text, cpl_line_info *info, cpl_error *error);
+bool cpl_model_line_info(const cpl_model *model, const cpl_embeddings *embeddings, const char *text,
+                         cpl_line_info *info, cpl_error *error);
 
 #endif

@@ -94,6 +94,7 @@ void cpl_model_describe(const cpl_checkpoint *c, const cpl_model_spec *spec, con
                              .packed_f32 = (int64_t)(4 * (survey->matrices + survey->vectors)),
                              .packed_bf16 = (int64_t)(2 * survey->matrices + 4 * survey->vectors),
                              .defaults = spec->defaults};
+    for (int i = 0; i < spec->texts && i < CPL_MAX_TEXTS; i++) info->text_width[i] = spec->text[i].width;
     show_name(cpl_checkpoint_path(c), info->name, sizeof info->name);
     snprintf(info->family, sizeof info->family, "%s", spec->family);
     snprintf(info->prediction, sizeof info->prediction, "%s", spec->prediction == CPL_PREDICT_V ? "v" : "epsilon");

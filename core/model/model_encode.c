@@ -70,20 +70,22 @@ int *cpl_chunks_refill(const cpl_chunks *chunks, int end, cpl_error *error) {
 }
 
 /* One encoder: SD 1.x takes the last layer with the final norm, SDXL's two the last but one without it, or one before. */
-static cpl_tensor encode_one(const cpl_model *m, cpl_stream *s, int which, const int *ids, const cpl_chunks *chunks,
-                             int clip_skip) {
+static cpl_tensor encode_one(const cpl_model *m, cpl_stream *s, const cpl_embeddings *e, int which, const int *ids,
+                             const cpl_chunks *chunks, int clip_skip) {
     bool pair = m->spec.texts > 1;
     if (pair && clip_skip < 2) clip_skip = 2;
-    cpl_tensor x = cpl_text_encoder_run(m->text[which], s, ids, chunks->chunks, clip_skip, !pair, NULL);
+    const cpl_text_input input = cpl_text_input_of(e, which, ids, chunks->chunks);
+    cpl_tensor x = cpl_text_encoder_run(m->text[which], s, &input, clip_skip, !pair, NULL);
     emphasize(s, &x, chunks);
     return x;
 }
 
-static bool encode_pair(const cpl_model *m, cpl_stream *s, const cpl_chunks *chunks, int clip_skip, cpl_tensor *out,
-                        cpl_error *error) {
+static bool encode_pair(const cpl_model *m, cpl_stream *s, const cpl_embeddings *e, const cpl_chunks *chunks,
+                        int clip_skip, cpl_tensor *out, cpl_error *error) {
     int *ids = cpl_chunks_refill(chunks, m->spec.text[1].vocab_size - 1, error);
     if (!ids) return false;
-    cpl_tensor l = encode_one(m, s, 0, chunks->ids, chunks, clip_skip), g = encode_one(m, s, 1, ids, chunks, clip_skip);
+    cpl_tensor l = encode_one(m, s, e, 0, chunks->ids, chunks, clip_skip);
+    cpl_tensor g = encode_one(m, s, e, 1, ids, chunks, clip_skip);
     *out = cpl_make(s, chunks->chunks, 1, chunks->length, l.c + g.c);
     s->ops->concat(s, out, &l, &g);
     cpl_tensor_free(&l);
@@ -99,13 +101,13 @@ bool cpl_chunks_fit(const cpl_model *model, const cpl_chunks *chunks, cpl_error 
                     chunks->length, length);
 }
 
-bool cpl_model_encode_chunks(const cpl_model *model, cpl_stream *s, const cpl_chunks *chunks, int clip_skip,
-                             cpl_tensor *conditioning, cpl_error *error) {
+bool cpl_model_encode_chunks(const cpl_model *model, cpl_stream *s, const cpl_embeddings *embeddings,
+                             const cpl_chunks *chunks, int clip_skip, cpl_tensor *conditioning, cpl_error *error) {
     *conditioning = (cpl_tensor){0};
     if (!cpl_chunks_fit(model, chunks, error)) return false;
     if (model->spec.texts == 1)
-        *conditioning = encode_one(model, s, 0, chunks->ids, chunks, clip_skip);
-    else if (!encode_pair(model, s, chunks, clip_skip, conditioning, error))
+        *conditioning = encode_one(model, s, embeddings, 0, chunks->ids, chunks, clip_skip);
+    else if (!encode_pair(model, s, embeddings, chunks, clip_skip, conditioning, error))
         return false;
     if (!cpl_stream_settle(s, error)) {
         cpl_tensor_free(conditioning);
@@ -129,17 +131,19 @@ static bool need_tokenizer(const cpl_model *model, cpl_error *error) {
     return model->tokenizer || cpl_no_tokenizer(model->info.name, error);
 }
 
-bool cpl_chunks_of_line(const cpl_model *model, const char *text, cpl_chunks *chunks, cpl_error *error) {
-    return need_tokenizer(model, error) && cpl_prompt_chunks(model->tokenizer, text, model->spec.text[0].context_length,
-                                                             cpl_tokenizer_end(model->tokenizer), chunks, error);
+bool cpl_chunks_of_line(const cpl_model *model, const cpl_embeddings *embeddings, const char *text, cpl_chunks *chunks,
+                        cpl_error *error) {
+    return need_tokenizer(model, error) &&
+           cpl_prompt_chunks(model->tokenizer, embeddings, text, model->spec.text[0].context_length,
+                             cpl_tokenizer_end(model->tokenizer), chunks, error);
 }
 
-bool cpl_model_encode(const cpl_model *model, cpl_stream *s, const char *text, int clip_skip, cpl_tensor *conditioning,
-                      cpl_error *error) {
+bool cpl_model_encode(const cpl_model *model, cpl_stream *s, const cpl_embeddings *embeddings, const char *text,
+                      int clip_skip, cpl_tensor *conditioning, cpl_error *error) {
     cpl_chunks chunks;
     *conditioning = (cpl_tensor){0};
-    if (!cpl_chunks_of_line(model, text, &chunks, error)) return false;
-    bool ok = cpl_model_encode_chunks(model, s, &chunks, clip_skip, conditioning, error);
+    if (!cpl_chunks_of_line(model, embeddings, text, &chunks, error)) return false;
+    bool ok = cpl_model_encode_chunks(model, s, embeddings, &chunks, clip_skip, conditioning, error);
     cpl_chunks_clear(&chunks);
     return ok;
 }
@@ -171,27 +175,31 @@ static int text_tokens(const cpl_chunks *chunks, int chunk, int end) {
     return count;
 }
 
-bool cpl_tokens_info(const cpl_tokenizer *tokenizer, int context_length, bool closed_vocabulary, const char *text,
-                     cpl_line_info *info, cpl_error *error) {
+bool cpl_tokens_info(const cpl_token_counter *counter, const char *text, cpl_line_info *info, cpl_error *error) {
     cpl_chunks chunks;
+    int end = cpl_tokenizer_end(counter->tokenizer);
     *info = (cpl_line_info){0};
-    if (!cpl_prompt_chunks(tokenizer, text, context_length, cpl_tokenizer_end(tokenizer), &chunks, error)) return false;
+    if (!cpl_prompt_chunks(counter->tokenizer, counter->embeddings, text, counter->context_length, end, &chunks, error))
+        return false;
     info->tokens = chunks.tokens;
     info->room = chunks.chunks * (chunks.length - 2);
     info->chunks = chunks.chunks;
     for (int i = 0; i < chunks.chunks && i < CPL_TOLD_CHUNKS; i++)
-        info->chunk_tokens[i] = (short)text_tokens(&chunks, i, cpl_tokenizer_end(tokenizer));
+        info->chunk_tokens[i] = (short)text_tokens(&chunks, i, end);
     cpl_chunks_clear(&chunks);
-    if (!closed_vocabulary) return true;
+    if (!counter->closed_vocabulary) return true;
     char *words = plain_words(text, error);
     if (!words) return false;
-    cpl_tokenizer_unknown(tokenizer, words, info->unknown, sizeof info->unknown);
+    cpl_embeddings_blank(counter->embeddings, words);
+    cpl_tokenizer_unknown(counter->tokenizer, words, info->unknown, sizeof info->unknown);
     free(words);
     return true;
 }
 
-bool cpl_model_line_info(const cpl_model *model, const char *text, cpl_line_info *info, cpl_error *error) {
+bool cpl_model_line_info(const cpl_model *model, const cpl_embeddings *embeddings, const char *text,
+                         cpl_line_info *info, cpl_error *error) {
+    const cpl_token_counter counter = {model->tokenizer, embeddings, model->spec.text[0].context_length,
+                                       model->info.closed_vocabulary};
     *info = (cpl_line_info){0};
-    return need_tokenizer(model, error) && cpl_tokens_info(model->tokenizer, model->spec.text[0].context_length,
-                                                           model->info.closed_vocabulary, text, info, error);
+    return need_tokenizer(model, error) && cpl_tokens_info(&counter, text, info, error);
 }

@@ -16,14 +16,15 @@ int cpl_model_pooled_width(const cpl_model_spec *spec) {
 }
 
 /* The encoder reads up to its first end marker, and only the first chunk counts. Emphasis does not reach it. */
-bool cpl_model_pool_chunks(const cpl_model *model, cpl_stream *s, const cpl_chunks *chunks, cpl_tensor *pooled,
-                           cpl_error *error) {
+bool cpl_model_pool_chunks(const cpl_model *model, cpl_stream *s, const cpl_embeddings *embeddings,
+                           const cpl_chunks *chunks, cpl_tensor *pooled, cpl_error *error) {
     int last = model->spec.texts - 1;
     *pooled = (cpl_tensor){0};
     if (!cpl_chunks_fit(model, chunks, error)) return false;
     int *ids = cpl_chunks_refill(chunks, model->spec.text[last].vocab_size - 1, error);
     if (!ids) return false;
-    cpl_tensor x = cpl_text_encoder_run(model->text[last], s, ids, 1, 1, true, NULL);
+    const cpl_text_input input = cpl_text_input_of(embeddings, last, ids, 1);
+    cpl_tensor x = cpl_text_encoder_run(model->text[last], s, &input, 1, true, NULL);
     *pooled = cpl_text_encoder_pool(model->text[last], s, &x, ids);
     cpl_tensor_free(&x);
     free(ids);
@@ -32,11 +33,12 @@ bool cpl_model_pool_chunks(const cpl_model *model, cpl_stream *s, const cpl_chun
     return false;
 }
 
-bool cpl_model_pool(const cpl_model *model, cpl_stream *s, const char *text, cpl_tensor *pooled, cpl_error *error) {
+bool cpl_model_pool(const cpl_model *model, cpl_stream *s, const cpl_embeddings *embeddings, const char *text,
+                    cpl_tensor *pooled, cpl_error *error) {
     cpl_chunks chunks;
     *pooled = (cpl_tensor){0};
-    if (!cpl_chunks_of_line(model, text, &chunks, error)) return false;
-    bool ok = cpl_model_pool_chunks(model, s, &chunks, pooled, error);
+    if (!cpl_chunks_of_line(model, embeddings, text, &chunks, error)) return false;
+    bool ok = cpl_model_pool_chunks(model, s, embeddings, &chunks, pooled, error);
     cpl_chunks_clear(&chunks);
     return ok;
 }

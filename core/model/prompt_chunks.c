@@ -13,6 +13,7 @@
 typedef struct chunker {
     cpl_chunks *out;
     const cpl_tokenizer *tokenizer;
+    const cpl_embeddings *embeddings;
     int ids_room, multipliers_room; /* of the arrays in `out` */
     int used;                       /* tokens in the open chunk, which lies behind the closed ones */
     int last_comma;                 /* position in the open chunk, -1: none */
@@ -67,15 +68,35 @@ static bool close_at_comma(chunker *c) {
     return true;
 }
 
-static bool add_token(chunker *c, int id, float multiplier) {
+/* Before a word whose first id this is. */
+static bool make_room(chunker *c, int id) {
     int room = c->out->length - 2;
     if (id == cpl_tokenizer_comma(c->tokenizer) && id >= 0)
         c->last_comma = c->used;
     else if (c->used == room && c->last_comma >= 0 && c->used - c->last_comma <= COMMA_BACKTRACK && !close_at_comma(c))
         return false;
     /* A comma that does not fit any more is the first of the next chunk; the original forgets that it is one. */
-    if (c->used == room && !close_chunk(c)) return false;
-    put(c, id, multiplier);
+    return c->used < room || close_chunk(c);
+}
+
+static bool add_vectors(chunker *c, int first, int count, float multiplier) {
+    if (c->used + count > c->out->length - 2 && !close_chunk(c)) return false;
+    for (int i = 0; i < count; i++) put(c, cpl_vector_id(first + i), multiplier);
+    return true;
+}
+
+static bool add_ids(chunker *c, const int *ids, int count, float multiplier) {
+    for (int at = 0, length; at < count; at += length) {
+        int first, vectors;
+        if (!make_room(c, ids[at])) return false;
+        length = cpl_embeddings_at(c->embeddings, ids + at, count - at, &first, &vectors);
+        if (!length) {
+            put(c, ids[at], multiplier);
+            length = 1;
+        } else if (!add_vectors(c, first, vectors, multiplier)) {
+            return false;
+        }
+    }
     return true;
 }
 
@@ -86,8 +107,7 @@ static bool add_part(chunker *c, const cpl_prompt_part *part) {
     if (!(fabs(part->weight) <= MAX_WEIGHT))
         return cpl_fail(c->error, CPL_E_INPUT, "the weight of '%.40s' is too large; keep weights below 10", part->text);
     if (!cpl_tokenizer_encode(c->tokenizer, part->text, &ids, &count, c->error)) return false;
-    bool ok = true;
-    for (int i = 0; ok && i < count; i++) ok = add_token(c, ids[i], (float)part->weight);
+    bool ok = add_ids(c, ids, count, (float)part->weight);
     free(ids);
     return ok;
 }
@@ -101,9 +121,9 @@ static void fill(cpl_chunks *chunks, int end, int pad) {
     }
 }
 
-bool cpl_prompt_chunks(const cpl_tokenizer *tokenizer, const char *text, int context_length, int pad,
-                       cpl_chunks *chunks, cpl_error *error) {
-    chunker c = {.out = chunks, .tokenizer = tokenizer, .error = error};
+bool cpl_prompt_chunks(const cpl_tokenizer *tokenizer, const cpl_embeddings *embeddings, const char *text,
+                       int context_length, int pad, cpl_chunks *chunks, cpl_error *error) {
+    chunker c = {.out = chunks, .tokenizer = tokenizer, .embeddings = embeddings, .error = error};
     cpl_prompt_part *parts = NULL;
     int count = 0;
     *chunks = (cpl_chunks){.length = context_length};

@@ -165,14 +165,64 @@ static void think(cpl_stream *s, const cpl_text_spec *spec, const layer *w, cons
     cpl_tensor_free(&wide);
 }
 
-cpl_tensor cpl_text_encoder_run(const cpl_text_encoder *e, cpl_stream *s, const int *ids, int chunks, int clip_skip,
+static bool has_vectors(const cpl_text_input *in, int length) {
+    bool any = false;
+    for (int i = 0; in->vectors && i < in->chunks * length; i++) any = any || in->ids[i] < 0;
+    return any;
+}
+
+/* The rows of `x` where the text has vectors of its own. */
+static void put_vectors(cpl_stream *s, const cpl_tensor *x, const cpl_text_input *in) {
+    cpl_error error = {0};
+    size_t width = (size_t)x->c;
+    float *values = cpl_stream_ok(s) ? cpl_alloc(cpl_tensor_count(x), sizeof *values, &error) : NULL;
+    if (error.code) cpl_stream_fail(s, error.code, "%s", error.message);
+    if (!values) return;
+    s->ops->download(s, values, x);
+    for (int i = 0; i < x->n * x->w; i++) {
+        int row = cpl_vector_id(in->ids[i]);
+        if (row >= 0 && row < in->vector_count)
+            memcpy(values + (size_t)i * width, in->vectors + (size_t)row * width, width * sizeof *values);
+    }
+    s->ops->upload(s, x, values);
+    free(values);
+}
+
+/* Positions are added to vectors as to words. In f32: rounded twice, words beside a vector would not be what they are alone. */
+static void embed_vectors(const cpl_text_encoder *e, cpl_stream *s, const cpl_tensor *x, const cpl_text_input *in) {
+    int count = x->n * x->w;
+    cpl_error error = {0};
+    int *ids = cpl_alloc(2 * (size_t)count, sizeof *ids, &error);
+    if (!ids) {
+        cpl_stream_fail(s, error.code, "%s", error.message);
+        return;
+    }
+    for (int i = 0; i < count; i++) {
+        ids[i] = in->ids[i] < 0 ? 0 : in->ids[i];
+        ids[count + i] = i % x->w;
+    }
+    cpl_tensor words = cpl_make_as(s, CPL_F32, x->n, 1, x->w, x->c),
+               places = cpl_make_as(s, CPL_F32, x->n, 1, x->w, x->c);
+    s->ops->embed(s, &words, e->tokens, ids, NULL);
+    s->ops->embed(s, &places, e->positions, ids + count, NULL);
+    put_vectors(s, &words, in);
+    s->ops->scale_add(s, x, 1, &words, 1, &places);
+    cpl_tensor_free(&words);
+    cpl_tensor_free(&places);
+    free(ids);
+}
+
+cpl_tensor cpl_text_encoder_run(const cpl_text_encoder *e, cpl_stream *s, const cpl_text_input *in, int clip_skip,
                                 bool final_norm, float *hidden) {
     const cpl_text_spec *spec = &e->spec;
     if (clip_skip < 1 || clip_skip > spec->layers)
         cpl_stream_fail(s, CPL_E_INPUT, "clip_skip is %d; this text encoder has %d layers", clip_skip, spec->layers);
-    cpl_tensor x = cpl_make(s, chunks, 1, spec->context_length, spec->width);
-    size_t count = (size_t)chunks * (size_t)spec->context_length * (size_t)spec->width;
-    s->ops->embed(s, &x, e->tokens, ids, e->positions);
+    cpl_tensor x = cpl_make(s, in->chunks, 1, spec->context_length, spec->width);
+    size_t count = (size_t)in->chunks * (size_t)spec->context_length * (size_t)spec->width;
+    if (has_vectors(in, spec->context_length))
+        embed_vectors(e, s, &x, in);
+    else
+        s->ops->embed(s, &x, e->tokens, in->ids, e->positions);
     if (hidden) s->ops->download(s, hidden, &x);
     for (int i = 0; i < spec->layers - (clip_skip - 1) && cpl_stream_ok(s); i++) {
         attend(s, spec, &e->layers[i], &x);

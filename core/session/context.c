@@ -43,6 +43,7 @@ void cpl_context_close(cpl_context *context) {
     cpl_texts_close(&context->texts);
     cpl_cache_free(context->plans);
     cpl_cache_free(context->loras);
+    cpl_embeddings_free(context->embeddings);
     if (context->stream) context->stream->ops->stream_close(context->stream);
     cpl_engine_unref(context->engine);
     *context = (cpl_context){0};

@@ -12,6 +12,7 @@ typedef struct cpl_context {
     cpl_stream *stream;
     cpl_texts texts;
     cpl_cache *plans, *loras;
+    cpl_embeddings *embeddings; /* owned: those that were named last, NULL: none; only needed while lines are encoded */
     cpl_start start;
 } cpl_context;
 

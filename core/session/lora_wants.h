@@ -3,8 +3,8 @@
 #define CPL_SESSION_LORA_WANTS_H
 
 #include "../layout/loras.h"
-#include "../model/lora.h"
 #include "../model/asset_index.h"
+#include "../model/lora.h"
 
 /* Each file and weight once; what weighs nothing is left out, but must be there. `directory`: of the layout, `model_path`: of
  * the checkpoint, or "". A fault names row and path. On failure there are none. */

@@ -245,7 +245,8 @@ static bool add_text(const maker *m, int line, double weight, const cpl_turn *tu
     *to = (cpl_line_text){.line = line, .first = before + 1, .last = turn->last, .weight = weight};
     if (!cpl_text_set(&to->text, turn->text, m->error)) return false;
     prepared->text_count++;
-    if (!cpl_model_line_info(m->context->engine->model, to->text, &to->info, m->error)) return false;
+    if (!cpl_model_line_info(m->context->engine->model, m->context->embeddings, to->text, &to->info, m->error))
+        return false;
     cpl_line_info_add(&prepared->infos[line], &to->info);
     return true;
 }
@@ -311,16 +312,28 @@ static bool find_loras(cpl_prepared *prepared, cpl_context *context, const cpl_s
     return prepared->loras;
 }
 
+/* Those that were read for the snapshot before serve again if they are the same. */
+static bool find_embeddings(cpl_context *context, const cpl_snapshot *snapshot, cpl_error *error) {
+    const cpl_model *model = context->engine->model;
+    if (cpl_embeddings_are(context->embeddings, snapshot->embeddings, snapshot->embedding_count)) return true;
+    cpl_embeddings_free(context->embeddings);
+    context->embeddings = NULL;
+    if (!snapshot->embedding_count) return true;
+    context->embeddings = cpl_embeddings_new(snapshot->embeddings, snapshot->embedding_count, model->tokenizer,
+                                             &model->info, true, error);
+    return context->embeddings;
+}
+
 bool cpl_prepare(cpl_prepared *prepared, cpl_context *context, const cpl_snapshot *snapshot, cpl_error *error) {
     line_list lines = {0};
     /* A run that is between two steps goes on with its own when this is done, whether that succeeds or not. */
     const cpl_adapters *of_run = context->stream->adapters;
     maker m = {prepared, context, snapshot, error};
     *prepared = (cpl_prepared){0};
-    if (find_loras(prepared, context, snapshot, error)) {
-        cpl_texts_use(&context->texts, prepared->loras);
+    if (find_loras(prepared, context, snapshot, error) && find_embeddings(context, snapshot, error)) {
+        cpl_texts_use(&context->texts, prepared->loras, context->embeddings);
         prepared->ready = prepare_lines(&m, &lines);
-        cpl_texts_use(&context->texts, NULL);
+        cpl_texts_use(&context->texts, NULL, NULL);
         context->stream->adapters = of_run;
     }
     clear_lines(&lines);

@@ -68,8 +68,11 @@ static bool read_options(cpl_session *session, const cpl_options *options, cpl_e
     strncpy(session->stats.backend, session->ops->name, sizeof session->stats.backend - 1);
     strncpy(session->stats.precision, cpl_dtype_name(session->around.precision), sizeof session->stats.precision - 1);
     session->working = session->stats;
-    if (!cpl_text_set(&session->lora_dir, options->lora_dir, error)) return false;
+    if (!cpl_text_set(&session->lora_dir, options->lora_dir, error) ||
+        !cpl_text_set(&session->embedding_dir, options->embedding_dir, error))
+        return false;
     session->around.lora_dir = session->lora_dir;
+    session->around.embedding_dir = session->embedding_dir;
     return cpl_text_set(&session->tokenizer, options->tokenizer, error) &&
            cpl_text_set(&session->dump, options->dump, error);
 }
@@ -95,6 +98,7 @@ static void free_parts(cpl_session *session) {
     pthread_mutex_destroy(&session->stats_lock);
     free(session->tokenizer);
     free(session->lora_dir);
+    free(session->embedding_dir);
     free(session->dump);
     free(session);
 }

@@ -18,8 +18,8 @@ struct cpl_session {
     const cpl_backend_ops *ops;
     cpl_backend_config config;
     cpl_surroundings around;
-    char *tokenizer, *dump, *lora_dir; /* owned, may be NULL */
-    int debounce_ms, preview_every;    /* preview_every 0: none */
+    char *tokenizer, *dump, *lora_dir, *embedding_dir; /* owned, may be NULL */
+    int debounce_ms, preview_every;                    /* preview_every 0: none */
     int trim_after_ms;
     size_t vae_pixels; /* as cpl_decode_latent takes them */
     uint64_t cache_bytes;

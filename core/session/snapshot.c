@@ -20,13 +20,15 @@ static void forget_model(cpl_lookup *lookup) {
     free(lookup->model);
     free(lookup->directory);
     free(lookup->vae);
-    *lookup = (cpl_lookup){.loras = lookup->loras};
+    *lookup = (cpl_lookup){.loras = lookup->loras, .embeddings = lookup->embeddings};
 }
 
 void cpl_lookup_clear(cpl_lookup *lookup) {
     forget_model(lookup);
     cpl_asset_index_free(lookup->loras);
+    cpl_embedding_index_free(lookup->embeddings);
     lookup->loras = NULL;
+    lookup->embeddings = NULL;
 }
 
 static bool same_text(const char *a, const char *b) { return a && b ? strcmp(a, b) == 0 : a == b; }
@@ -69,6 +71,13 @@ static bool find_loras(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_loo
     return done;
 }
 
+static bool find_embeddings(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_lookup *lookup,
+                            const cpl_surroundings *around, cpl_error *fault) {
+    if (!lookup->embeddings) lookup->embeddings = cpl_embedding_index_new(around->embedding_dir, fault);
+    return lookup->embeddings && cpl_embedding_wants_find(&snapshot->embeddings, &snapshot->embedding_count, layout,
+                                                          lookup->embeddings, lookup->info.path, fault);
+}
+
 static bool find_start(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_error *fault) {
     if (!(snapshot->settings.denoise > 0)) return true;
     snapshot->start = cpl_start_stamp(layout, fault);
@@ -98,9 +107,16 @@ static uint64_t hash_loras(uint64_t hash, const cpl_snapshot *snapshot) {
     return hash;
 }
 
+static uint64_t hash_embeddings(uint64_t hash, const cpl_snapshot *snapshot) {
+    for (int i = 0; i < snapshot->embedding_count; i++)
+        hash = cpl_hash_u64(cpl_hash_text(hash, snapshot->embeddings[i].name), snapshot->embeddings[i].identity);
+    return hash;
+}
+
 /* What a picture depends on beside its layout. */
 static uint64_t hash_around(uint64_t layout, const cpl_snapshot *snapshot, const cpl_surroundings *around) {
     uint64_t hash = hash_loras(cpl_hash_u64(cpl_hash_u64(CPL_HASH_START, layout), snapshot->identity), snapshot);
+    hash = hash_embeddings(hash, snapshot);
     if (snapshot->start) hash = cpl_hash_u64(hash, snapshot->start);
     return cpl_hash_text(cpl_hash_text(hash, cpl_dtype_name(snapshot->precision)), around->ops->name);
 }
@@ -122,7 +138,8 @@ bool cpl_snapshot_measure(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_
         name_the_key(fault);
     else if (!cpl_layout_resolve(layout, &lookup->info.defaults, &snapshot->settings, fault))
         snapshot->settings = (cpl_settings){0};
-    else if (find_loras(snapshot, layout, lookup, around, fault) && find_start(snapshot, layout, fault))
+    else if (find_loras(snapshot, layout, lookup, around, fault) &&
+             find_embeddings(snapshot, layout, lookup, around, fault) && find_start(snapshot, layout, fault))
         check_span(snapshot, fault);
     if (fault->code == CPL_E_MEMORY) {
         if (error) *error = *fault;
@@ -143,6 +160,7 @@ bool cpl_snapshot_measure(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_
 void cpl_snapshot_clear(cpl_snapshot *snapshot) {
     cpl_layout_free(snapshot->layout);
     cpl_lora_wants_free(snapshot->loras, snapshot->lora_count);
+    cpl_embedding_wants_free(snapshot->embeddings, snapshot->embedding_count);
     *snapshot = (cpl_snapshot){0};
 }
 

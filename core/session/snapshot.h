@@ -3,8 +3,9 @@
 #define CPL_SESSION_SNAPSHOT_H
 
 #include "../backend.h"
-#include "../model/lora.h"
 #include "../model/asset_index.h"
+#include "../model/lora.h"
+#include "embedding_wants.h"
 
 /* What a model's headers say, remembered until a file changes: handing over a layout must not read a file. */
 typedef struct cpl_lookup {
@@ -12,7 +13,8 @@ typedef struct cpl_lookup {
     bool valid;
     cpl_model_info info;
     uint64_t identity, stamp;
-    cpl_asset_index *loras; /* owned: NULL before the first LoRA was asked for; outlives a change of the model */
+    cpl_asset_index *loras; /* owned: NULL before the first LoRA was asked for; outlives a change of the model, */
+    cpl_embedding_index *embeddings; /* as this does: NULL before the first layout */
 } cpl_lookup;
 void cpl_lookup_clear(cpl_lookup *lookup);
 
@@ -22,6 +24,7 @@ typedef struct cpl_surroundings {
     bool automatic;             /* the precision is chosen by the model */
     cpl_dtype precision;        /* unless automatic */
     const char *lora_dir;       /* where LoRAs are found, or NULL */
+    const char *embedding_dir;  /* and embeddings */
 } cpl_surroundings;
 /* f32 for small models, where it costs little; for large ones the fastest precision that the device has. */
 cpl_dtype cpl_precision_for(const cpl_surroundings *around, const cpl_model_info *model);
@@ -33,6 +36,8 @@ typedef struct cpl_snapshot {
     uint64_t identity;    /* of the model */
     cpl_lora_want *loras; /* owned: each file and weight once */
     int lora_count;
+    cpl_embedding_want *embeddings; /* owned: those that the texts name */
+    int embedding_count;
     cpl_dtype precision; /* that it is computed in */
     uint64_t start;      /* stamp of the picture that the run begins with, 0: none */
     uint64_t revision, hash;

@@ -46,12 +46,13 @@ void cpl_texts_trim(cpl_texts *texts) {
     cpl_cache_trim(texts->conditionings, 0);
 }
 
-void cpl_texts_use(cpl_texts *texts, const cpl_lora_set *loras) {
+void cpl_texts_use(cpl_texts *texts, const cpl_lora_set *loras, const cpl_embeddings *embeddings) {
     texts->loras = loras;
+    texts->embeddings = embeddings;
     texts->stream->adapters = loras ? &loras->adapters : NULL;
 }
 
-/* A line's key: what the LoRAs in use are made of, the layer that is taken, and its text. What the encoders give depends on what
+/* A line's key: what the LoRAs in use are made of, the embeddings that it names, the layer that is taken, and its text. What the encoders give depends on what
  * is added to them alone (`encoded`), keys and values on all of it. The key of zeros is one that no text can have. */
 typedef struct line_key {
     char *bytes; /* owned */
@@ -63,11 +64,12 @@ static bool make_key(const cpl_texts *texts, line_key *key, const char *text, in
     const cpl_lora_set *set = texts->loras;
     const void *made_of = !set ? NULL : encoded ? set->text_key : set->key;
     size_t before = !set ? 0 : encoded ? set->text_key_size : set->key_size, length = text ? strlen(text) : 0;
-    uint64_t head = before;
+    uint64_t head[2] = {before};
+    if (text && !cpl_embeddings_mark(texts->embeddings, text, &head[1], error)) return false;
     key->size = sizeof head + before + 1 + length;
     key->bytes = cpl_alloc(key->size, 1, error);
     if (!key->bytes) return false;
-    memcpy(key->bytes, &head, sizeof head);
+    memcpy(key->bytes, head, sizeof head);
     if (before) memcpy(key->bytes + sizeof head, made_of, before);
     key->bytes[sizeof head + before] = text ? (char)clip_skip : 0;
     if (length) memcpy(key->bytes + sizeof head + before + 1, text, length);
@@ -83,7 +85,7 @@ static const cpl_tensor *find_conditioning(cpl_texts *texts, const line_key *key
     bool done;
     if (text) {
         texts->encoder_calls++;
-        done = cpl_model_encode(texts->model, texts->stream, text, clip_skip, value, error);
+        done = cpl_model_encode(texts->model, texts->stream, texts->embeddings, text, clip_skip, value, error);
     } else {
         done = cpl_model_encode_nothing(texts->model, texts->stream, value, error);
     }
@@ -186,7 +188,7 @@ static const cpl_tensor *find_pooled(cpl_texts *texts, const line_key *key, cons
     value = cpl_alloc(1, sizeof *value, error);
     if (!value) return NULL;
     texts->encoder_calls++;
-    if (!cpl_model_pool(texts->model, texts->stream, prompt, value, error)) {
+    if (!cpl_model_pool(texts->model, texts->stream, texts->embeddings, prompt, value, error)) {
         free(value);
         return NULL;
     }

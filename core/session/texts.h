@@ -8,9 +8,10 @@
 #include "../model/lora.h"
 
 typedef struct cpl_texts {
-    const cpl_model *model;    /* borrowed */
-    cpl_stream *stream;        /* borrowed */
-    const cpl_lora_set *loras; /* borrowed: what is added to the model while lines are encoded; NULL: nothing */
+    const cpl_model *model;           /* borrowed */
+    cpl_stream *stream;               /* borrowed */
+    const cpl_lora_set *loras;        /* borrowed: what is added to the model while lines are encoded; NULL: nothing */
+    const cpl_embeddings *embeddings; /* borrowed: names with vectors of their own in the lines; NULL: none */
     cpl_cache *conditionings, *kvs, *pooled;
     uint64_t encoder_calls;
 } cpl_texts;
@@ -19,8 +20,8 @@ bool cpl_texts_open(cpl_texts *texts, const cpl_model *model, cpl_stream *stream
                     cpl_error *error);
 void cpl_texts_trim(cpl_texts *texts); /* drops what no listener holds */
 void cpl_texts_close(cpl_texts *texts);
-/* From here on lines are encoded with this set, and found in the caches only as it made them. */
-void cpl_texts_use(cpl_texts *texts, const cpl_lora_set *loras);
+/* From here on lines are encoded with these, and found in the caches only as they made them. */
+void cpl_texts_use(cpl_texts *texts, const cpl_lora_set *loras, const cpl_embeddings *embeddings);
 
 /* A line whose text may change during a run, all of its texts held in the caches. */
 typedef struct cpl_speech {

@@ -10,6 +10,7 @@
 #include "../model/builtin.h"
 #include "../model/model.h"
 #include "../sample/sampler.h"
+#include "embedding_wants.h"
 
 void cpl_line_info_add(cpl_line_info *info, const cpl_line_info *text) {
     char unknown[sizeof info->unknown];
@@ -45,14 +46,15 @@ typedef struct counter {
     const cpl_layout *layout;
     cpl_model_info model;
     cpl_settings settings;
-    cpl_tokenizer *tokenizer; /* owned */
+    cpl_tokenizer *tokenizer;   /* owned */
+    cpl_embeddings *embeddings; /* owned */
     cpl_error *error;
 } counter;
 
 static bool add_text(const counter *c, const char *text, cpl_line_info *info) {
+    const cpl_token_counter by = {c->tokenizer, c->embeddings, c->model.context_length, c->model.closed_vocabulary};
     cpl_line_info one;
-    if (!cpl_tokens_info(c->tokenizer, c->model.context_length, c->model.closed_vocabulary, text, &one, c->error))
-        return false;
+    if (!cpl_tokens_info(&by, text, &one, c->error)) return false;
     cpl_line_info_add(info, &one);
     return true;
 }
@@ -94,13 +96,25 @@ static bool open_counter(counter *c, const char *tokenizer) {
     return c->tokenizer != NULL;
 }
 
-bool cpl_layout_tokens(const cpl_layout *layout, const char *tokenizer, cpl_line_info **infos, int *count,
-                       cpl_error *error) {
+static bool read_embeddings(counter *c, const char *directory) {
+    cpl_embedding_want *wants = NULL;
+    int count = 0;
+    cpl_embedding_index *index = cpl_embedding_index_new(directory, c->error);
+    if (index && cpl_embedding_wants_find(&wants, &count, c->layout, index, c->model.path, c->error))
+        c->embeddings = cpl_embeddings_new(wants, count, c->tokenizer, &c->model, false, c->error);
+    cpl_embedding_wants_free(wants, count);
+    cpl_embedding_index_free(index);
+    return c->embeddings != NULL;
+}
+
+bool cpl_layout_tokens(const cpl_layout *layout, const char *tokenizer, const char *embedding_dir,
+                       cpl_line_info **infos, int *count, cpl_error *error) {
     counter c = {.layout = layout, .error = error};
     cpl_lines lines = {0};
     *infos = NULL;
     *count = 0;
-    bool done = open_counter(&c, tokenizer) && cpl_layout_lines(layout, &lines, error);
+    bool done =
+        open_counter(&c, tokenizer) && read_embeddings(&c, embedding_dir) && cpl_layout_lines(layout, &lines, error);
     if (done) *infos = cpl_alloc((size_t)lines.count, sizeof **infos, error);
     done = done && *infos;
     for (int i = 0; done && i < lines.count; i++) done = add_line(&c, lines.line[i], &(*infos)[i]);
@@ -111,6 +125,7 @@ bool cpl_layout_tokens(const cpl_layout *layout, const char *tokenizer, cpl_line
         *infos = NULL;
     }
     cpl_lines_clear(&lines);
+    cpl_embeddings_free(c.embeddings);
     cpl_tokenizer_free(c.tokenizer);
     return done;
 }

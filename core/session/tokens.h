@@ -5,9 +5,9 @@
 #include "../couplet.h"
 
 /* Puts what is known of one of a line's texts into what is known of the line: the longest text counts. `info` begins as zeros. */
+void cpl_line_info_add(cpl_line_info *info, const cpl_line_info *text);
 /* Copies a list of texts, or gives one back. NULL without memory. */
 cpl_line_text *cpl_line_texts_copy(const cpl_line_text *list, int count);
 void cpl_line_texts_free(cpl_line_text *list, int count);
-void cpl_line_info_add(cpl_line_info *info, const cpl_line_info *text);
 
 #endif

@@ -49,7 +49,7 @@ static void compare_ids(const builtin *b, const char *id, const char *text, cons
     const cpl_tokenizer *tokenizer = b->f.model->tokenizer;
     cpl_chunks chunks = {0};
     cpl_error error = {0};
-    if (!cpl_prompt_chunks(tokenizer, text, (int)length, cpl_tokenizer_end(tokenizer), &chunks, &error)) {
+    if (!cpl_prompt_chunks(tokenizer, NULL, text, (int)length, cpl_tokenizer_end(tokenizer), &chunks, &error)) {
         golden_fail(b->f.g, id, "%s", error.message);
     } else if (chunks.chunks != 1) {
         golden_fail(b->f.g, id, "%d chunks", chunks.chunks);
@@ -65,7 +65,7 @@ static void compare_ids(const builtin *b, const char *id, const char *text, cons
 static void compare_encoding(const builtin *b, const char *id, const char *text, const float *expected, size_t count) {
     cpl_tensor conditioning = {0};
     cpl_error error = {0};
-    if (!cpl_model_encode(b->f.model, b->f.stream, text, 1, &conditioning, &error)) {
+    if (!cpl_model_encode(b->f.model, b->f.stream, NULL, text, 1, &conditioning, &error)) {
         golden_fail(b->f.g, id, "%s", error.message);
     } else if (cpl_tensor_count(&conditioning) != count) {
         golden_fail(b->f.g, id, "%zu values, not %zu", cpl_tensor_count(&conditioning), count);
@@ -181,7 +181,7 @@ static bool couple_regions(coupling *c, const fixture *f, const cJSON *regions, 
     if (!coupling_open(c, cJSON_GetArraySize(regions))) return false;
     cJSON_ArrayForEach(region, regions) {
         cJSON_AddItemToArray(mapping, cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(region, "mapping"), 1));
-        done = done && cpl_model_encode(f->model, f->stream, golden_string(region, "prompt"), 1,
+        done = done && cpl_model_encode(f->model, f->stream, NULL, golden_string(region, "prompt"), 1,
                                         &c->conditioning[row++], error);
     }
     done = done && coupling_keys(c, f, error) && coupling_plans(c, f, mapping, width, height, error);
@@ -346,7 +346,8 @@ static void run_e2e(golden *g) {
     const cJSON *runs = cJSON_GetObjectItemCaseSensitive(b.json, "e2e");
     coupling empty = {0};
     cpl_error error = {0};
-    if (coupling_open(&empty, 1) && cpl_model_encode(b.f.model, b.f.stream, "", 1, &empty.conditioning[0], &error) &&
+    if (coupling_open(&empty, 1) &&
+        cpl_model_encode(b.f.model, b.f.stream, NULL, "", 1, &empty.conditioning[0], &error) &&
         coupling_keys(&empty, &b.f, &error)) {
         for (int i = 0; i < cJSON_GetArraySize(runs); i++) {
             char key[32];

@@ -68,7 +68,7 @@ static void encode_prompt(e2e *e, const char *prompt, cpl_tensor *conditioning) 
     char id[64];
     snprintf(id, sizeof id, "cond.%s", prompt);
     if (!fill_chunks(tokens, &chunks) ||
-        !cpl_model_encode_chunks(e->f.model, e->f.stream, &chunks, 1, conditioning, &error)) {
+        !cpl_model_encode_chunks(e->f.model, e->f.stream, NULL, &chunks, 1, conditioning, &error)) {
         golden_fail(e->f.g, id, "%s", error.message);
     } else {
         size_t count = cpl_tensor_count(conditioning);
@@ -88,7 +88,7 @@ static void pool_prompt(e2e *e, const char *prompt, cpl_tensor *pooled) {
     cpl_error error = {0};
     int width = e->f.model->spec.unet.adm_in_channels;
     float *got = calloc((size_t)width, sizeof *got);
-    if (!fill_chunks(tokens, &chunks) || !cpl_model_pool_chunks(e->f.model, s, &chunks, pooled, &error)) {
+    if (!fill_chunks(tokens, &chunks) || !cpl_model_pool_chunks(e->f.model, s, NULL, &chunks, pooled, &error)) {
         golden_fail(e->f.g, prompt, "%s", error.message);
     } else {
         cpl_tensor y = cpl_make_as(s, CPL_F32, 1, 1, 1, width);

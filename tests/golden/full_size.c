@@ -42,7 +42,7 @@ static cpl_tensor run_text(rig *r, const cpl_model *model) {
     cpl_tensor x = {0};
     if (wide && e->count == length) {
         for (int i = 0; i < length; i++) ids[i] = (int)wide[i];
-        x = cpl_text_encoder_run(model->text[0], r->s, ids, 1, 1, true, NULL);
+        x = cpl_text_encoder_run(model->text[0], r->s, &(cpl_text_input){.ids = ids, .chunks = 1}, 1, true, NULL);
         compare_rows(r, &x);
     } else {
         golden_fail(r->g, "text", "not one chunk of ids");

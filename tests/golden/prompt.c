@@ -176,7 +176,7 @@ static void chunks(golden *g) {
         const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(one, "text"));
         int length = cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(cJSON_GetArrayItem(expected, 0), "tokens"));
         snprintf(id, sizeof id, "%d", at++);
-        if (!cpl_prompt_chunks(t, text, length, cpl_tokenizer_end(t), &got, &error)) {
+        if (!cpl_prompt_chunks(t, NULL, text, length, cpl_tokenizer_end(t), &got, &error)) {
             golden_fail(g, id, "%s", error.message);
             continue;
         }
@@ -254,7 +254,8 @@ static const cpl_st_entry *recorded(const bench *b, const char *name, const char
 static void compare_hidden(bench *b, const char *name) {
     size_t count = (size_t)b->spec->context_length * (size_t)b->spec->width;
     float *hidden = calloc((size_t)b->spec->layers + 1, count * sizeof *hidden);
-    cpl_tensor x = cpl_text_encoder_run(b->encoder, b->r.s, b->ids, 1, 1, true, hidden);
+    cpl_tensor x =
+        cpl_text_encoder_run(b->encoder, b->r.s, &(cpl_text_input){.ids = b->ids, .chunks = 1}, 1, true, hidden);
     cpl_tensor_free(&x);
     for (int i = 0; i <= b->spec->layers; i++) {
         char suffix[32];
@@ -266,7 +267,8 @@ static void compare_hidden(bench *b, const char *name) {
 }
 
 static void compare_pooled(bench *b, const cpl_st_entry *e) {
-    cpl_tensor last = cpl_text_encoder_run(b->encoder, b->r.s, b->ids, 1, 1, true, NULL);
+    cpl_tensor last =
+        cpl_text_encoder_run(b->encoder, b->r.s, &(cpl_text_input){.ids = b->ids, .chunks = 1}, 1, true, NULL);
     cpl_tensor pooled = cpl_text_encoder_pool(b->encoder, b->r.s, &last, b->ids);
     cpl_tensor_free(&last);
     compare_tensor(b, e, &pooled, TOLERANCE);
@@ -276,8 +278,8 @@ static void text_case(bench *b, const char *name) {
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++) {
         const cpl_st_entry *e = recorded(b, name, outputs[i].suffix);
         if (!e) continue;
-        cpl_tensor x =
-            cpl_text_encoder_run(b->encoder, b->r.s, b->ids, 1, outputs[i].clip_skip, outputs[i].final_norm, NULL);
+        cpl_tensor x = cpl_text_encoder_run(b->encoder, b->r.s, &(cpl_text_input){.ids = b->ids, .chunks = 1},
+                                            outputs[i].clip_skip, outputs[i].final_norm, NULL);
         compare_tensor(b, e, &x, TOLERANCE);
     }
     compare_hidden(b, name);
@@ -341,7 +343,8 @@ static void sd1_emphasis(golden *g) {
     float *values = calloc(count + 1, sizeof *values);
     for (int keep_mean = 0; b.ids && values && keep_mean < 2; keep_mean++) {
         const cpl_st_entry *e = recorded(&b, "emphasis", keep_mean ? "original" : "no_norm");
-        cpl_tensor x = cpl_text_encoder_run(b.encoder, b.r.s, b.ids, 1, 1, true, NULL);
+        cpl_tensor x =
+            cpl_text_encoder_run(b.encoder, b.r.s, &(cpl_text_input){.ids = b.ids, .chunks = 1}, 1, true, NULL);
         b.r.s->ops->download(b.r.s, values, &x);
         cpl_tensor_free(&x);
         cpl_emphasize(values, multipliers, b.spec->context_length, b.spec->width, keep_mean);

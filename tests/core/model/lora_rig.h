@@ -47,9 +47,9 @@ static inline float *output_of(const cpl_model *m, const cpl_adapters *adapters,
     cpl_tensor context, pooled = {0}, vector = {0};
     cpl_text_kv kv;
     stream->adapters = adapters;
-    if (!cpl_model_encode_chunks(m, stream, &chunks, 1, &context, &error)) fail_msg("%s", error.message);
+    if (!cpl_model_encode_chunks(m, stream, NULL, &chunks, 1, &context, &error)) fail_msg("%s", error.message);
     if (cpl_model_pooled_width(&m->spec)) {
-        if (!cpl_model_pool_chunks(m, stream, &chunks, &pooled, &error)) fail_msg("%s", error.message);
+        if (!cpl_model_pool_chunks(m, stream, NULL, &chunks, &pooled, &error)) fail_msg("%s", error.message);
         vector = cpl_make(stream, 1, 1, 1, m->spec.unet.adm_in_channels);
         cpl_model_vector(m, stream, &vector, &pooled, 64, 64);
     }

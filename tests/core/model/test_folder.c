@@ -312,9 +312,9 @@ static char *fingerprint(const cpl_model *m, size_t *size) {
     char *bits = NULL;
     FILE *out = open_memstream(&bits, size);
     for (int i = 0; i < 77; i++) ids[i] = i < 9 ? i * 3 : m->spec.text[0].vocab_size - 1, multipliers[i] = 1;
-    if (!cpl_model_encode_chunks(m, stream, &chunks, 1, &context, &error)) fail_msg("%s", error.message);
+    if (!cpl_model_encode_chunks(m, stream, NULL, &chunks, 1, &context, &error)) fail_msg("%s", error.message);
     if (m->spec.unet.adm_in_channels) {
-        if (!cpl_model_pool_chunks(m, stream, &chunks, &pooled, &error)) fail_msg("%s", error.message);
+        if (!cpl_model_pool_chunks(m, stream, NULL, &chunks, &pooled, &error)) fail_msg("%s", error.message);
         y = cpl_make(stream, 1, 1, 1, m->spec.unet.adm_in_channels);
         cpl_model_vector(m, stream, &y, &pooled, 64, 64);
     }

@@ -225,21 +225,21 @@ static void test_a_model_without_words(void **state) {
     if (!m) fail_msg("%s", error.message);
     cpl_tensor x;
     cpl_line_info info;
-    assert_false(cpl_model_encode(m, stream, "a cat", 1, &x, &error));
+    assert_false(cpl_model_encode(m, stream, NULL, "a cat", 1, &x, &error));
     assert_non_null(strstr(error.message, "--tokenizer"));
     assert_non_null(strstr(error.message, "make clip-vocab"));
-    assert_false(cpl_model_line_info(m, "a cat", &info, &error));
+    assert_false(cpl_model_line_info(m, NULL, "a cat", &info, &error));
     int ids[77] = {0};
     float multipliers[77] = {0};
     cpl_chunks chunks = {1, 77, ids, multipliers, 0};
     ids[3] = 300; /* one past the table */
-    assert_false(cpl_model_encode_chunks(m, stream, &chunks, 1, &x, &error));
+    assert_false(cpl_model_encode_chunks(m, stream, NULL, &chunks, 1, &x, &error));
     assert_int_equal(error.code, CPL_E_INPUT);
     ids[3] = 299;
-    assert_true(cpl_model_encode_chunks(m, stream, &chunks, 1, &x, &error));
+    assert_true(cpl_model_encode_chunks(m, stream, NULL, &chunks, 1, &x, &error));
     cpl_tensor_free(&x);
     chunks.length = 76;
-    assert_false(cpl_model_encode_chunks(m, stream, &chunks, 1, &x, &error));
+    assert_false(cpl_model_encode_chunks(m, stream, NULL, &chunks, 1, &x, &error));
     cpl_model_close(m);
 }
 
@@ -322,7 +322,7 @@ static void test_tokenizer_in_the_data_folder(void **state) {
 static float *encode(const char *text, int *tokens) {
     cpl_tensor x;
     cpl_error error = {0};
-    if (!cpl_model_encode(builtin, stream, text, 1, &x, &error)) fail_msg("%s", error.message);
+    if (!cpl_model_encode(builtin, stream, NULL, text, 1, &x, &error)) fail_msg("%s", error.message);
     assert_int_equal(x.n, 1);
     assert_int_equal(x.h, 1);
     assert_int_equal(x.c, 96);
@@ -388,15 +388,15 @@ static void test_line_info(void **state) {
     (void)state;
     cpl_line_info info;
     cpl_error error = {0};
-    assert_true(cpl_model_line_info(builtin, "a cat, night sky", &info, &error));
+    assert_true(cpl_model_line_info(builtin, NULL, "a cat, night sky", &info, &error));
     assert_int_equal(info.tokens, 5);
     assert_int_equal(info.room, 22);
     assert_string_equal(info.unknown, "");
-    assert_true(cpl_model_line_info(builtin, "a cat BREAK a sun BREAK", &info, &error));
+    assert_true(cpl_model_line_info(builtin, NULL, "a cat BREAK a sun BREAK", &info, &error));
     assert_true(info.tokens == 44 && info.room == 44); /* each BREAK fills its chunk, and nothing follows the last */
-    assert_true(cpl_model_line_info(builtin, "(a okapi:1.3) BREAK [a zebra], \x1b[31m", &info, &error));
+    assert_true(cpl_model_line_info(builtin, NULL, "(a okapi:1.3) BREAK [a zebra], \x1b[31m", &info, &error));
     assert_string_equal(info.unknown, "okapi, zebra");
-    assert_true(cpl_model_line_info(builtin, "", &info, &error));
+    assert_true(cpl_model_line_info(builtin, NULL, "", &info, &error));
     assert_int_equal(info.tokens, 0);
 }
 
@@ -407,10 +407,10 @@ static void test_cancelled_encoding(void **state) {
     cpl_tensor x;
     cpl_error error = {0};
     stream->cancelled = &cancelled;
-    assert_false(cpl_model_encode(builtin, stream, "(a cat:1.2)", 1, &x, &error));
+    assert_false(cpl_model_encode(builtin, stream, NULL, "(a cat:1.2)", 1, &x, &error));
     assert_int_equal(error.code, CPL_E_CANCELLED);
     stream->cancelled = NULL;
-    assert_true(cpl_model_encode(builtin, stream, "(a cat:1.2)", 1, &x, &error));
+    assert_true(cpl_model_encode(builtin, stream, NULL, "(a cat:1.2)", 1, &x, &error));
     cpl_tensor_free(&x);
 }
 
@@ -420,7 +420,8 @@ static void test_clip_skip_range(void **state) {
     cpl_error error = {0};
     static const int wrong[] = {0, -1, 3};
     for (size_t i = 0; i < 3; i++) {
-        cpl_tensor x = cpl_text_encoder_run(builtin->text[0], stream, ids, 1, wrong[i], true, NULL);
+        cpl_tensor x = cpl_text_encoder_run(builtin->text[0], stream, &(cpl_text_input){.ids = ids, .chunks = 1},
+                                            wrong[i], true, NULL);
         cpl_tensor_free(&x);
         assert_false(cpl_stream_settle(stream, &error));
         assert_non_null(strstr(error.message, "clip_skip"));

@@ -100,7 +100,7 @@ static void test_any_prompt_parses(void **state) {
 static cpl_chunks chunk(const char *text, int length, int pad) {
     cpl_chunks chunks;
     cpl_error error = {0};
-    if (!cpl_prompt_chunks(tokenizer, text, length, pad, &chunks, &error)) fail_msg("%s", error.message);
+    if (!cpl_prompt_chunks(tokenizer, NULL, text, length, pad, &chunks, &error)) fail_msg("%s", error.message);
     return chunks;
 }
 
@@ -177,9 +177,9 @@ static void test_multipliers_and_filling(void **state) {
     assert_float_equal(c.multipliers[2], -1.2F, 1e-6);
     cpl_chunks_clear(&c);
     cpl_error error = {0};
-    assert_false(cpl_prompt_chunks(tokenizer, "(a:99999999)", 24, 0, &c, &error));
+    assert_false(cpl_prompt_chunks(tokenizer, NULL, "(a:99999999)", 24, 0, &c, &error));
     assert_int_equal(error.code, CPL_E_INPUT);
-    assert_false(cpl_prompt_chunks(tokenizer, "a", 2, 0, &c, &error));
+    assert_false(cpl_prompt_chunks(tokenizer, NULL, "a", 2, 0, &c, &error));
     assert_null(c.ids);
 }
 

@@ -28,7 +28,7 @@ static int set_up(void **state) {
     if (!model) return -1;
     stream->cancelled = &cancelled;
     for (int i = 0; i < 2; i++)
-        if (!cpl_model_encode(model, stream, texts[i], 1, &conditioning[i], &error) ||
+        if (!cpl_model_encode(model, stream, NULL, texts[i], 1, &conditioning[i], &error) ||
             !cpl_unet_text_kv(model->unet, stream, &conditioning[i], &kv[i], &error))
             return -1;
     return 0;
