@@ -35,6 +35,31 @@ torn() { # a file that is no library
         PYTHONPATH=$PWD/wheels run 0 "$root/tests/device/check" --emulated --sanitizer && has "$out" 'cuDNN: NOT in use (no libcudnn.so.9'
 }
 check 'check-gpu passes over a wheel that does not load' torn
+# The check's own ways, by programs that stand for what it runs: one is so fast that a run of 1000 steps is over in less than a
+# second.
+mkdir -p stands/tests/device/{f32,f16,bf16} stands/bin
+stand() { # stand FILE: the script comes on stdin
+    cat - >"stands/$1" && chmod +x "stands/$1"
+}
+stand tests/device/tool <<'END'
+#!/bin/sh
+case $1:$4:$6 in
+devices:*) echo 'cuda:0: a device, 80.0 GiB, cuBLASLt 13.1.0, cuDNN 9.19.0' ;;
+full:*) echo 'out of memory' ;;
+render:cuda:99:*) echo 'no such device; use --device cpu' >&2 && exit 1 ;;
+render:*:1000) exec sleep 0.7 ;;
+*) printf P6 >"$3" && if [ -n "${7:-}" ]; then echo '"moves_out": 1, '; else echo '"device_peak_bytes": 1600, "moves_out": 0, '; fi ;;
+esac
+END
+printf '#!/bin/sh\necho "1 passed, 0 failed"\n' | tee stands/tests/device/ops | stand tests/device/golden && chmod +x stands/tests/device/ops
+for name in {f32,f16,bf16}/test_{norm,pointwise,conv,attention,coupled}; do echo '#!/bin/sh' | stand "tests/device/$name"; done
+stood_for() { # stood_for STATUS OPTION...
+    local status=$1
+    shift
+    BUILD=$work/stands PATH=$work/stands/bin:$PATH run "$status" "$root/tests/device/check" "$@"
+}
+swift() { stood_for 0 --first && has "$out" ' passed, 0 failed' && has "$out" 'ok      a run that is killed'; }
+check 'check-gpu on a device that is fast' swift
 unmeasured() { EMULATED_DEVICES=-1 COUPLET_BACKEND_DIR=$BUILD/tests/gpu run 1 "$root/gpu/bench/run" && lines_in "$out" 1 && has "$out" 'nothing was measured'; }
 check 'bench-gpu without a device: one line' unmeasured
 # Numbers of an emulated device mean nothing, but that each is there and none is zero does.
