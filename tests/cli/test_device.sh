@@ -36,7 +36,7 @@ torn() { # a file that is no library
 }
 check 'check-gpu passes over a wheel that does not load' torn
 # The check's own ways, by programs that stand for what it runs: one is so fast that a run of 1000 steps is over in less than a
-# second.
+# second, one does not end.
 mkdir -p stands/tests/device/{f32,f16,bf16} stands/bin
 stand() { # stand FILE: the script comes on stdin
     cat - >"stands/$1" && chmod +x "stands/$1"
@@ -60,6 +60,12 @@ stood_for() { # stood_for STATUS OPTION...
 }
 swift() { stood_for 0 --first && has "$out" ' passed, 0 failed' && has "$out" 'ok      a run that is killed'; }
 check 'check-gpu on a device that is fast' swift
+endless() {
+    printf '#!/bin/sh\nexec sleep 60\n' | stand tests/device/f16/test_norm
+    CHECK_SECONDS=1 stood_for 1 --first && has "$out" 'failed  operations: norm, f16' && has "$out" '(no end within 1 s)' &&
+        has "$out" 'ok      a run that is killed' && has "$out" ' passed, 1 failed'
+}
+check 'check-gpu goes on after a test that does not end' endless
 unmeasured() { EMULATED_DEVICES=-1 COUPLET_BACKEND_DIR=$BUILD/tests/gpu run 1 "$root/gpu/bench/run" && lines_in "$out" 1 && has "$out" 'nothing was measured'; }
 check 'bench-gpu without a device: one line' unmeasured
 # Numbers of an emulated device mean nothing, but that each is there and none is zero does.
