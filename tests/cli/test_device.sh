@@ -66,6 +66,17 @@ endless() {
         has "$out" 'ok      a run that is killed' && has "$out" ' passed, 1 failed'
 }
 check 'check-gpu goes on after a test that does not end' endless
+# memcheck reports each call that fails, unless told not to; the other tools are about our own kernels.
+sanitizer() {
+    stand bin/compute-sanitizer <<'END'
+#!/bin/sh
+case "$* " in *'--report-api-errors no '*) ;; *) echo '========= Program hit cudaErrorGraphExecUpdateFailure' && exit 9 ;; esac
+case "$* " in *' --tool '*) [ "${COUPLET_CUDA_PRODUCTS:-}" = own ] ;; esac
+END
+    stood_for 0 --sanitizer && has "$out" 'ok      compute-sanitizer, memcheck, a picture' && has "$out" 'ok      compute-sanitizer, synccheck, f16/test_conv' &&
+        has "$out" ' passed, 0 failed'
+}
+check 'check-gpu under compute-sanitizer: calls that may fail, kernels of our own' sanitizer
 unmeasured() { EMULATED_DEVICES=-1 COUPLET_BACKEND_DIR=$BUILD/tests/gpu run 1 "$root/gpu/bench/run" && lines_in "$out" 1 && has "$out" 'nothing was measured'; }
 check 'bench-gpu without a device: one line' unmeasured
 # Numbers of an emulated device mean nothing, but that each is there and none is zero does.
