@@ -71,9 +71,20 @@ static bool named(const char *device, const char *kind) {
     return strncmp(device, kind, length) == 0 && (device[length] == '\0' || device[length] == ':');
 }
 
+/* 0 where none can be used: what is told then is what that one lacks. */
+static int first_usable(void) {
+    cpl_device_info list[MOST_DEVICES] = {0};
+    const cpl_module *module = cpl_module_load("cuda", NULL);
+    int count = module ? module->devices(list, MOST_DEVICES) : 0;
+    for (int i = 0; i < count && i < MOST_DEVICES; i++)
+        if (list[i].usable) return i;
+    return 0;
+}
+
 int cpl_backend_number(const char *device) {
     const char *colon = device ? strchr(device, ':') : NULL;
-    return colon ? (int)strtol(colon + 1, NULL, 10) : 0;
+    if (colon) return (int)strtol(colon + 1, NULL, 10);
+    return device && strcmp(device, "cpu") == 0 ? 0 : first_usable();
 }
 
 /* The module if its device of that number can be used. */
@@ -95,7 +106,7 @@ static const cpl_module *cuda(int number, cpl_error *error) {
 const cpl_backend_ops *cpl_backend_find(const char *device, cpl_error *error) {
     cpl_error why = {0};
     if (!device || strcmp(device, "auto") == 0) {
-        const cpl_module *module = cuda(0, &why);
+        const cpl_module *module = cuda(first_usable(), &why);
         return module ? module->ops : &cpl_cpu_backend;
     }
     if (strcmp(device, "cpu") == 0) return &cpl_cpu_backend;
@@ -110,7 +121,7 @@ const cpl_backend_ops *cpl_backend_find(const char *device, cpl_error *error) {
 
 bool cpl_backend_passed_over(const char *device, cpl_error *why) {
     *why = (cpl_error){0};
-    return (!device || strcmp(device, "auto") == 0) && !cuda(0, why) && why->code != CPL_E_FILE;
+    return (!device || strcmp(device, "auto") == 0) && !cuda(first_usable(), why) && why->code != CPL_E_FILE;
 }
 
 int cpl_devices(cpl_device_info *list, int room) {

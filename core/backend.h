@@ -187,6 +187,7 @@ extern const cpl_backend_ops cpl_cpu_backend; /* core/cpu */
 const cpl_backend_ops *cpl_backend_find(const char *device, cpl_error *error);
 /* Whether "auto" passes over a module that is there: with the reason. */
 bool cpl_backend_passed_over(const char *device, cpl_error *why);
-int cpl_backend_number(const char *device); /* what cpl_backend_config.device is to be for that name */
+/* What cpl_backend_config.device is to be for that name; of "auto" and "cuda" it is the first that can be used. */
+int cpl_backend_number(const char *device);
 
 #endif

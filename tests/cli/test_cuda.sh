@@ -46,6 +46,16 @@ nonsense() { COUPLET_CUDA_PRODUCTS=fast refused 'library, own and measured are p
 check 'no such way to choose products: a sentence' nonsense
 other() { EMULATED_DEVICES=2 refused 'the last one is cuda:1' cuda:2; }
 check 'no such device: a sentence' other
+beside_old() { # the first device is too old; the second would do
+    local device
+    EMULATED_DEVICES=2 EMULATED_OLD=1 refused 'device cuda:0: compute capability 7.5; 8.0 or newer is needed; use --device cpu' cuda:0 || return 1
+    for device in auto cuda cuda:1; do
+        EMULATED_DEVICES=2 EMULATED_OLD=1 run 0 "$COUPLET" render two.json -o beside.png --device $device --steps 1 --stats - &&
+            has "$out" '"backend": "cuda"' || return 1
+    done
+    EMULATED_DEVICES=2 EMULATED_OLD=2 refused 'device cuda: compute capability 7.5; 8.0 or newer is needed; use --device cpu' cuda
+}
+check 'auto and cuda: the first device that can be used' beside_old
 full() { # it is tried once more without caches, which is told too
     EMULATED_MEMORY=20000000 run 1 "$COUPLET" render two.json -o x.png --device cuda &&
         has "$err" 'out of memory' && has "$err" '--device cpu' && absent x.png

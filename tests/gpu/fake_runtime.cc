@@ -1,7 +1,8 @@
 /* fake_runtime.cc: CUDA's runtime on a CPU, as unkind as the real one may be: device memory is of just the size asked for
  * and full of NaN, a recorded graph runs later than its recording, and streams work when it suits them: not before somebody waits
  * for them (EMULATED_STREAMS=late), as soon as they can (early), or, as a dice decides at each call, each a little (the default).
- * EMULATED_DEVICES=N says how many devices there are (1; -1: no driver, -2: one that is too old), EMULATED_MEMORY=BYTES how much
+ * EMULATED_DEVICES=N says how many devices there are (1; -1: no driver, -2: one that is too old), EMULATED_OLD=N that the first N
+ * of them are too old, EMULATED_MEMORY=BYTES how much
  * fits one (8 GiB), EMULATED_FAILURE=CALL:N makes the N-th call of that name fail (cudaMalloc, cudaMallocHost, cudaMemcpyAsync,
  * cudaGraphInstantiate, cudaEventSynchronize); cudaMallocAfterFault:N: from the N-th cudaMalloc on all of them fail with what a
  * kernel did that ran before, as the real one does. What was called, and how much was copied, is counted for tests. */
@@ -160,7 +161,9 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device) {
     memset(p, 0, sizeof *p);
     snprintf(p->name, sizeof p->name, "emulated device");
     p->totalGlobalMem = (size_t)setting("EMULATED_MEMORY", 8LL << 30);
-    p->major = 8, p->minor = 0, p->multiProcessorCount = 4;
+    p->major = 8, p->minor = 0;
+    if (device < setting("EMULATED_OLD", 0)) p->major = 7, p->minor = 5;
+    p->multiProcessorCount = 4;
     return cudaSuccess;
 }
 cudaError_t cudaSetDevice(int device) {
