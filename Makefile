@@ -144,9 +144,10 @@ libcouplet-cuda.so: build/cuda/libcouplet-cuda.so
 build/cuda/libcouplet-cuda.so: $(gpu_obj)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -shared -pthread -Wl,--no-undefined -Wl,--exclude-libs,ALL -o $@ $(gpu_obj) $(cudart) -ldl -lrt -lm -lpthread
+build/cuda/backend.o: oldest := -DGPU_OLDEST_BUILT=$(firstword $(CUDA_ARCHITECTURES:%a=%))
 build/cuda/%.o: gpu/%.c
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(OPT) -fPIC -fvisibility=hidden -pthread $(CFLAGS) $(CUDA_INCLUDE) $(CUDNN_INCLUDE) $(DEPENDENCIES) -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(OPT) $(oldest) -fPIC -fvisibility=hidden -pthread $(CFLAGS) $(CUDA_INCLUDE) $(CUDNN_INCLUDE) $(DEPENDENCIES) -c -o $@ $<
 # What ptxas tells of registers and spills is kept beside the object, for the report; only warnings are shown.
 build/cuda/%.cu.o: gpu/%.cu
 	$(call say,NVCC,$<)

@@ -10,7 +10,12 @@
 
 #include "../core/memory/alloc.h"
 
-enum { OLDEST_MAJOR = 8 }; /* of the compute capability: asynchronous copies and bf16 on tensor cores */
+/* Compute capabilities, times ten. From 8.0 on there are asynchronous copies and bf16 on tensor cores; the build may have code for
+ * newer ones only. What is newer than that compiles the intermediate form when it loads the module. */
+#ifndef GPU_OLDEST_BUILT
+#define GPU_OLDEST_BUILT 80
+#endif
+enum { OLDEST_ABLE = 80, OLDEST = GPU_OLDEST_BUILT > OLDEST_ABLE ? GPU_OLDEST_BUILT : OLDEST_ABLE };
 
 /* ---- Checks ---- */
 
@@ -100,13 +105,13 @@ static void describe(int device, cpl_device_info *info) {
         return;
     }
     char libraries[48] = "";
-    info->usable = p.major >= OLDEST_MAJOR;
+    info->usable = 10 * p.major + p.minor >= OLDEST;
     if (info->usable) gpu_libraries_describe(libraries, sizeof libraries);
     snprintf(info->description, sizeof info->description, "%.36s, %.1f GiB%s", p.name,
              (double)p.totalGlobalMem / (double)(1 << 30), libraries);
     if (!info->usable)
-        snprintf(info->why_not, sizeof info->why_not, "compute capability %d.%d; %d.0 or newer is needed", p.major,
-                 p.minor, OLDEST_MAJOR);
+        snprintf(info->why_not, sizeof info->why_not, "compute capability %d.%d; %d.%d or newer is needed%s", p.major,
+                 p.minor, OLDEST / 10, OLDEST % 10, OLDEST > OLDEST_ABLE ? " by this build" : "");
 }
 
 static int list_devices(cpl_device_info *list, int room) {

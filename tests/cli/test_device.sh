@@ -135,5 +135,10 @@ if [ -f "$root/libcouplet-cuda.so" ]; then
     check 'the module loads, driver or not' loads
     spills() { run 0 "$root/gpu/report" 80 86 89 90; }
     check 'kernels for all architectures, none of attention spills' spills
+    narrow() {
+        local flag
+        flag=$(make -C "$root" -n -B CUDA_ARCHITECTURES=90 build/cuda/backend.o | grep -o -e '-DGPU_OLDEST_BUILT=[^ ]*') && [ "$flag" = -DGPU_OLDEST_BUILT=90 ]
+    }
+    check 'the module knows the oldest architecture that it was built for' narrow
 fi
 finish
