@@ -177,19 +177,24 @@ static bool engine_of(descriptor configuration, descriptor *engine) {
                                    engine) == CUDNN_STATUS_SUCCESS;
 }
 
+/* A library may be newer than the headers of the build: it may have more notes to tell than they count, and one that is no fault,
+ * that an engine passes on what is no number, has no name before 9.1. */
+enum { MOST_NOTES = 32, STRICT_NAN_PROPAGATION = 9 };
+
 /* Sums in f32, in the same order every time, by kernels that are there: compiling one takes a second for each shape. */
 static bool is_wanted(descriptor configuration) {
     descriptor engine = NULL;
-    cudnnBackendNumericalNote_t note[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];
-    cudnnBackendBehaviorNote_t habit[CUDNN_BEHAVIOR_NOTE_TYPE_COUNT];
+    cudnnBackendNumericalNote_t note[MOST_NOTES];
+    cudnnBackendBehaviorNote_t habit[MOST_NOTES];
     int64_t notes = 0, habits = 0;
     bool wanted = engine_of(configuration, &engine) &&
                   dnn.BackendGetAttribute(engine, CUDNN_ATTR_ENGINE_NUMERICAL_NOTE, CUDNN_TYPE_NUMERICAL_NOTE,
-                                          CUDNN_NUMERICAL_NOTE_TYPE_COUNT, &notes, note) == CUDNN_STATUS_SUCCESS &&
-                  dnn.BackendGetAttribute(engine, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE,
-                                          CUDNN_BEHAVIOR_NOTE_TYPE_COUNT, &habits, habit) == CUDNN_STATUS_SUCCESS;
+                                          MOST_NOTES, &notes, note) == CUDNN_STATUS_SUCCESS &&
+                  dnn.BackendGetAttribute(engine, CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE, CUDNN_TYPE_BEHAVIOR_NOTE, MOST_NOTES,
+                                          &habits, habit) == CUDNN_STATUS_SUCCESS &&
+                  notes <= MOST_NOTES && habits <= MOST_NOTES;
     for (int64_t i = 0; wanted && i < notes; i++)
-        wanted = note[i] == CUDNN_NUMERICAL_NOTE_TENSOR_CORE || note[i] == CUDNN_NUMERICAL_NOTE_STRICT_NAN_PROP;
+        wanted = note[i] == CUDNN_NUMERICAL_NOTE_TENSOR_CORE || (int)note[i] == STRICT_NAN_PROPAGATION;
     for (int64_t i = 0; wanted && i < habits; i++) wanted = habit[i] != CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION;
     if (engine) dnn.BackendDestroyDescriptor(engine);
     return wanted;

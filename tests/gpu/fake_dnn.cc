@@ -366,7 +366,9 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
 cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor, cudnnBackendAttributeName_t name,
                                        cudnnBackendAttributeType_t, int64_t room, int64_t *count, void *values) {
     fake_part *p = (fake_part *)descriptor;
-    int note = p->engine == TRANSFORMS ? CUDNN_NUMERICAL_NOTE_WINOGRAD : CUDNN_NUMERICAL_NOTE_TENSOR_CORE;
+    int strict_about_nan = 9; /* of 9.1: the library is newer than the headers */
+    int note[2] = {p->engine == TRANSFORMS ? CUDNN_NUMERICAL_NOTE_WINOGRAD : CUDNN_NUMERICAL_NOTE_TENSOR_CORE,
+                   strict_about_nan};
     int habit = CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION;
     int64_t bytes = (int64_t)fake_cudnn.workspace;
     if (!p->sealed) return CUDNN_STATUS_BAD_PARAM;
@@ -390,7 +392,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t descriptor, cudn
         *count = 1;
         return CUDNN_STATUS_SUCCESS;
     case CUDNN_ATTR_ENGINE_NUMERICAL_NOTE:
-        return give(&note, sizeof note, 1, room, count, values);
+        return give(note, sizeof *note, 2, room, count, values);
     case CUDNN_ATTR_ENGINE_BEHAVIOR_NOTE:
         return give(&habit, sizeof habit, p->engine == COMPILES, room, count, values);
     case CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE:

@@ -1,4 +1,5 @@
-/* cudnn.h: the part of cuDNN 9 that gpu/dnn.c uses, as fake_dnn.cc gives it on a CPU. Numbers are the library's own. */
+/* cudnn.h: the part of cuDNN 9.0, the oldest that will do, that gpu/dnn.c uses, as fake_dnn.cc gives it on a CPU. Numbers are the
+ * library's own. */
 #ifndef EMULATED_CUDNN_H
 #define EMULATED_CUDNN_H
 
@@ -36,8 +37,7 @@ typedef enum {
     CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_4x4 = 6,
     CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_6x6 = 7,
     CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13 = 8,
-    CUDNN_NUMERICAL_NOTE_STRICT_NAN_PROP = 9,
-    CUDNN_NUMERICAL_NOTE_TYPE_COUNT = 10
+    CUDNN_NUMERICAL_NOTE_TYPE_COUNT = 9
 } cudnnBackendNumericalNote_t;
 typedef enum {
     CUDNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION = 0,
