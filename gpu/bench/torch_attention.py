@@ -3,6 +3,7 @@
 the original's way (a copy of the picture for each region, masked and summed), and FlexAttention over all texts at once with a mask
 of who listens to what. Adds "torch" to FILE and prints a table. Says in one line why, where torch cannot."""
 import json
+import os
 import sys
 
 try:
@@ -84,6 +85,23 @@ def layer(case, kind):
     return original, flexed if flex else None
 
 
+def attempt(name, row, work):
+    """What torch cannot do here must not cost the rest: None, and why on stderr."""
+    try:
+        with torch.no_grad():
+            return work()
+    except Exception as error:
+        print(f"bench-gpu: torch, {name}, {row}: {str(error).splitlines()[0] if str(error) else type(error).__name__}", file=sys.stderr)
+        return None
+
+
+def save(report):
+    """After each layer: compiling them takes long, and a machine that is lent may be gone in the middle."""
+    with open(sys.argv[1] + ".new", "w", encoding="utf-8") as file:
+        json.dump(report, file, indent=1)
+    os.replace(sys.argv[1] + ".new", sys.argv[1])
+
+
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         report = json.load(file)
@@ -95,20 +113,15 @@ def main():
     for case in report["coupled"]:
         if case["batch"] != 2:
             continue
-        row = {key: case[key] for key in ("model", "side", "heads", "depth", "regions")}
-        for name, work in zip(("original_ms", "flex_ms"), layer(case, kind)):
-            try:
-                with torch.no_grad():
-                    row[name] = median_ms(work) if work else None
-            except Exception as error:  # one that torch cannot do here must not cost the others
-                row[name] = None
-                print(f"bench-gpu: torch, {name}, {row}: {str(error).splitlines()[0] if str(error) else type(error).__name__}", file=sys.stderr)
+        row = {key: case[key] for key in ("model", "side", "heads", "depth", "regions")} | {"original_ms": None, "flex_ms": None}
+        ways = attempt("inputs", row, lambda: layer(case, kind)) or (None, None)
+        for name, work in zip(("original_ms", "flex_ms"), ways):
+            row[name] = attempt(name, row, lambda: median_ms(work)) if work else None
         report["torch"]["layers"].append(row)
         show = lambda value: f"{value:.4f}" if value else "-"
         print(f"| {case['model']} {case['side']:.0f}x{case['side']:.0f} | {case['regions']:.0f} | {show(case['layer_ms'])} | {show(row['original_ms'])} | {show(row['flex_ms'])} | "
-              f"{row['original_ms'] / case['layer_ms']:.1f} |" if row["original_ms"] and case["layer_ms"] else f"| {row} |")
-    with open(sys.argv[1], "w", encoding="utf-8") as file:
-        json.dump(report, file, indent=1)
+              f"{row['original_ms'] / case['layer_ms']:.1f} |" if row["original_ms"] and case["layer_ms"] else f"| {row} |", flush=True)
+        save(report)
 
 
 main()

@@ -117,6 +117,28 @@ for s in json.load(open("steps.json"))["steps"]:
 END
 }
 check 'bench-gpu of steps alone: linear layers and convolutions by libraries' steps
+# A PyTorch that can do nothing with the first layer, and is gone with its machine in the second.
+lost() {
+    mkdir -p torch/torch/nn && echo 'def scaled_dot_product_attention(): pass' >torch/torch/nn/functional.py && touch torch/torch/nn/__init__.py
+    cat >torch/torch/__init__.py <<'END'
+import contextlib, os, types
+__version__, float16, bfloat16, float32 = "0", 16, 17, 32
+cuda = types.SimpleNamespace(is_available=lambda: True)
+no_grad = contextlib.nullcontext
+calls = 0
+def randn(*shape, **how):
+    global calls
+    calls += 1
+    if calls > 1: os._exit(9)
+    raise RuntimeError("no room for it")
+END
+    PYTHONPATH=$PWD/torch run 9 python3 "$root/gpu/bench/torch_attention.py" bench.json && has "$err" 'no room for it' && python3 - <<'END'
+import json
+report = json.load(open("bench.json"))
+assert len(report["steps"]) == 2 and [(l["regions"], l["original_ms"], l["flex_ms"]) for l in report["torch"]["layers"]] == [(1, None, None)], report["torch"]
+END
+}
+check 'bench-gpu keeps what PyTorch has done so far' lost
 recorded() { run 0 "$BUILD/tests/device/record" "$root/tests/device/ops.safetensors" && has "$out" ' 0 failed, 0 skipped'; }
 check 'operations are what their record says, on the CPU' recorded
 
