@@ -162,5 +162,9 @@ if [ -f "$root/libcouplet-cuda.so" ]; then
         flag=$(make -C "$root" -n -B CUDA_ARCHITECTURES=90 build/cuda/backend.o | grep -o -e '-DGPU_OLDEST_BUILT=[^ ]*') && [ "$flag" = -DGPU_OLDEST_BUILT=90 ]
     }
     check 'the module knows the oldest architecture that it was built for' narrow
+    anew() {
+        run 0 make -C "$root" -n cuda && lacks "$out" "gpu/gemm.cu" && run 0 make -C "$root" -n CUDA_ARCHITECTURES=90 cuda && has "$out" 'code=[sm_90,compute_90]' && has "$out" 'gpu/gemm.cu'
+    }
+    check 'other architectures: the module is built anew' anew
 fi
 finish
