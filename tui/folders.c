@@ -91,13 +91,21 @@ char *folders_shown(const char *whole) {
 }
 
 bool folders_write(const char *path, const char *text) {
-    char *part = NULL;
-    if (asprintf(&part, "%s.%ld", path, (long)getpid()) < 0) return false;
-    FILE *file = fopen(part, "we");
-    bool whole = file && fputs(text, file) >= 0;
+    /* Renaming over a link would replace the link, not the file that it leads to, and over a device the device. */
+    char *real = realpath(path, NULL), *part = NULL;
+    const char *target = real ? real : path;
+    struct stat old;
+    bool was_there = stat(target, &old) == 0, special = was_there && !S_ISREG(old.st_mode);
+    if (asprintf(&part, special ? "%s" : "%s.%ld", target, (long)getpid()) < 0) part = NULL;
+    FILE *file = part ? fopen(part, "we") : NULL;
+    bool kept = special || !was_there || (file && fchmod(fileno(file), old.st_mode & 07777) == 0);
+    bool whole = file && kept && fputs(text, file) >= 0;
     if (file) whole = fclose(file) == 0 && whole;
-    whole = whole && rename(part, path) == 0;
-    if (!whole) unlink(part);
+    if (!special) whole = whole && rename(part, target) == 0;
+    int number = errno;
+    if (file && !whole && !special) unlink(part);
     free(part);
+    free(real);
+    errno = number;
     return whole;
 }

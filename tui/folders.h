@@ -23,7 +23,8 @@ char *folders_whole(const char *path);
 /* The folder of a file's name, NULL for the working folder, and whether two such folders are the same one. Caller frees. */
 char *folders_of(const char *path);
 bool folders_same(const char *a, const char *b);
-/* Replaces a file by renaming, so that it is whole whenever it is read. Not flushed to the disk: no user's work. */
+/* Replaces a file by renaming, so that it is whole whenever it is read; a link stays one, and the permissions stay. Not flushed
+ * to the disk: no user's work. On failure errno says why. */
 bool folders_write(const char *path, const char *text);
 
 #endif

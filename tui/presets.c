@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { MOST_BYTES = 4 << 20, MOST_NAME = 100 };
 
@@ -51,13 +52,15 @@ static cJSON *read_json(const char *path, cpl_error *error) {
     char *text = file ? malloc(MOST_BYTES + 1) : NULL;
     size_t size = text ? fread(text, 1, MOST_BYTES + 1, file) : 0;
     bool fine = text && !ferror(file) && size <= MOST_BYTES;
-    if (!fine) refuse(error, CPL_E_FILE, "%.300s cannot be read: %s", path, file ? "too large" : strerror(errno));
+    if (!fine)
+        refuse(error, CPL_E_FILE, "%.300s: cannot be read: %s", path,
+               file && !ferror(file) ? "it is too large" : strerror(errno));
     if (file) fclose(file);
     cJSON *root = NULL;
     if (fine) {
         text[size] = '\0';
         root = cJSON_Parse(text);
-        if (!root) refuse(error, CPL_E_FILE, "%.300s is not JSON", path);
+        if (!root) refuse(error, CPL_E_FILE, "%.300s: is not JSON", path);
     }
     free(text);
     return root;
@@ -117,7 +120,7 @@ bool presets_read(const char *path, presets *p, cpl_error *error) {
     cJSON *root = read_json(path, error);
     bool done = root != NULL;
     if (done && !is_presets(root))
-        done = refuse(error, CPL_E_FILE, "%.300s is no file of presets: an object of mappings by name", path);
+        done = refuse(error, CPL_E_FILE, "%.300s: is no file of presets: an object of mappings by name", path);
     int room = done ? cJSON_GetArraySize(root) : 0;
     p->name = calloc((size_t)room + 1, sizeof *p->name);
     p->layout = calloc((size_t)room + 1, sizeof(cpl_layout *));
@@ -169,9 +172,10 @@ bool presets_write(const char *path, const char *name, const cpl_layout *layout,
     presets there = {0};
     if (layout->mode != CPL_MODE_ADVANCED)
         return refuse(error, CPL_E_INPUT, "only advanced mode has a mapping: rectangles with weights");
-    FILE *old = fopen(path, "re");
-    if (old) fclose(old);
-    if (old && !presets_read(path, &there, error)) return false;
+    /* Of a file that cannot be read the other presets would be lost. */
+    struct stat found;
+    bool has_others = stat(path, &found) == 0 ? S_ISREG(found.st_mode) : errno != ENOENT;
+    if (has_others && !presets_read(path, &there, error)) return false;
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
@@ -185,7 +189,7 @@ bool presets_write(const char *path, const char *name, const cpl_layout *layout,
     if (out) print_mapping(out, name, layout, first);
     if (out) fputs("\n}\n", out);
     bool done = out && fclose(out) == 0 && folders_write(path, text);
-    if (!done) refuse(error, CPL_E_FILE, "%.300s cannot be written: %s", path, strerror(errno));
+    if (!done) refuse(error, CPL_E_FILE, "%.300s: cannot be written: %s", path, strerror(errno));
     free(text);
     presets_clear(&there);
     return done;

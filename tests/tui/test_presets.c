@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../test.h"
@@ -56,6 +57,56 @@ static void writing_keeps_the_others(void **state) {
     cpl_layout_free(layout);
 }
 
+static cpl_layout *a_layout(void) {
+    cpl_error error = {0};
+    cpl_layout *layout = cpl_layout_parse("{\"couplet\":1,\"regions\":[{\"prompt\":\"x\"}]}", NULL, "test", &error);
+    if (!layout) {
+        fail_msg("%s", error.message);
+        abort();
+    }
+    return layout;
+}
+
+static void a_link_stays_one(void **state) {
+    (void)state;
+    cpl_error error = {0};
+    presets p;
+    struct stat info;
+    char link[64];
+    const char *path = file_of("{\"a\": [[0, 1, 0, 1, 1]]}");
+    snprintf(link, sizeof link, "%s/link.json", folder);
+    assert_int_equal(chmod(path, 0640), 0);
+    assert_int_equal(symlink("presets.json", link), 0);
+    cpl_layout *layout = a_layout();
+    if (!presets_write(link, "b", layout, &error)) fail_msg("%s", error.message);
+    assert_int_equal(lstat(link, &info), 0);
+    assert_true(S_ISLNK(info.st_mode));
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_mode & 07777, 0640);
+    assert_true(presets_read(path, &p, &error));
+    assert_int_equal(p.count, 2);
+    presets_clear(&p);
+    unlink(link);
+    cpl_layout_free(layout);
+}
+
+/* A ring of links stands for whatever cannot be opened, also by the superuser. */
+static void what_cannot_be_read_is_not_replaced(void **state) {
+    (void)state;
+    cpl_error error = {0};
+    struct stat info;
+    char ring[64];
+    snprintf(ring, sizeof ring, "%s/ring.json", folder);
+    assert_int_equal(symlink("ring.json", ring), 0);
+    cpl_layout *layout = a_layout();
+    assert_false(presets_write(ring, "b", layout, &error));
+    assert_non_null(strstr(error.message, "ring.json: cannot be read"));
+    assert_int_equal(lstat(ring, &info), 0);
+    assert_true(S_ISLNK(info.st_mode));
+    unlink(ring);
+    cpl_layout_free(layout);
+}
+
 static void what_is_none_is_refused(void **state) {
     (void)state;
     static const char *const wrong[] = {"",
@@ -106,10 +157,9 @@ static int remove_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mappings_are_read),
-        cmocka_unit_test(writing_keeps_the_others),
-        cmocka_unit_test(what_is_none_is_refused),
-        cmocka_unit_test(names_are_no_paths),
+        cmocka_unit_test(mappings_are_read),       cmocka_unit_test(writing_keeps_the_others),
+        cmocka_unit_test(a_link_stays_one),        cmocka_unit_test(what_cannot_be_read_is_not_replaced),
+        cmocka_unit_test(what_is_none_is_refused), cmocka_unit_test(names_are_no_paths),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
