@@ -66,9 +66,11 @@ static cJSON *read_json(const char *path, cpl_error *error) {
     return root;
 }
 
+/* A layout may leave out its version, and its regions too where one prompt is split into lines. */
 static bool is_presets(const cJSON *root) {
     return cJSON_IsObject(root) && !cJSON_GetObjectItemCaseSensitive(root, "couplet") &&
-           !cJSON_GetObjectItemCaseSensitive(root, "regions");
+           !cJSON_GetObjectItemCaseSensitive(root, "regions") &&
+           !cJSON_IsString(cJSON_GetObjectItemCaseSensitive(root, "prompt"));
 }
 
 bool presets_are_in(const char *path) {

@@ -39,6 +39,11 @@ elsewhere() {
 check 'what a layout names is found from another folder' elsewhere
 unknown() { run 1 "$COUPLET" convert --preset none presets.json d.json && has "$err" '"none"' && absent d.json; }
 check 'a preset that is not there' unknown
+bare() {
+    printf '{"mode": "basic", "prompt": "a cat\\na sun"}' >bare.json
+    run 0 "$COUPLET" check bare.json && run 0 "$COUPLET" convert bare.json e.json && same "$(value e.json 'l["prompt"]')" "$(printf 'a cat\na sun')"
+}
+check 'a layout of one prompt, without version and regions' bare
 basic() {
     echo '{"couplet": 1, "mode": "basic", "regions": [{"prompt": "a"}, {"prompt": "b"}]}' >basic.json
     run 1 "$COUPLET" convert basic.json p.json --preset x && has "$err" 'advanced mode' && absent p.json
