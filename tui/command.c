@@ -139,7 +139,8 @@ bool open_defaults(const arguments *a, const cpl_layout *layout, cpl_model_info 
     cpl_error error = {0};
     const cpl_model_source source = cpl_layout_source(layout);
     if (cpl_model_peek(&source, info, &error)) return true;
-    if (a->model || a->vae) return say("--%s: %s", a->model ? "model" : "vae", error.message), false;
+    bool of_vae = strcmp(error.path, "sampling.vae") == 0;
+    if (of_vae ? a->vae : a->model) return say("--%s: %s", of_vae ? "vae" : "model", error.message), false;
     if (!*error.path) snprintf(error.path, sizeof error.path, "sampling.model");
     return say_problem(a->operand[0], &error, false), false;
 }

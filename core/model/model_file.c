@@ -57,6 +57,11 @@ static cpl_checkpoint *open_path(const char *path, bool with_vae, cpl_error *err
 static bool add_vae(cpl_checkpoint *c, const cpl_model_source *source, cpl_error *error) {
     char *path = find_path(source->vae, source->directory, error);
     bool done = path && cpl_model_add_vae(c, path, error);
+    /* Without a place a fault is taken for one of the model, whose file may be in order. */
+    if (!done && error && !*error->path) {
+        error->row = -1;
+        snprintf(error->path, sizeof error->path, "sampling.vae");
+    }
     free(path);
     return done;
 }

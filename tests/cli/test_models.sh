@@ -191,6 +191,15 @@ own_vae() { render vae.png --vae "$builtin" && same in.png vae.png; }
 check 'its VAE as a file' own_vae
 foreign() { run 1 "$COUPLET" render a.json -o b.png --vae vae.safetensors && absent b.png && lines_in "$err" 1 && has "$err" 'vae.safetensors holds no VAE'; }
 check 'a VAE that is none' foreign
+vae_by_its_name() {
+    echo '{"couplet": 1, "regions": [{"prompt": "a cat"}], "sampling": {"vae": "gone.safetensors"}}' >gone.json
+    run 1 "$COUPLET" check gone.json && has "$err" 'gone.json: sampling.vae: gone.safetensors: ' &&
+        run 1 "$COUPLET" render gone.json -o b.png && has "$err" 'gone.json: sampling.vae: ' &&
+        run 1 "$COUPLET" render a.json -o b.png --model builtin --vae gone.safetensors && has "$err" '--vae: gone.safetensors' &&
+        sed 's/"vae"/"model"/' gone.json >lost.json && run 1 "$COUPLET" render lost.json -o b.png --vae "$builtin" &&
+        has "$err" 'lost.json: sampling.model: '
+}
+check 'a VAE that is not there is told as the VAE' vae_by_its_name
 changes() { render v.png --prediction v && render z.png --prediction v_zsnr && ! same in.png v.png >/dev/null && ! same v.png z.png >/dev/null; }
 check 'prediction changes the picture' changes
 says_the_same() { render e.png --prediction epsilon && same in.png e.png; }
