@@ -67,6 +67,15 @@ bool print_safe(const char *text) {
     return safe != NULL;
 }
 
+void print_path(const char *path) {
+    if (isatty(STDOUT_FILENO))
+        print_safe(path);
+    else
+        fputs(path, stdout);
+    putchar('\n');
+    fflush(stdout);
+}
+
 bool output_capabilities(const arguments *a, term_caps *caps) {
     if (isatty(STDOUT_FILENO) && term_query((color_choice)a->color, caps)) return true;
     *caps = (term_caps){.cell_width = 10, .cell_height = 20, .sixel_registers = 256};

@@ -39,5 +39,7 @@ bool open_defaults(const arguments *a, const cpl_layout *layout, cpl_model_info 
  * True: it is a terminal. */
 bool output_capabilities(const arguments *a, struct term_caps *caps);
 bool print_safe(const char *text); /* to stdout; false: out of memory */
+/* The name of a file that was written, on a line: a script gets it as it is and at once, a terminal only what is safe. */
+void print_path(const char *path);
 
 #endif

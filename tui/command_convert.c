@@ -14,6 +14,6 @@ int command_convert(const arguments *a) {
     bool done = convert_write(layout, out, from_presets ? NULL : a->preset, &error);
     cpl_layout_free(layout);
     if (!done) return say_problem(out, &error, false);
-    if (!a->quiet) print_safe(out), putchar('\n');
+    if (!a->quiet) print_path(out);
     return 0;
 }

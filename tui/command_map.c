@@ -125,10 +125,7 @@ static bool write_png(const map *m, const cpl_layout *as_written, const cpl_defa
     cpl_image *image = draw(m, as_written, defaults, 0, error);
     bool done = image && cpl_image_write_png(image, a->png, NULL, 0, error);
     cpl_image_free(image);
-    if (done && !a->quiet) {
-        print_safe(a->png);
-        putchar('\n');
-    }
+    if (done && !a->quiet) print_path(a->png);
     return done;
 }
 

@@ -75,15 +75,6 @@ static void log_line(void *user, const char *message) {
     if (!r->arguments->quiet) progress_note(&r->bar, "couplet", message);
 }
 
-static void print_path(const char *path) {
-    /* A script gets the name as it is, a terminal only what is safe. */
-    if (isatty(STDOUT_FILENO))
-        print_safe(path);
-    else
-        fputs(path, stdout);
-    putchar('\n');
-}
-
 static bool write_stats(render *r) {
     const char *path = r->arguments->stats;
     cpl_error error = {0};

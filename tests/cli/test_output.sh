@@ -97,6 +97,12 @@ map_png() {
         has "$out" 'map.png: 64x64 pixels'
 }
 check 'map as a PNG' map_png
+plain_name() { # as it is, for a script
+    local name=$'m\xe9\tp'
+    run 0 "$COUPLET" map two.json --png "$name.png" && [ "$(cat "$out")" = "$name.png" ] && [ -s "$name.png" ] &&
+        run 0 "$COUPLET" convert two.json "$name.json" && [ "$(cat "$out")" = "$name.json" ]
+}
+check 'map and convert print the name that they wrote' plain_name
 show_blocks() { LC_ALL=C.UTF-8 run 0 "$COUPLET" show map.png --color always && has "$out" '▀' && has "$out" $'\e['; }
 check 'show as half blocks when asked for' show_blocks
 

@@ -67,6 +67,12 @@ batch() {
         cmp again.png many-2.png
 }
 check '--batch: one file for each seed, each as if made alone' batch
+# The reader of the pipe has a name while the pictures after it are still to come: here it stops the run.
+at_once() {
+    "$COUPLET" render two.json -o early.png --steps 4 --batch 30 2>"$err" </dev/null | { read -r name && [ "$name" = early-1.png ]; } &&
+        [ -s early-1.png ] && absent early-30.png
+}
+check '--batch: each name is printed at once' at_once
 one_of_a_batch() { renders dir.d/one.png two.json --batch 1; }
 mkdir dir.d
 check '--batch 1: the name as it is' one_of_a_batch
