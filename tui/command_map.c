@@ -8,6 +8,7 @@
 
 #include "canvas.h"
 #include "command.h"
+#include "folders.h"
 #include "picture.h"
 #include "theme.h"
 
@@ -161,6 +162,8 @@ int command_map(const arguments *a) {
     cpl_error error = {0};
     cpl_model_info info;
     map m = {0};
+    if (a->png && folders_same_file(a->png, a->operand[0]))
+        return say("%s is the layout itself; name another file for the map", a->png);
     cpl_layout *layout = open_layout(a);
     if (!layout) return 1;
     int status = 1;

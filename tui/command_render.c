@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "convert.h"
+#include "folders.h"
 #include "problems.h"
 #include "progress.h"
 
@@ -57,17 +59,32 @@ static void end_by_signal(const sigset_t *before) {
 
 /* ---- The run ----------------------------------------------------------------------------------------------- */
 
-/* Minutes of work should not end in a folder that is not there. */
-static bool can_write(const char *path) {
+/* Minutes of work should not end in a folder that is not there. What is replaced by renaming needs its folder, whatever is
+ * written in place only itself. */
+static bool can_write(const char *path, bool renamed) {
     struct stat found;
-    char *copy = strdup(path);
+    bool is_there = stat(path, &found) == 0, needs_folder = !is_there || (renamed && S_ISREG(found.st_mode));
+    char *real = realpath(path, NULL), *copy = real ? real : strdup(path);
     const char *folder = copy ? dirname(copy) : ".";
     const char *why = NULL;
-    if (stat(path, &found) == 0 && S_ISDIR(found.st_mode)) why = "it is a folder";
-    if (!why && access(folder, W_OK) != 0) why = strerror(errno);
+    if (is_there && S_ISDIR(found.st_mode)) why = "it is a folder";
+    if (!why && is_there && access(path, W_OK) != 0) why = strerror(errno);
+    if (!why && needs_folder && access(folder, W_OK) != 0) why = strerror(errno);
     if (why) say("cannot write %s: %s", path, why);
     free(copy);
     return !why;
+}
+
+/* A slip of a name is not to cost the layout. A picture that is rendered again from the layout inside it holds that again. */
+static bool can_write_all(const arguments *a) {
+    const char *layout = a->operand[0], *stats = a->stats && strcmp(a->stats, "-") != 0 ? a->stats : NULL;
+    if (folders_same_file(a->output, layout) && !convert_is_picture(layout))
+        return say("%s is the layout itself; name another file for the picture", a->output), false;
+    if (stats && folders_same_file(stats, layout))
+        return say("--stats: %s is the layout itself; name another file", stats), false;
+    if (stats && (strcmp(stats, a->output) == 0 || folders_same_file(stats, a->output)))
+        return say("--stats: %s is the picture; name another file", stats), false;
+    return can_write(a->output, true) && (!stats || can_write(stats, false));
 }
 
 static void log_line(void *user, const char *message) {
@@ -238,7 +255,7 @@ int command_render(const arguments *a) {
     r.layout = open_layout(a);
     bool ready = r.layout && open_defaults(a, r.layout, &info) &&
                  say_layout_problems(r.file, r.layout, &info.defaults, a->quiet) && additions_fit(&r, &info) &&
-                 can_write(a->output);
+                 can_write_all(a);
     if (!ready) {
         cpl_layout_free(r.layout);
         return 1;

@@ -71,10 +71,15 @@ char *folders_of(const char *path) {
     return slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : NULL;
 }
 
-bool folders_same(const char *a, const char *b) {
+static bool same_place(const char *a, const char *b, mode_t kind) {
     struct stat x, y;
-    return stat(a ? a : ".", &x) == 0 && stat(b ? b : ".", &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && (x.st_mode & S_IFMT) == kind && x.st_dev == y.st_dev &&
+           x.st_ino == y.st_ino;
 }
+
+bool folders_same_file(const char *a, const char *b) { return same_place(a, b, S_IFREG); }
+
+bool folders_same(const char *a, const char *b) { return same_place(a ? a : ".", b ? b : ".", S_IFDIR); }
 
 static const char *below(const char *path, const char *folder) {
     size_t length = folder ? strlen(folder) : 0;

@@ -20,6 +20,8 @@ char *folders_shown(const char *whole);
 /* The same file by whatever name: its folder without links and "..", and its own name. NULL: there is no such folder.
  * Caller frees. */
 char *folders_whole(const char *path);
+/* The same file, by whatever names or links; false where one is not there, or is a device or a pipe. */
+bool folders_same_file(const char *a, const char *b);
 /* The folder of a file's name, NULL for the working folder, and whether two such folders are the same one. Caller frees. */
 char *folders_of(const char *path);
 bool folders_same(const char *a, const char *b);

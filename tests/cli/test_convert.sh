@@ -37,6 +37,13 @@ elsewhere() {
         run 0 "$COUPLET" convert home/l.json home/m.json && same "$(value home/m.json 'l["img2img"]["image"]')" white.png
 }
 check 'what a layout names is found from another folder' elsewhere
+spared() {
+    cp a.png kept.png && run 1 "$COUPLET" convert a.json kept.png && lines_in "$err" 1 && has "$err" 'kept.png is a picture' &&
+        run 1 "$COUPLET" convert kept.png kept.png && cmp a.png kept.png &&
+        cp presets.json kept.json && run 1 "$COUPLET" convert a.json kept.json && has "$err" '--preset NAME' &&
+        run 1 "$COUPLET" convert --preset mine kept.json kept.json && cmp presets.json kept.json && run 0 "$COUPLET" convert a.json b.json
+}
+check 'neither a picture nor a file of presets is replaced by a layout' spared
 unknown() { run 1 "$COUPLET" convert --preset none presets.json d.json && has "$err" '"none"' && absent d.json; }
 check 'a preset that is not there' unknown
 bare() {

@@ -140,6 +140,21 @@ stats_keys() {
 check 'statistics: nothing is active after the run' stats_keys
 stats_file() { renders s.png two.json --stats st.json && has st.json '"steps": 4'; }
 check '--stats FILE' stats_file
+spared() { # spared WORDS ARGUMENT...: nothing is run, and the layout stays
+    local words=$1
+    shift
+    cp two.json mine.json && run 1 "$COUPLET" "$@" && empty "$out" && lines_in "$err" 1 && has "$err" "$words" && cmp two.json mine.json
+}
+ln -s mine.json alias.json
+check 'a picture does not replace the layout' spared 'mine.json is the layout itself' render mine.json -o mine.json
+check '... by another name' spared 'alias.json is the layout itself' render mine.json -o alias.json
+check 'nor do statistics' spared '--stats: mine.json is the layout itself' render mine.json -o x.png --stats mine.json
+check 'nor does a map' spared 'mine.json is the layout itself' map mine.json --png mine.json
+check 'statistics do not replace the picture' spared '--stats: x.png is the picture' render mine.json -o x.png --stats x.png
+check 'statistics in a folder that is not there: told before the run' spared 'cannot write nowhere/st.json' render mine.json -o x.png --stats nowhere/st.json
+check '... so that there is no picture' absent x.png
+own_place() { cp a.png self.png && renders self.png self.png && cmp a.png self.png; }
+check 'a picture is rendered in its own place' own_place
 dump() { mkdir dump && renders s.png two.json --dump dump && [ -n "$(ls dump)" ]; }
 check '--dump DIR' dump
 
