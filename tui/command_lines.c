@@ -1,4 +1,5 @@
 /* command_lines.c: `couplet lines` and `couplet masks`: what the core makes of a layout's words and rectangles. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +60,8 @@ static void tiles_json(const cpl_lines *tiles, const int size[2]) {
 static int list_tiles(const arguments *a, const cpl_layout *layout) {
     cpl_error error = {0};
     cpl_lines tiles;
-    if (!cpl_layout_tiles(layout, a->tiles[0], a->tiles[1], a->threshold, a->replace, &tiles, &error)) {
+    double threshold = isnan(a->threshold) ? 0.5 : a->threshold;
+    if (!cpl_layout_tiles(layout, a->tiles[0], a->tiles[1], threshold, a->replace, &tiles, &error)) {
         say_problem(a->operand[0], &error, false);
         return 1;
     }

@@ -284,8 +284,8 @@ bool options_set(arguments *a, const option_entry *o, const char *value, char *w
                      o->name, value, CPL_MIN_SIDE, CPL_MAX_SIDE);
     case OPTION_GRID:
         return read_size(value, (int)o->least, (int)o->most, 1, field) ||
-               usage(why, size, "--%s: \"%s\" is not WxH in tokens, such as 16x16 (1 to %.0f)", o->name, value,
-                     o->most);
+               usage(why, size, "--%s: \"%s\" is not %s, such as %s (1 to %.0f)", o->name, value, o->argument,
+                     field == a->grid ? "16x16 tokens" : "3x2 tiles", o->most);
     case OPTION_NAME:
         *(const char **)field = value;
         return place_of(value, o->choices()) >= 0 || bad_choice(o, value, why, size);
@@ -298,7 +298,8 @@ bool options_set(arguments *a, const option_entry *o, const char *value, char *w
                usage(why, size, "--%s: \"%s\" is not auto, cpu, cuda or cuda:N", o->name, value);
     case OPTION_BYTES:
         return read_bytes(value, o->least, o->most, field) ||
-               usage(why, size, "--%s: \"%s\" is not a size of at least 1M, such as 512M or 2G", o->name, value);
+               usage(why, size, "--%s: \"%s\" is not a size from 1M to %.0fG, such as 512M or 2G", o->name, value,
+                     floor(o->most / (1 << 30)));
     case OPTION_TILE:
         return read_tile(value, o->least, o->most, field) ||
                usage(why, size, "--%s: \"%s\" is not auto, off or a number of pixels from %.0f to %.0f", o->name, value,
@@ -386,6 +387,10 @@ static bool count_operands(const arguments *a, char *why, size_t size) {
         return usage(why, size, "%s needs a file: couplet %s %s", c->name, c->name, c->operands);
     if (a->command == COMMAND_RENDER && !a->output)
         return usage(why, size, "render needs the name of the PNG: couplet render %s -o OUT.png", a->operand[0]);
+    const char *of_tiles = !isnan(a->threshold) ? "threshold" : a->replace ? "replace" : NULL;
+    if (of_tiles && !a->tiles[0])
+        return usage(why, size, "--%s is about tiles: couplet lines %s --tiles 2x2", of_tiles, a->operand[0]);
+    if (a->tokens && a->tiles[0]) return usage(why, size, "--tokens counts those of the lines, not of --tiles");
     if (a->command == COMMAND_MASKS && !a->grid[0])
         return usage(why, size, "masks needs a token grid: couplet masks %s --grid 16x16", a->operand[0]);
     return true;
@@ -405,7 +410,7 @@ static bool too_many(const arguments *a, const char *word, char *why, size_t siz
 }
 
 bool options_parse(int argc, char *const *argv, arguments *a, char *why, size_t why_size) {
-    *a = (arguments){.cfg = NAN, .denoise = NAN, .threshold = 0.5, .seed = CPL_SEED_UNSET};
+    *a = (arguments){.cfg = NAN, .denoise = NAN, .threshold = NAN, .seed = CPL_SEED_UNSET};
     int at = 1;
     if (argc > 1) a->command = command_named(argv[1]);
     if (a->command != COMMAND_EDIT) at = 2;

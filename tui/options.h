@@ -37,7 +37,7 @@ typedef enum option_kind {
     OPTION_REAL,   /* double in least..most */
     OPTION_SEED,   /* int64_t, 0..2^53-1 or -1 */
     OPTION_CANVAS, /* int[2]: WxH in pixels, multiples of 8 */
-    OPTION_GRID,   /* int[2]: WxH in tokens */
+    OPTION_GRID,   /* int[2]: WxH in tokens, or CxR in tiles */
     OPTION_NAME,   /* const char *, one of `choices` */
     OPTION_INDEX,  /* int, the place in `choices` */
     OPTION_DEVICE, /* const char *: auto, cpu, cuda, cuda:N */
@@ -78,7 +78,7 @@ typedef struct arguments {
     const char *preset, *lora_dir, *embedding_dir, *lora[OPTION_MOST + 1], *embedding[OPTION_MOST + 1];
     int steps, threads, clip_skip, batch;
     int size[2], grid[2], tiles[2];
-    double cfg, denoise, threshold;
+    double cfg, denoise, threshold; /* NAN: not given */
     int64_t seed, vae_tile, cache_bytes, pool_bytes, vram;
 } arguments;
 

@@ -26,6 +26,12 @@ check 'no file' wrong 'needs a file' check
 check 'too many files' wrong 'no more files' check a.json b.json
 check 'a value that is no number' wrong '--steps:' render a.json -o b.png --steps many
 check 'a size that is no multiple of 8' wrong 'multiples of 8' render a.json -o b.png --size 100x100
+check 'tiles that are none' wrong '--tiles: "2" is not CxR, such as 3x2 tiles (1 to 64)' lines a.json --tiles 2
+check 'a grid that is none' wrong '--grid: "2000x1" is not WxH, such as 16x16 tokens (1 to 1024)' masks a.json --grid 2000x1
+check 'a size that is too large' wrong 'a size from 1M to 9313G' render a.json -o b.png --vram 20000G
+check '--threshold without --tiles' wrong 'lines a.json --tiles 2x2' lines a.json --threshold 0.3
+check '--replace without --tiles' wrong '--replace is about tiles' lines a.json --replace 'a: b'
+check '--tokens with --tiles' wrong '--tokens' lines a.json --tiles 2x2 --tokens
 check 'an unknown sampler' wrong 'did you mean "euler"?' render a.json -o b.png --sampler eulr
 check 'a value that is missing' wrong 'needs a value' render a.json -o
 check 'escape sequences in an argument' wrong 'unknown option' $'--\e[31mred\a'
