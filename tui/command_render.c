@@ -63,11 +63,18 @@ static void end_by_signal(const sigset_t *before) {
  * written in place only itself. */
 static bool can_write(const char *path, bool renamed) {
     struct stat found;
-    bool is_there = stat(path, &found) == 0, needs_folder = !is_there || (renamed && S_ISREG(found.st_mode));
+    bool is_there = stat(path, &found) == 0;
+    int number = errno;
+    bool needs_folder = !is_there || (renamed && S_ISREG(found.st_mode));
     char *real = realpath(path, NULL), *copy = real ? real : strdup(path);
     const char *folder = copy ? dirname(copy) : ".";
     const char *why = NULL;
-    if (is_there && S_ISDIR(found.st_mode)) why = "it is a folder";
+    if (is_there && S_ISDIR(found.st_mode))
+        why = "it is a folder";
+    else if (!is_there && number != ENOENT) /* such as a name that is too long */
+        why = strerror(number);
+    else if (!is_there && *path && path[strlen(path) - 1] == '/')
+        why = "there is no such folder, and the name of the file is missing";
     if (!why && is_there && access(path, W_OK) != 0) why = strerror(errno);
     if (!why && needs_folder && access(folder, W_OK) != 0) why = strerror(errno);
     if (why) say("cannot write %s: %s", path, why);
@@ -75,8 +82,27 @@ static bool can_write(const char *path, bool renamed) {
     return !why;
 }
 
+/* The name that was asked for, or of several pictures NAME-1.png and so on. Caller frees; NULL without memory. */
+static char *picture_path(const char *output, int picture, int pictures) {
+    const char *base = strrchr(output, '/'), *dot = strrchr(base ? base + 1 : output, '.');
+    char *path = NULL;
+    int stem = (int)(dot && dot > (base ? base + 1 : output) ? (size_t)(dot - output) : strlen(output));
+    if (pictures <= 1) return strdup(output);
+    return asprintf(&path, "%.*s-%d%s", stem, output, picture, output + stem) < 0 ? NULL : path;
+}
+
+static bool can_write_pictures(const char *output, int pictures) {
+    bool can = true;
+    for (int i = 1; can && i <= (pictures > 1 ? pictures : 1); i++) {
+        char *path = picture_path(output, i, pictures);
+        can = path ? can_write(path, true) : (say("out of memory"), false);
+        free(path);
+    }
+    return can;
+}
+
 /* A slip of a name is not to cost the layout. A picture that is rendered again from the layout inside it holds that again. */
-static bool can_write_all(const arguments *a) {
+static bool can_write_all(const arguments *a, int pictures) {
     const char *layout = a->operand[0], *stats = a->stats && strcmp(a->stats, "-") != 0 ? a->stats : NULL;
     if (folders_same_file(a->output, layout) && !convert_is_picture(layout))
         return say("%s is the layout itself; name another file for the picture", a->output), false;
@@ -84,7 +110,7 @@ static bool can_write_all(const arguments *a) {
         return say("--stats: %s is the layout itself; name another file", stats), false;
     if (stats && (strcmp(stats, a->output) == 0 || folders_same_file(stats, a->output)))
         return say("--stats: %s is the picture; name another file", stats), false;
-    return can_write(a->output, true) && (!stats || can_write(stats, false));
+    return can_write_pictures(a->output, pictures) && (!stats || can_write(stats, false));
 }
 
 static void log_line(void *user, const char *message) {
@@ -106,15 +132,6 @@ static bool write_stats(render *r) {
     free(json);
     if (!done) say("cannot write %s: %s", path, strerror(errno));
     return done;
-}
-
-/* The name that was asked for, or of several pictures NAME-1.png and so on. Caller frees; NULL without memory. */
-static char *picture_path(const char *output, int picture, int pictures) {
-    const char *base = strrchr(output, '/'), *dot = strrchr(base ? base + 1 : output, '.');
-    char *path = NULL;
-    int stem = (int)(dot && dot > (base ? base + 1 : output) ? (size_t)(dot - output) : strlen(output));
-    if (pictures <= 1) return strdup(output);
-    return asprintf(&path, "%.*s-%d%s", stem, output, picture, output + stem) < 0 ? NULL : path;
 }
 
 static bool write_picture(render *r, const cpl_event *event) {
@@ -255,7 +272,7 @@ int command_render(const arguments *a) {
     r.layout = open_layout(a);
     bool ready = r.layout && open_defaults(a, r.layout, &info) &&
                  say_layout_problems(r.file, r.layout, &info.defaults, a->quiet) && additions_fit(&r, &info) &&
-                 can_write_all(a);
+                 can_write_all(a, r.layout->sampling.batch);
     if (!ready) {
         cpl_layout_free(r.layout);
         return 1;

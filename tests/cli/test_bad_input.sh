@@ -142,5 +142,15 @@ layout fine '{"prompt": "a cat, night sky"}'
 cannot_write() { run 1 "$COUPLET" render fine.json --steps 1 -o "$1" && empty "$out" && lines_in "$err" 1 && has "$err" 'cannot write'; }
 check 'a folder that is not there' cannot_write nowhere/out.png
 check 'a folder as the picture' cannot_write folder.json
+# Told before the run, which may take minutes.
+before() {
+    cannot_write "$@" && lacks "$err" loaded && run 1 "$COUPLET" render fine.json --steps 1 -o "$1" && empty "$out"
+}
+check 'a folder that is to be' before new/
+check 'a file as a folder' before fine.json/
+check 'a name that is too long' before "$(printf 'x%.0s' {1..300}).png"
+mkdir many-2.png
+batch() { run 1 "$COUPLET" render fine.json --steps 1 --batch 3 -o many.png && empty "$out" && lines_in "$err" 1 && has "$err" 'many-2.png' && absent many-1.png; }
+check 'a folder where the second of a batch would lie' batch
 check 'no temporary file is left' bash -c '! ls -A | grep -E "^\.?out\.png|tmp"'
 finish
