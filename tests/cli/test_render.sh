@@ -171,6 +171,8 @@ kept() {
 check 'a failed run leaves the old picture' kept
 interrupted() { # interrupted SIGNAL STATUS
     local pid status i
+    # What the run before said is not to be taken for this one's.
+    : >"$err"
     # A shell without job control starts what runs behind it with SIGINT ignored.
     set -m
     "$COUPLET" render long.json -o never.png >"$out" 2>"$err" </dev/null &
