@@ -12,6 +12,13 @@
 
 enum { MOST_BYTES = 1 << 20, DEEPEST = 8, NAME_COLUMN = 20 };
 
+/* What is printed with --json as it stands must be JSON to the letter, which the parser is not strict about. */
+static bool is_clean(const char *text, size_t size) {
+    for (size_t i = 0; i < size; i++)
+        if ((unsigned char)text[i] < 0x20 && !strchr("\t\n\r", text[i] ? text[i] : 1)) return false;
+    return true;
+}
+
 static char *read_all(const char *path) {
     FILE *file = fopen(path, "rb");
     char *text = file ? malloc(MOST_BYTES + 1) : NULL;
@@ -24,7 +31,10 @@ static char *read_all(const char *path) {
         return NULL;
     }
     text[count] = '\0';
-    return text;
+    if (is_clean(text, count)) return text;
+    say("%s is not a statistics file: it holds control characters", path);
+    free(text);
+    return NULL;
 }
 
 static void print_number(double value) {
@@ -63,7 +73,7 @@ int command_stats(const arguments *a) {
     const char *file = a->operand[0];
     char *text = read_all(file);
     if (!text) return 1;
-    cJSON *root = cJSON_Parse(text);
+    cJSON *root = cJSON_ParseWithOpts(text, NULL, true); /* nothing may follow */
     bool is_object = cJSON_IsObject(root);
     if (is_object && a->json) fputs(text, stdout);
     const cJSON *item = is_object && !a->json ? root->child : NULL;

@@ -114,6 +114,13 @@ check 'show of nothing' not_a_picture gone.png
 not_stats() { run 1 "$COUPLET" stats "$1" && empty "$out" && lines_in "$err" 1 && harmless "$err"; }
 check 'stats of a text' not_stats text.json
 check 'stats of nothing' not_stats gone.json
+echo '{"a": 1} and more' >more.json
+printf '{"a": "\033[31m"}' >control.json
+printf '{"a": 1}\0{' >zero.json
+for file in more control zero; do
+    not_json() { run 1 "$COUPLET" stats --json "$file".json && empty "$out" && lines_in "$err" 1; }
+    check "stats --json of $file.json" not_json
+done
 
 # Nothing of a JSON finding is a control character either, and the status is the same.
 json_finding() {
