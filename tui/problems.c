@@ -25,19 +25,27 @@ static bool add(cpl_problems *problems, bool warning, int row, const char *path,
     return true;
 }
 
-/* A line is a row of the table, a piece of the one prompt, or the line that fills the hole. */
-static int line_path(const cpl_layout *layout, int line, char *path, size_t size) {
-    bool is_row = !layout->prompt && line < layout->region_count;
-    snprintf(path, size, is_row ? "regions[%d]" : "lines[%d]", line);
-    return line < layout->region_count ? line : -1;
+/* A line is a row of the table, a piece of the one prompt, or the line that fills the hole. Returns the row, or -1. */
+static int line_path(const cpl_layout *layout, int line, int lines, char *path, size_t size) {
+    int row = line < layout->region_count && line < lines ? line : -1;
+    if (line >= lines)
+        snprintf(path, size, "%s", layout->background_prompt ? "background.prompt" : "uncovered");
+    else if (layout->prompt)
+        snprintf(path, size, "prompt, line %d", line + 1);
+    else
+        snprintf(path, size, "regions[%d]", line);
+    return row;
 }
 
 bool add_line_warnings(const cpl_layout *layout, const cpl_event *event, cpl_problems *problems) {
-    bool done = true;
+    cpl_lines own = {0};
+    bool done = cpl_layout_lines(layout, &own, NULL);
+    int lines = own.count;
+    cpl_lines_clear(&own);
     for (int i = 0; i < event->line_count && done; i++) {
         const cpl_line_info *line = &event->lines[i];
         char path[64];
-        int row = line_path(layout, i, path, sizeof path);
+        int row = line_path(layout, i, lines, path, sizeof path);
         if (*line->unknown) done &= add(problems, true, row, path, "the model does not know: %s", line->unknown);
         if (line->vanishes)
             done &= add(problems, true, row, path, "too thin: some attention layers have no token of it");

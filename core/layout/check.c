@@ -235,7 +235,8 @@ static void warn_lines(checker *c, const cpl_lines *lines, const cpl_shape *shap
         const char *left = bracket ? strchr(lines->line[i], bracket) : NULL;
         if (!*lines->line[i]) warn(c, row, path, "is empty; the region is drawn without words");
         if (left) warn(c, row, path, "\"%.40s\" has no definition; it is taken as plain text", left);
-        row_path(path, i, c->layout->mode == CPL_MODE_ADVANCED ? "rect" : "");
+        if (own || c->layout->mode != CPL_MODE_BASIC)
+            row_path(path, i, c->layout->mode == CPL_MODE_ADVANCED ? "rect" : "");
         if (is_empty(&shapes[i]))
             warn(c, row, path, "is narrower than a pixel of the canvas and has no effect");
         else if (shapes[i].weight == 0)

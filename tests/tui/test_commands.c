@@ -151,7 +151,22 @@ static void lines_become_warnings(void **state) {
     }
     assert_non_null(strstr(problems.list[0].error.message, "zeppelin"));
     assert_non_null(strstr(problems.list[1].error.message, "too thin"));
-    assert_string_equal(problems.list[2].error.path, "lines[2]");
+    assert_string_equal(problems.list[2].error.path, "uncovered");
+    cpl_problems_clear(&problems);
+    assert_true(cpl_text_set(&layout->background_prompt, "airship", NULL));
+    assert_true(add_line_warnings(layout, &event, &problems));
+    assert_string_equal(problems.list[2].error.path, "background.prompt");
+    cpl_problems_clear(&problems);
+    cpl_layout_free(layout);
+    layout =
+        cpl_layout_parse("{\"mode\": \"basic\", \"prompt\": \"a\\nb\\nc\", \"regions\": [{}]}", NULL, "test", NULL);
+    if (!layout) {
+        fail_msg("the layout is none");
+        abort();
+    }
+    assert_true(add_line_warnings(layout, &event, &problems));
+    assert_string_equal(problems.list[0].error.path, "prompt, line 2");
+    assert_string_equal(problems.list[2].error.path, "prompt, line 3");
     cpl_problems_clear(&problems);
     cpl_layout_free(layout);
 }

@@ -46,6 +46,9 @@ static const found list[] = {
      "regions[0].weight", "does nothing in basic mode", true},
     {"{\"mode\": \"basic\", \"prompt\": \"a\\nb\\nc\", \"regions\": [{}, {}]}", "prompt",
      "gives 3 lines, but there are 2 regions", true},
+    {"{\"mode\": \"basic\", \"canvas\": {\"width\": 24, \"height\": 24},"
+     " \"prompt\": \"a\\nb\\nc\\nd\\ne\\nf\\ng\\nh\\ni\\nj\\nk\\nl\\nm\"}",
+     "prompt, line 13", "narrower than a pixel", true},
 };
 
 static cpl_layout *parse(const char *json) {
