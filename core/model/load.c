@@ -61,6 +61,37 @@ static void count(cpl_load_survey *survey, const cpl_st_entry *e, const char *su
         (uint64_t)e->count / (uint64_t)share;
 }
 
+/* What the values of a weight in fp8 were divided by: "X.weight" has "X.scale_weight" or "X.weight_scale" beside it, of one
+ * number for all or one for each row. NULL: nothing. */
+static const cpl_st_entry *scale_of(const cpl_ck_tensor *found) {
+    static const char *const names[] = {"scale_weight", "weight_scale"};
+    static const char weight[] = "weight";
+    char name[256];
+    size_t length = strlen(found->name), tail = sizeof weight - 1;
+    if (length <= tail || length + 8 > sizeof name || strcmp(found->name + length - tail, weight) != 0) return NULL;
+    const cpl_st_entry *scale = NULL;
+    for (size_t i = 0; !scale && i < sizeof names / sizeof *names; i++) {
+        snprintf(name, sizeof name, "%.*s%s", (int)(length - tail), found->name, names[i]);
+        scale = cpl_safetensors_find(found->file, name);
+    }
+    return scale;
+}
+
+/* Can what is stored be turned into the weight? */
+static bool values_are_known(cpl_loader *l, const cpl_ck_tensor *found) {
+    const cpl_st_entry *e = found->entry, *scale = scale_of(found);
+    int64_t rows = e->rank > 0 ? e->shape[0] : 1;
+    if (!strchr(e->dtype, 'F'))
+        fail(l,
+             "tensor %s holds whole numbers (%s): a quantised model, of a kind that cannot be used here; get it in "
+             "f16, bf16 or fp8",
+             e->name, e->dtype);
+    else if (scale && scale->count != 1 && scale->count != rows)
+        fail(l, "tensor %s has %lld values, where one or one for each of %lld rows can be used; get the model in f16",
+             scale->name, (long long)scale->count, (long long)rows);
+    return !l->failed;
+}
+
 /* A tensor of the shape that is asked for, counted and told of. NULL: it is not to be read. `other_rank` (0: none): the same
  * values may also have that rank, where the sides in which they differ are all 1. `share`: how many parts of the tensor are
  * read, each by itself. */
@@ -79,6 +110,7 @@ static const cpl_ck_tensor *find_shaped(cpl_loader *l, const char *prefix, const
         return NULL;
     }
     const cpl_st_entry *e = found->entry;
+    if (!values_are_known(l, found)) return NULL;
     if (!same_shape(e, rank, shape) && !(other_rank && same_shape(e, other_rank, shape))) {
         for (int i = 0; i < rank; i++) wide[i] = shape[i];
         print_shape(has, sizeof has, e->rank, e->shape);
@@ -94,10 +126,26 @@ static const cpl_ck_tensor *find_shaped(cpl_loader *l, const char *prefix, const
     return l->failed ? NULL : found;
 }
 
+/* As f32, multiplied by what they were divided by. */
+static float *read_f32(cpl_loader *l, const cpl_ck_tensor *found) {
+    const cpl_st_entry *e = found->entry, *scale = scale_of(found);
+    float *list = cpl_safetensors_f32(found->file, e, l->error);
+    if (!list || !scale) return list;
+    float *by = cpl_safetensors_f32(found->file, scale, l->error);
+    int64_t share = scale->count > 1 ? e->count / scale->count : e->count;
+    for (int64_t i = 0; by && i < e->count; i++) list[i] *= by[i / share];
+    if (!by) {
+        free(list);
+        list = NULL;
+    }
+    free(by);
+    return list;
+}
+
 static float *values(cpl_loader *l, const char *prefix, const char *name, const char *suffix, int rank,
                      const int *shape, int other_rank) {
     const cpl_ck_tensor *found = find_shaped(l, prefix, name, suffix, rank, shape, other_rank, 1);
-    float *list = found ? cpl_safetensors_f32(found->file, found->entry, l->error) : NULL;
+    float *list = found ? read_f32(l, found) : NULL;
     if (!found) return NULL;
     l->failed = !list;
     tell(l, found->entry->bytes);
@@ -129,10 +177,10 @@ static matrix read_matrix(cpl_loader *l, const cpl_ck_tensor *found, int part, i
     if (!found) return m;
     const cpl_st_entry *e = found->entry;
     uint64_t bytes = e->bytes / (uint64_t)share, first = bytes * (uint64_t)part;
-    if (is_packed_as_it_is(e->dtype, &m.values.dtype)) {
+    if (!scale_of(found) && is_packed_as_it_is(e->dtype, &m.values.dtype)) {
         m.values.data = cpl_checkpoint_bytes(l->weights, found, first, (size_t)bytes, l->error);
     } else {
-        m.owned = cpl_safetensors_f32(found->file, e, l->error);
+        m.owned = read_f32(l, found);
         if (m.owned) m.values.data = m.owned + e->count / share * part;
     }
     l->failed = !m.values.data;
