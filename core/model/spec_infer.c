@@ -148,6 +148,16 @@ static bool infer_xl(const shapes *s, cpl_model_spec *spec) {
     return true;
 }
 
+static bool refuse_sd2(const shapes *s) {
+    return cpl_fail(s->error, CPL_E_UNSUPPORTED,
+                    "%s is an SD 2.x checkpoint, which cannot be used here; choose an SD 1.x or SDXL checkpoint",
+                    cpl_checkpoint_path(s->checkpoint));
+}
+
+/* In Hugging Face's names, which folders have, SD 2.x differs from SD 1.x by nothing but the width of its texts. It would
+ * run, on chunks that are filled with another token than those it was trained on. */
+#define SD2_WIDTH 1024
+
 static bool infer_sd1(const shapes *s, cpl_model_spec *spec) {
     /* Old SD 1.x files leave "text_model." out. */
     static const char *const prefixes[] = {"cond_stage_model.transformer.text_model.", "cond_stage_model.transformer."};
@@ -156,11 +166,9 @@ static bool infer_sd1(const shapes *s, cpl_model_spec *spec) {
     spec->unet.num_heads = 8;
     for (size_t i = 0; i < 2; i++)
         if (named(s, "%sembeddings.token_embedding.weight", prefixes[i]))
-            return infer_text(s, prefixes[i], false, &spec->text[0]);
-    if (named(s, "cond_stage_model.model.token_embedding.weight"))
-        return cpl_fail(s->error, CPL_E_UNSUPPORTED,
-                        "%s is an SD 2.x checkpoint, which cannot be used here; choose an SD 1.x or SDXL checkpoint",
-                        file);
+            return infer_text(s, prefixes[i], false, &spec->text[0]) &&
+                   (spec->text[0].width != SD2_WIDTH || refuse_sd2(s));
+    if (named(s, "cond_stage_model.model.token_embedding.weight")) return refuse_sd2(s);
     if (named(s, "conditioner.embedders.0.model.token_embedding.weight"))
         return cpl_fail(s->error, CPL_E_UNSUPPORTED,
                         "%s is SDXL's refiner, which makes no picture alone; choose an SDXL base checkpoint", file);

@@ -299,6 +299,28 @@ static void test_other_noise_levels_are_refused(void **state) {
     }
 }
 
+/* As a folder of diffusers has it: SD 1.x but for the width of its text encoder. */
+static void test_sd2_with_hugging_face_names(void **state) {
+    (void)state;
+    char path[] = "/tmp/couplet-test-XXXXXX";
+    bag b = bag_read(models[0]);
+    cpl_model_spec spec;
+    cpl_error error = {0};
+    close(mkstemp(path));
+    tensor *words = bag_find(&b, "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight");
+    words->shape[1] = 1024;
+    words->count = words->shape[0] * 1024;
+    free(words->values);
+    words->values = calloc((size_t)words->count, sizeof *words->values);
+    bag_write(&b, path);
+    bag_clear(&b);
+    cpl_checkpoint *st = open_model(path);
+    assert_false(cpl_spec_infer(st, &spec, &error));
+    if (!strstr(error.message, "SD 2.x checkpoint")) fail_msg("%s", error.message);
+    cpl_checkpoint_close(st);
+    unlink(path);
+}
+
 /* A UNet whose other parts are cut away is told as incomplete, wherever the cut is. */
 static void test_incomplete_checkpoints(void **state) {
     (void)state;
@@ -341,6 +363,7 @@ int main(void) {
         cmocka_unit_test(test_strangers_are_named),
         cmocka_unit_test(test_what_files_say_of_the_prediction),
         cmocka_unit_test(test_other_noise_levels_are_refused),
+        cmocka_unit_test(test_sd2_with_hugging_face_names),
         cmocka_unit_test(test_incomplete_checkpoints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
