@@ -2,11 +2,13 @@
  * become one adapter: their ranks stand one below the other, whole matrices are summed. */
 #include "lora.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../memory/alloc.h"
+#include "../memory/unicode.h"
 #include "diffusers.h"
 #include "lora_delta.h"
 
@@ -146,6 +148,19 @@ static bool open_files(binder *b) {
     return true;
 }
 
+/* Tells what of a file is left out, after what was told of others. */
+static void leave_out(cpl_lora_set *set, const cpl_lora_file *f, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void leave_out(cpl_lora_set *set, const cpl_lora_file *f, const char *format, ...) {
+    size_t used = strlen(set->note), room = sizeof set->note - used;
+    int start = snprintf(set->note + used, room, "%sLoRA %.60s: ", used ? "; " : "", f->info.name);
+    va_list list;
+    va_start(list, format);
+    if ((size_t)start < room) vsnprintf(set->note + used + start, room - (size_t)start, format, list);
+    va_end(list);
+    set->note[cpl_utf8_fit(set->note, sizeof set->note - 1)] = '\0';
+}
+
 /* A file of which nothing fits is an error; where some of it does not, that is told. */
 static bool check_placed(binder *b, int at) {
     const cpl_lora_file *f = &b->files[at];
@@ -161,9 +176,10 @@ static bool check_placed(binder *b, int at) {
                  b->wants[at].path, b->model->info.name, f->count, first ? first : "none");
         return blame(b, at, &fault);
     }
-    if (lost && !*b->set->note)
-        snprintf(b->set->note, sizeof b->set->note, "LoRA %s: %d of its %d modules are not in the model, such as %.80s",
-                 f->info.name, lost, f->count, first);
+    if (lost) leave_out(b->set, f, "%d of its %d modules are not in the model, such as %.80s", lost, f->count, first);
+    if (f->strange)
+        leave_out(b->set, f, "%d of its tensors are not understood and left out, such as %.80s",
+                  f->info.strange_tensors, f->strange);
     return true;
 }
 

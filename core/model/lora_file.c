@@ -145,7 +145,7 @@ static bool gather(cpl_lora_file *f, int *strange, cpl_error *error) {
         const cpl_st_entry *e = cpl_safetensors_at(f->st, i);
         cpl_lora_module made = {0};
         cpl_lora_part part = cpl_lora_name_split(e->name, made.key);
-        *strange += part == CPL_LORA_STRANGE;
+        if (part == CPL_LORA_STRANGE && !(*strange)++) f->strange = e->name;
         if (part > CPL_LORA_PARTS - 1 && part < CPL_LORA_STRANGE && (!f->refused || (int)part < f->refused))
             f->refused = (int)part;
         if (part >= CPL_LORA_PARTS) continue;

@@ -16,7 +16,8 @@ typedef struct cpl_lora_file {
     cpl_safetensors *st;      /* owned */
     cpl_lora_module *modules; /* owned: sorted by key */
     int count, room;
-    int refused; /* the first kind of tensor that is not built (CPL_LORA_DORA, ...), or 0 */
+    const char *strange; /* borrowed: the first tensor that is none of a LoRA's, or NULL */
+    int refused;         /* the first kind of tensor that is not built (CPL_LORA_DORA, ...), or 0 */
     cpl_lora_info info;
 } cpl_lora_file;
 

@@ -522,6 +522,37 @@ static void a_part_that_does_not_fit(void **state) {
     bag_clear(&lora);
 }
 
+/* So are tensors whose names say nothing here, such as the embeddings that some trainers put into the file, and of every file. */
+static void a_part_that_is_not_understood(void **state) {
+    (void)state;
+    bag lora = {0};
+    cpl_error error = {0};
+    pair(&lora, "lora_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_q", 32, 32);
+    add_part(&lora, "bundle_emb.cat", ".clip_l", 2, (const int64_t[]){4, 32}, 1);
+    add_part(&lora, "bundle_emb.dog", ".clip_l", 2, (const int64_t[]){4, 32}, 1);
+    bag_write(&lora, in_folder("a.safetensors"));
+    bag_clear(&lora);
+    pair(&lora, "lora_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_k", 32, 32);
+    pair(&lora, "lora_unet_some_other_place", 32, 32);
+    pair(&lora, "some_encoder_layers_0", 32, 32);
+    bag_write(&lora, in_folder("b.safetensors"));
+    bag_clear(&lora);
+    cpl_lora_want wants[] = {want_of(in_folder("a.safetensors"), 1, 1), want_of(in_folder("b.safetensors"), 1, 1)};
+    cpl_lora_set *set = cpl_lora_set_new(models[0], wants, 2, &error);
+    if (!set) {
+        fail_msg("%s", error.message);
+        abort();
+    }
+    assert_int_equal(set->adapters.count, 2);
+    assert_string_equal(set->note,
+                        "LoRA a: 2 of its tensors are not understood and left out, such as bundle_emb.cat.clip_l; "
+                        "LoRA b: 1 of its 2 modules are not in the model, such as unet_some_other_place; "
+                        "LoRA b: 2 of its tensors are not understood and left out, such as "
+                        "some_encoder_layers_0.lora_down.weight");
+    cpl_lora_set_free(set);
+    for (int i = 0; i < 2; i++) free(wants[i].path);
+}
+
 /* Any damage to a header is told or does no harm; under a sanitizer this looks for more than a crash. */
 static void damaged_headers(void **state) {
     (void)state;
@@ -603,6 +634,7 @@ int main(void) {
         cmocka_unit_test(refusals),
         cmocka_unit_test(a_changed_file),
         cmocka_unit_test(a_part_that_does_not_fit),
+        cmocka_unit_test(a_part_that_is_not_understood),
         cmocka_unit_test(what_a_file_is),
         cmocka_unit_test(damaged_headers),
     };
