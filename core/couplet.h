@@ -425,6 +425,8 @@ typedef enum cpl_event_type {
     CPL_EVENT_FAILED   /* the run or the model failed: `error` */
 } cpl_event_type;
 
+#define CPL_NOTE_SIZE 480
+
 typedef struct cpl_event {
     cpl_event_type type;
     uint64_t revision, hash; /* of the snapshot it is about */
@@ -440,6 +442,7 @@ typedef struct cpl_event {
     int line_text_count;
     cpl_text *texts; /* owned with their strings */
     int text_count;
+    char note[CPL_NOTE_SIZE]; /* of SYNCED: what of the LoRAs cannot be applied and is left out, or "" */
     cpl_model_info model;
     cpl_error error;
 } cpl_event;

@@ -148,12 +148,20 @@ const cpl_line_info *editor_line_info(const editor *e, int row) {
     return NULL;
 }
 
+/* Said once, not with every edit. */
+static void take_note(core_status *core, editor *e, const cpl_event *event) {
+    if (!strcmp(core->note, event->note)) return;
+    memcpy(core->note, event->note, sizeof core->note);
+    if (*core->note) editor_say(e, TONE_WARNING, "%s", core->note);
+}
+
 static void on_synced(editor *e, cpl_event *event) {
     core_status *core = &e->core;
     core->loading[0] = '\0';
     core->synced = event->revision;
     if (event->revision == core->revision) core->invalid = false;
     if (event->revision == core->revision) take_lines(e, event);
+    take_note(core, e, event);
     read_backend(e);
 }
 

@@ -80,6 +80,7 @@ typedef struct core_status {
     int line_count;
     cpl_line_text *line_texts; /* owned with their texts */
     int line_text_count;
+    char note[CPL_NOTE_SIZE]; /* what of the LoRAs is left out, as it was said */
 } core_status;
 
 /* The last steps that were timed, for the statistics: a ring. */

@@ -24,7 +24,7 @@ typedef struct cpl_lora_set {
     /* Keys of what depends on the set, owned: on all of it, and on what it adds to the text encoders. */
     void *key, *text_key;
     size_t key_size, text_key_size, bytes;
-    char note[480]; /* what of the files is left out, or "" */
+    char note[CPL_NOTE_SIZE]; /* what of the files is left out, or "" */
 } cpl_lora_set;
 
 /* False with the reason where a file's header says that it cannot be applied to such a model: its kind, its family. */

@@ -6,8 +6,8 @@
 #include "../model/lora.h"
 
 cpl_cache *cpl_loras_new(cpl_error *error); /* lives as long as the engine */
-/* The set for what is wanted, held until cpl_cache_release(cache, set). `*fresh`: it was not there. */
+/* The set for what is wanted, held until cpl_cache_release(cache, set). */
 const cpl_lora_set *cpl_loras_find(cpl_cache *cache, const cpl_model *model, const cpl_lora_want *wants, int count,
-                                   bool *fresh, cpl_error *error);
+                                   cpl_error *error);
 
 #endif

@@ -304,11 +304,9 @@ static bool prepare_lines(const maker *m, line_list *lines) {
 }
 
 static bool find_loras(cpl_prepared *prepared, cpl_context *context, const cpl_snapshot *snapshot, cpl_error *error) {
-    bool fresh;
     if (!snapshot->lora_count) return true;
     prepared->loras =
-        cpl_loras_find(context->loras, context->engine->model, snapshot->loras, snapshot->lora_count, &fresh, error);
-    if (prepared->loras && fresh) memcpy(prepared->note, prepared->loras->note, sizeof prepared->note);
+        cpl_loras_find(context->loras, context->engine->model, snapshot->loras, snapshot->lora_count, error);
     return prepared->loras;
 }
 

@@ -20,7 +20,6 @@ typedef struct cpl_prepared {
     cpl_voice negative;        /* one line, or as many as the positive if it is coupled too */
     const cpl_plan_set *plans; /* held in the context's cache */
     const cpl_lora_set *loras; /* held as well; NULL: the model as it is */
-    char note[480];            /* what the user should hear of this state, or "" */
     cpl_line_info *infos;      /* owned: one for each line of the layout, a filled hole has none */
     int info_count;
     cpl_line_text *texts; /* owned, with their texts: what stands in `infos`, text by text */

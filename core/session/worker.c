@@ -220,6 +220,7 @@ void cpl_session_post_synced(cpl_session *session) {
         memcpy(event.lines, session->prepared.infos, bytes);
         event.line_count = session->prepared.info_count;
     }
+    if (session->prepared.loras) memcpy(event.note, session->prepared.loras->note, sizeof event.note);
     event.line_texts = cpl_line_texts_copy(session->prepared.texts, session->prepared.text_count);
     event.line_text_count = event.line_texts ? session->prepared.text_count : 0;
     cpl_events_post(session->events, &event, false);
@@ -233,10 +234,13 @@ static bool prepare_current(cpl_session *session, cpl_error *error) {
         cpl_error_while(error, "encoding the prompts");
         return false;
     }
+    /* Once for a set of LoRAs, not with every edit. */
+    const cpl_lora_set *loras = prepared.loras;
+    bool told = !loras || (session->prepared.loras && !strcmp(loras->note, session->prepared.loras->note));
     cpl_prepared_clear(&session->prepared, &session->context);
     session->prepared = prepared;
     session->prepared_revision = session->current->revision;
-    if (*prepared.note) cpl_session_say(session, "%s", prepared.note);
+    if (!told && *loras->note) cpl_session_say(session, "%s", loras->note);
     session->working.text_ms = cpl_now_ms() - start_ms;
     cpl_session_publish_stats(session);
     cpl_session_post_synced(session);

@@ -91,6 +91,29 @@ static void switching(void **state) {
     cpl_image_free(plain);
 }
 
+/* Every state says it, so that none can be missed; the log has it once for a set. */
+static void what_is_left_out_is_told(void **state) {
+    (void)state;
+    char path[300];
+    bag b = {0};
+    snprintf(path, sizeof path, "%s/partly.safetensors", folder);
+    bag_add_pair(&b, "lora_unet_middle_block_1_transformer_blocks_0_attn2_to_k", 128, 96, 4, 0.5F);
+    bag_add_pair(&b, "lora_unet_nowhere", 128, 96, 4, 0.5F);
+    bag_write(&b, path);
+    bag_clear(&b);
+    static const char *const tags[] = {"<lora:partly>", "<lora:partly> red", "<lora:style>", ""};
+    for (int i = 0; i < 4; i++) {
+        cpl_event event;
+        cpl_layout *layout = with(tags[i]);
+        hand_over(session, layout, CPL_SYNC_NOW);
+        await(session, CPL_EVENT_SYNCED, &event);
+        assert_string_equal(event.note,
+                            i < 2 ? "LoRA partly: 1 of its 2 modules are not in the model, such as unet_nowhere" : "");
+        cpl_event_clear(&event);
+        cpl_layout_free(layout);
+    }
+}
+
 static uint64_t hash_with(const char *first) {
     cpl_layout *layout = with(first);
     cpl_ticket ticket = hand_over(session, layout, CPL_SYNC_NOW);
@@ -376,6 +399,7 @@ static void in_bf16(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(switching),
+        cmocka_unit_test(what_is_left_out_is_told),
         cmocka_unit_test(one_thing_in_many_places),
         cmocka_unit_test(what_the_text_encoder_does_not_see),
         cmocka_unit_test(a_negative_of_tags_alone_is_empty),
