@@ -9,6 +9,9 @@
 
 typedef struct cpl_checkpoint cpl_checkpoint;
 
+/* The key under which a file's checkpoint keeps the configuration that lies beside it, if there is one. */
+#define CPL_CHECKPOINT_CONFIG "config.yaml"
+
 typedef struct cpl_ck_tensor {
     const char *name;            /* in its file */
     const char *part;            /* prefix of the LDM names that its part answers to, "" for all */

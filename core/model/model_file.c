@@ -43,11 +43,33 @@ static bool use_averages(cpl_checkpoint *c, cpl_error *error) {
     return true;
 }
 
+#define MAX_CONFIG ((size_t)1 << 20)
+
+/* x.yaml beside x.safetensors, where the WebUI and Forge look for it; NULL: there is none. Caller frees. */
+static char *config_beside(const char *path) {
+    const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
+    char *config = cpl_format(NULL, "%.*s.yaml", dot ? (int)(dot - path) : (int)strlen(path), path);
+    struct stat about;
+    if (config && stat(config, &about) == 0 && S_ISREG(about.st_mode)) return config;
+    free(config);
+    return NULL;
+}
+
+static bool keep_config(cpl_checkpoint *c, const char *path, cpl_error *error) {
+    char *config = config_beside(path);
+    /* One that cannot be read says nothing, as if it were not there. */
+    char *text = config ? cpl_file_read(config, MAX_CONFIG, NULL, NULL) : NULL;
+    bool done = !text || cpl_checkpoint_keep(c, CPL_CHECKPOINT_CONFIG, text, error);
+    free(text);
+    free(config);
+    return done;
+}
+
 static cpl_checkpoint *open_path(const char *path, bool with_vae, cpl_error *error) {
     char *folder = cpl_model_folder(path);
     cpl_checkpoint *c = folder ? cpl_model_folder_open(folder, with_vae, error)
                                : cpl_checkpoint_of(cpl_safetensors_open(path, error), error);
-    bool fine = c && (folder || use_averages(c, error));
+    bool fine = c && (folder || (use_averages(c, error) && keep_config(c, path, error)));
     free(folder);
     if (fine) return c;
     cpl_checkpoint_close(c);
@@ -188,7 +210,10 @@ static void stamp_path(stamp *s, const char *name, const char *directory) {
         cpl_model_folder_files(folder, stamp_file, s);
     else if (path)
         stamp_file(s, path);
+    char *config = path && !folder ? config_beside(path) : NULL;
+    if (config) stamp_file(s, config);
     s->lacking |= !path;
+    free(config);
     free(folder);
     free(path);
 }

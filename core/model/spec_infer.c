@@ -118,15 +118,39 @@ static bool infer_text(const shapes *s, const char *prefix, bool openclip, cpl_t
     return (t->width && t->layers && t->context_length > 2 && t->vocab_size > 2) || lacks(s, "text encoder");
 }
 
-/* How checkpoints mark what they predict: empty tensors (NoobAI, Forge), the metadata of the ModelSpec standard, or what
- * ComfyUI writes in its place. */
+/* The value of a line "key: value" of a YAML text, without quotes; false: the line has another key, or none. */
+static bool line_value(const char *line, const char *key, char *value, size_t size) {
+    size_t length = strlen(key), blanks = strspn(line, " \t");
+    if (strncmp(line + blanks, key, length) != 0 || line[blanks + length] != ':') return false;
+    line += blanks + length + 1;
+    line += strspn(line, " \t\"'");
+    snprintf(value, size, "%.*s", (int)strcspn(line, " \t\"'#\r\n"), line);
+    return true;
+}
+
+/* What the configurations of the original trainers say of the prediction: SD 1.x's in one word, SDXL's by a class. */
+static bool config_tells_v(const char *text) {
+    static const char scaling[] = ".VScaling";
+    for (const char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
+        char value[160];
+        if (line_value(line, "parameterization", value, sizeof value) && !strcmp(value, "v")) return true;
+        if (!line_value(line, "target", value, sizeof value)) continue;
+        size_t used = strlen(value), tail = sizeof scaling - 1;
+        if (used > tail && !strcmp(value + used - tail, scaling)) return true;
+    }
+    return false;
+}
+
+/* How checkpoints mark what they predict: empty tensors (NoobAI, Forge), the metadata of the ModelSpec standard, what
+ * ComfyUI writes in its place, or a configuration beside the file. */
 static void infer_prediction(const shapes *s, cpl_model_spec *spec) {
     static const char *const keys[] = {"modelspec.predict_key", "modelspec.prediction_type"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const char *told = cpl_checkpoint_metadata(s->checkpoint, keys[i]);
         if (told) cpl_prediction_named(told, &spec->prediction);
     }
-    if (named(s, "v_pred")) spec->prediction = CPL_PREDICT_V;
+    const char *config = cpl_checkpoint_metadata(s->checkpoint, CPL_CHECKPOINT_CONFIG);
+    if (named(s, "v_pred") || (config && config_tells_v(config))) spec->prediction = CPL_PREDICT_V;
     spec->zero_terminal_snr = named(s, "ztsnr") != NULL;
 }
 

@@ -137,6 +137,47 @@ static void test_files_are_found_and_named(void **state) {
     unlink(path);
 }
 
+/* As the WebUI and Forge read it: for SD 1.x one word, for SDXL a class. The editor must see that it came or changed. */
+static void test_a_configuration_beside_the_file(void **state) {
+    (void)state;
+    static const struct {
+        const char *text, *means;
+    } configs[] = {
+        {"model:\n  target: ldm.models.diffusion.ddpm.LatentDiffusion\n  params:\n    parameterization: \"v\"\n", "v"},
+        {"model:\r\n  params:\r\n    parameterization: v # not eps\r\n", "v"},
+        {"      scaling_config:\n        target: sgm.modules.diffusionmodules.denoiser_scaling.VScaling", "v"},
+        {"        target: sgm.modules.diffusionmodules.denoiser_scaling.EpsScaling\n", "epsilon"},
+        {"        target: x.VScalingWithEDMcNoise\n", "epsilon"},
+        {"    parameterization: \"eps\"\n", "epsilon"},
+        {"    # parameterization: \"v\"\n", "epsilon"},
+        {"parameterization", "epsilon"},
+        {"", "epsilon"},
+    };
+    char path[256], config[256];
+    snprintf(path, sizeof path, "%s", in_folder("some.model.safetensors"));
+    snprintf(config, sizeof config, "%s", in_folder("some.model.yaml"));
+    write_damaged(path, "no tensor is called so", false);
+    const cpl_model_source source = {.model = path};
+    uint64_t before = cpl_model_stamp(&source), identity = 0, none;
+    for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
+        cpl_error error = {0};
+        cpl_model_info info;
+        FILE *file = fopen(config, "w");
+        assert_non_null(file);
+        fputs(configs[i].text, file);
+        fclose(file);
+        assert_true(cpl_model_stamp(&source) != before);
+        if (!cpl_model_look(&source, &info, &identity, &error)) fail_msg("%s", error.message);
+        if (strcmp(info.prediction, configs[i].means) != 0) fail_msg("%s: %s", configs[i].text, info.prediction);
+    }
+    unlink(config);
+    assert_true(cpl_model_stamp(&source) == before);
+    cpl_model_info info;
+    assert_true(cpl_model_look(&source, &info, &none, NULL));
+    assert_true(none != identity);
+    unlink(path);
+}
+
 static void test_damaged_checkpoints_name_the_tensor(void **state) {
     (void)state;
     static const char *const tensors[] = {
@@ -432,6 +473,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_builtin_info),
         cmocka_unit_test(test_files_are_found_and_named),
+        cmocka_unit_test(test_a_configuration_beside_the_file),
         cmocka_unit_test(test_damaged_checkpoints_name_the_tensor),
         cmocka_unit_test(test_vector_of_another_kind),
         cmocka_unit_test(test_refusals),
