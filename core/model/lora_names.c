@@ -45,6 +45,7 @@ static const struct {
     {".b_norm", CPL_LORA_DIFF},
     {".oft_blocks", CPL_LORA_OFT},
     {".oft_diag", CPL_LORA_OFT},
+    {".oft_R.weight", CPL_LORA_OFT},
     {".a1.weight", CPL_LORA_GLORA},
     {".a2.weight", CPL_LORA_GLORA},
     {".b1.weight", CPL_LORA_GLORA},
@@ -59,6 +60,8 @@ static const struct {
     {"lora_unet_", "unet_"},
     {"unet_", "unet_"},
     {"base_model_model_unet_", "unet_"},
+    {"lycoris_", "unet_"},
+    {"lycoris_unet_", "unet_"},
     {"diffusion_model_", "unet_"},
     {"model_diffusion_model_", "unet_"},
     {"lora_te_text_model_", "te1_"},
@@ -83,6 +86,16 @@ static const struct {
 
 /* What older diffusers put into a module's name, or left out of it. */
 static const struct { const char *theirs, *ours; /* ours is not longer */ } repairs[] = {{"_processor_to_", "_to_"}};
+
+/* Older diffusers called a text encoder's attention as the UNet's. */
+static const struct {
+    const char *theirs, *ours;
+} text_ends[] = {
+    {"_self_attn_to_q", "_self_attn_q_proj"},
+    {"_self_attn_to_k", "_self_attn_k_proj"},
+    {"_self_attn_to_v", "_self_attn_v_proj"},
+    {"_self_attn_to_out", "_self_attn_out_proj"},
+};
 
 static const char *suffix_of(const char *name, cpl_lora_part *part) {
     size_t length = strlen(name), best = 0;
@@ -115,6 +128,14 @@ static bool ends_with(const char *text, const char *end) {
     return length >= size && strcmp(text + length - size, end) == 0;
 }
 
+static void exchange_end(char *key) {
+    for (size_t i = 0; i < sizeof text_ends / sizeof *text_ends; i++) {
+        if (!ends_with(key, text_ends[i].theirs)) continue;
+        size_t kept = strlen(key) - strlen(text_ends[i].theirs), size = strlen(text_ends[i].ours) + 1;
+        if (kept + size <= CPL_LORA_KEY_SIZE) memcpy(key + kept, text_ends[i].ours, size);
+    }
+}
+
 cpl_lora_part cpl_lora_name_split(const char *name, char key[CPL_LORA_KEY_SIZE]) {
     cpl_lora_part part = CPL_LORA_STRANGE;
     const char *suffix = suffix_of(name, &part);
@@ -131,6 +152,7 @@ cpl_lora_part cpl_lora_name_split(const char *name, char key[CPL_LORA_KEY_SIZE])
         memcpy(at, repairs[i].ours, new_size);
         memmove(at + new_size, at + old_size, strlen(at + old_size) + 1);
     }
+    exchange_end(key);
     /* Attention's last layer is a list of one; old files call it by the list's name. */
     if (ends_with(key, "_to_out") && strlen(key) + 3 < CPL_LORA_KEY_SIZE) strcat(key, "_0");
     return part;

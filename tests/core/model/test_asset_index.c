@@ -213,6 +213,12 @@ static void tensor_names(void **state) {
          "te2_encoder_layers_1_mlp_fc2", CPL_LORA_UP},
         {"base_model.model.text_model.encoder.layers.1.mlp.fc2.lora_A.weight", "te1_encoder_layers_1_mlp_fc2",
          CPL_LORA_DOWN},
+        {"text_encoder.text_model.encoder.layers.11.self_attn.to_q_lora.up.weight",
+         "te1_encoder_layers_11_self_attn_q_proj", CPL_LORA_UP},
+        {"text_encoder_2.text_model.encoder.layers.3.self_attn.to_out_lora.down.weight",
+         "te2_encoder_layers_3_self_attn_out_proj", CPL_LORA_DOWN},
+        {"lycoris_down_blocks_1_attentions_0_proj_in.lokr_w1", "unet_down_blocks_1_attentions_0_proj_in", CPL_LOKR_W1},
+        {"lora_unet_x.oft_R.weight", "unet_x", CPL_LORA_OFT},
         {"lora_unet_x.lokr_t2", "unet_x", CPL_LOKR_T2},
         {"lora_unet_x.dora_scale", "unet_x", CPL_LORA_DORA},
     };
