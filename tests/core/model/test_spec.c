@@ -225,6 +225,9 @@ static void test_strangers_are_named(void **state) {
         {"x.joint_blocks.0.y", "SD 3"},
         {"controlnet_cond_embedding.conv_in.weight", "Control"},
         {"decoder.conv_in.weight", "no UNet"},
+        {"input_blocks.0.0.weight", "a UNet as a part"},
+        {"diffusion_model.input_blocks.0.0.weight", "a UNet as a part"},
+        {"input_hint_block.0.weight", "ControlNet"},
         {"encoder.down_blocks.0.resnets.0.norm1.bias", "VAE"},
         {"encoder.block.0.layer.0.x", "T5"},
     };
