@@ -55,11 +55,7 @@ static bool read_unet(const cpl_checkpoint *c, spec_reader *r, cpl_unet_spec *u)
     cJSON *root = document(c, r, "unet/config.json");
     bool done = root && read_heads(r, root, u) && whole(r, root, "norm_num_groups", 1, 1024, &u->norm_groups);
     const cJSON *guidance = cJSON_GetObjectItemCaseSensitive(root, "time_cond_proj_dim");
-    if (done && cJSON_IsNumber(guidance))
-        done = cpl_fail(r->error, CPL_E_UNSUPPORTED,
-                        "%s: this UNet takes the guidance scale as an input (a distilled LCM), which is not built; "
-                        "choose the model as it was before, with an LCM LoRA",
-                        r->file);
+    if (done && cJSON_IsNumber(guidance)) done = cpl_spec_refuse_guidance(r->file, r->error);
     cJSON_Delete(root);
     return done;
 }

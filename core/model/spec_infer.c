@@ -215,6 +215,15 @@ static bool channels_fit(const shapes *s, const cpl_unet_spec *u) {
                            cpl_checkpoint_path(s->checkpoint), is);
 }
 
+/* Conversions of diffusers' LCMs to one file keep its name for the layer that no other model has. */
+static bool takes_no_guidance(const shapes *s) {
+    static const char *const names[] = {"time_embedding.cond_proj.weight", "time_embed.cond_proj.weight"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (named(s, UNET "%s", names[i]))
+            return cpl_spec_refuse_guidance(cpl_checkpoint_path(s->checkpoint), s->error);
+    return true;
+}
+
 /* Nothing but a mark tells these apart from SDXL, and on its noise levels they would give no picture. */
 static bool noise_levels_fit(const shapes *s) {
     static const char *const marks[][2] = {{"edm_mean", "Playground 2.5"},
@@ -246,5 +255,6 @@ bool cpl_spec_infer(const cpl_checkpoint *checkpoint, cpl_model_spec *spec, cpl_
     cpl_spec_defaults(xl ? "sdxl" : "sd1", spec);
     infer_prediction(&s, spec);
     return noise_levels_fit(&s) && infer_unet(&s, &spec->unet) && channels_fit(&s, &spec->unet) &&
-           (xl ? infer_xl(&s, spec) : infer_sd1(&s, spec)) && cpl_spec_infer_vae(checkpoint, &spec->vae, error);
+           takes_no_guidance(&s) && (xl ? infer_xl(&s, spec) : infer_sd1(&s, spec)) &&
+           cpl_spec_infer_vae(checkpoint, &spec->vae, error);
 }

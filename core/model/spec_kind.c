@@ -44,6 +44,14 @@ static bool is_embedding(const cpl_checkpoint *c) {
     return first && cpl_checkpoint_count(c) <= 2 && (!strcmp(first->name, "clip_g") || !strcmp(first->name, "clip_l"));
 }
 
+bool cpl_spec_refuse_guidance(const char *file, cpl_error *error) {
+    return cpl_fail(
+        error, CPL_E_UNSUPPORTED,
+        "%s: this UNet takes the guidance scale as an input (a distilled LCM), which is not built; choose the "
+        "model as it was before, with an LCM LoRA",
+        file);
+}
+
 bool cpl_spec_refuse_stranger(const cpl_checkpoint *c, cpl_error *error) {
     const char *is =
         is_embedding(c) ? "a textual inversion embedding, not a model of its own; choose a checkpoint" : NULL;

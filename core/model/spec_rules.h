@@ -11,6 +11,8 @@ bool cpl_spec_infer(const cpl_checkpoint *checkpoint, cpl_model_spec *spec, cpl_
 bool cpl_spec_infer_vae(const cpl_checkpoint *checkpoint, cpl_vae_spec *vae, cpl_error *error);
 /* What a diffusers folder's config.json files say beyond shapes. */
 bool cpl_spec_configure(const cpl_checkpoint *checkpoint, cpl_model_spec *spec, cpl_error *error);
+/* False, always: the UNet was distilled to take the guidance scale as an input. */
+bool cpl_spec_refuse_guidance(const char *file, cpl_error *error);
 /* Fails with what a file seems to be that holds no UNet of these kinds. */
 bool cpl_spec_refuse_stranger(const cpl_checkpoint *checkpoint, cpl_error *error);
 /* What no model of these kinds can do without: sizes that divide, widths that fit each other. */

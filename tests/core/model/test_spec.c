@@ -302,6 +302,19 @@ static void test_other_noise_levels_are_refused(void **state) {
     }
 }
 
+/* Without it such a UNet runs, and its pictures are wrong. */
+static void test_distilled_guidance_is_refused(void **state) {
+    (void)state;
+    static const char *const names[] = {"model.diffusion_model.time_embedding.cond_proj.weight",
+                                        "model.diffusion_model.time_embed.cond_proj.weight"};
+    for (size_t i = 0; i < 2; i++) {
+        cpl_model_spec spec;
+        cpl_error error = {0};
+        assert_false(infer_with(names[i], NULL, &spec, &error));
+        if (!strstr(error.message, "LCM LoRA")) fail_msg("%s", error.message);
+    }
+}
+
 /* As a folder of diffusers has it: SD 1.x but for the width of its text encoder. */
 static void test_sd2_with_hugging_face_names(void **state) {
     (void)state;
@@ -366,6 +379,7 @@ int main(void) {
         cmocka_unit_test(test_strangers_are_named),
         cmocka_unit_test(test_what_files_say_of_the_prediction),
         cmocka_unit_test(test_other_noise_levels_are_refused),
+        cmocka_unit_test(test_distilled_guidance_is_refused),
         cmocka_unit_test(test_sd2_with_hugging_face_names),
         cmocka_unit_test(test_incomplete_checkpoints),
     };
