@@ -200,8 +200,21 @@ static bool complete(const cpl_lora_file *f, cpl_error *error) {
     return true;
 }
 
+/* A name that ends as in a LoRA, whatever it begins with. */
+static bool ends_as_lora(const char *name) {
+    char whole[CPL_LORA_KEY_SIZE * 2], key[CPL_LORA_KEY_SIZE];
+    snprintf(whole, sizeof whole, "lora_unet_%s", name);
+    return cpl_lora_name_split(whole, key) != CPL_LORA_STRANGE;
+}
+
 static bool is_lora(const cpl_lora_file *f, int strange, cpl_error *error) {
     if (f->refused || (f->count && strange < f->count * 4)) return true;
+    if (!f->count && f->strange && ends_as_lora(f->strange))
+        return cpl_fail(
+            error, CPL_E_UNSUPPORTED,
+            "%s is a LoRA for another kind of model than SD 1.x and SDXL (it has a tensor %.100s); choose one "
+            "that was made for the model",
+            cpl_safetensors_path(f->st), f->strange);
     return cpl_fail(error, CPL_E_UNSUPPORTED, "%s is no LoRA: it has none of a LoRA's tensors%s",
                     cpl_safetensors_path(f->st), strange > 100 ? "; a checkpoint is named by --model" : "");
 }

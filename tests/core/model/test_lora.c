@@ -447,6 +447,8 @@ static void refusals(void **state) {
     expect_refusal(0, &lora, "was made for SDXL");
     pair(&lora, "lora_unet_double_blocks_0_img_attn_qkv", 32, 32);
     expect_refusal(0, &lora, "was made for Flux");
+    pair(&lora, "transformer.single_transformer_blocks.0.attn.to_q", 32, 32);
+    expect_refusal(0, &lora, "is a LoRA for another kind of model");
     pair(&lora, spot, 32, 64);
     expect_refusal(0, &lora, "does not fit this model");
     pair(&lora, spot, 64, 32);
