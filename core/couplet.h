@@ -50,6 +50,7 @@ extern "C" {
 #define CPL_MAX_BATCH 100
 #define CPL_MAX_WEIGHT 1e6 /* of a region; sums stay far from the end of single precision */
 #define CPL_MIN_DENOISE 0.01
+#define CPL_MAX_HIRES 4.0
 #define CPL_SEED_RANDOM (-1) /* draw a seed for each run; the picture records it */
 #define CPL_SEED_UNSET INT64_MIN
 
@@ -170,15 +171,19 @@ typedef struct cpl_layout {
     char *init_image; /* img2img: a PNG that the run begins with, relative to the layout; NULL: noise alone */
     double denoise;   /* img2img: above 0, to 1: the share of the steps that is made; default 0.75 */
     bool fix_steps;   /* img2img: all steps are made, at the end of a schedule that is as much longer; default false */
-    bool schedules;   /* [a:b:0.5], [a|b] and AND mean something in the regions' prompts too; default false */
-    cpl_region *regions; /* owned */
+    double hires_scale; /* hires: above 1, to CPL_MAX_HIRES: a second pass on the latent made so much larger; 1: none */
+    int hires_steps;    /* hires: 1..1000 steps of it, 0 = as many as sampling.steps */
+    double hires_denoise; /* hires: how far the second pass goes back into noise, as `denoise`; default 0.7 */
+    char *hires_upscaler; /* hires: one of cpl_upscaler_names; NULL: the first */
+    bool schedules;       /* [a:b:0.5], [a|b] and AND mean something in the regions' prompts too; default false */
+    cpl_region *regions;  /* owned */
     int region_count;
     cpl_lora *loras; /* owned */
     int lora_count;
     cpl_sampling sampling;
     char *directory; /* where the file lies, for relative paths; NULL = working directory */
     unsigned present;
-    struct cJSON *extra, *extra_canvas, *extra_background, *extra_common, *extra_img2img;
+    struct cJSON *extra, *extra_canvas, *extra_background, *extra_common, *extra_img2img, *extra_hires;
 } cpl_layout;
 
 cpl_layout *cpl_layout_new(cpl_error *error); /* every key absent, no regions */
@@ -223,7 +228,13 @@ typedef struct cpl_settings { /* every setting of a run, resolved */
     char prediction[8]; /* "": what the model was made for */
     double denoise;     /* 0: there is no picture to begin with */
     bool fix_steps;
+    int hires_width, hires_height; /* of the picture that a second pass makes; 0: there is none */
+    int hires_steps;
+    double hires_denoise;
+    char hires_upscaler[24];
 } cpl_settings;
+/* Of the picture that a run ends with. */
+void cpl_settings_final_size(const cpl_settings *settings, int *width, int *height);
 
 bool cpl_layout_resolve(const cpl_layout *layout, const cpl_defaults *defaults, cpl_settings *settings,
                         cpl_error *error);
@@ -383,6 +394,7 @@ const char *const *cpl_sampler_names(void);
 const char *const *cpl_schedule_names(void);
 const char *const *cpl_rng_names(void);
 const char *const *cpl_prediction_names(void);
+const char *const *cpl_upscaler_names(void);
 
 /* ---- Sessions -------------------------------------------------------------------------------------------- */
 

@@ -198,6 +198,7 @@ static void warn_unknown_keys(checker *c) {
     warn_extra(c, &inner, layout->extra_background, -1, "background");
     warn_extra(c, &inner, layout->extra_common, -1, "common");
     warn_extra(c, &inner, layout->extra_img2img, -1, "img2img");
+    warn_extra(c, &inner, layout->extra_hires, -1, "hires");
     warn_extra(c, &cpl_sampling_object, layout->sampling.extra, -1, "sampling");
     for (int i = 0; i < layout->lora_count; i++) {
         char path[64];
@@ -244,6 +245,19 @@ static void warn_lines(checker *c, const cpl_lines *lines, const cpl_shape *shap
     }
 }
 
+/* What the whole layout shows of a second pass; ranges were looked at. */
+static void check_hires(checker *c) {
+    const cpl_layout *layout = c->layout;
+    double most = layout->hires_scale * (c->width > c->height ? c->width : c->height);
+    if (!(layout->hires_scale > 1) || !(layout->hires_scale <= CPL_MAX_HIRES)) return;
+    if (layout->init_image && *layout->init_image)
+        fail(c, CPL_REASON_OTHER, -1, "hires.scale",
+             "a run that begins with a picture has no second pass; set it to 1, or remove img2img.image");
+    if (most > CPL_MAX_SIDE)
+        fail(c, CPL_REASON_OTHER, -1, "hires.scale", "%g makes %dx%d larger than %d pixels a side; take less of it",
+             layout->hires_scale, c->width, c->height, CPL_MAX_SIDE);
+}
+
 static void check_all(checker *c, const cpl_defaults *defaults, bool coverage) {
     const cpl_layout *layout = c->layout;
     cpl_lines lines = {0};
@@ -255,6 +269,7 @@ static void check_all(checker *c, const cpl_defaults *defaults, bool coverage) {
     cpl_fields_check(&cpl_layout_object, layout, -1, "", put_error, c);
     cpl_fields_check(&cpl_sampling_object, &layout->sampling, -1, "sampling", put_error, c);
     check_loras(c);
+    check_hires(c);
     if (cpl_layout_lines(layout, &lines, &fault.error)) {
         check_counts(c, lines.count);
         check_compositions(c, &lines);

@@ -48,10 +48,10 @@ const char *const cpl_layout_schedules[] = {"automatic",
                                             NULL};
 const char *const cpl_layout_rngs[] = {"cpu", "nv", NULL};
 const char *const cpl_layout_predictions[] = {"epsilon", "v", "v_zsnr", NULL};
+const char *const cpl_layout_upscalers[] = {"latent", "latent_nearest", "latent_bicubic", "lanczos", NULL};
 
 /* Reserved for what the format will say later, and what people write for themselves. */
-static const char *const kept_layout[] = {"hires", "name", "note", NULL};
-static const char *const kept_region[] = {"name", "note", NULL};
+static const char *const kept[] = {"name", "note", NULL};
 
 enum {
     BIT_CANVAS = 1,
@@ -67,7 +67,10 @@ enum {
     BIT_SCHEDULES = 4096, /* CPL_PRESENT_REGIONS and CPL_PRESENT_LORAS lie between */
     BIT_IMG2IMG = 8192,
     BIT_DENOISE = 16384,
-    BIT_FIX_STEPS = 32768
+    BIT_FIX_STEPS = 32768,
+    BIT_HIRES = 65536,
+    BIT_HIRES_SCALE = 131072,
+    BIT_HIRES_DENOISE = 262144
 };
 
 #define AT(type, member) .offset = offsetof(type, member)
@@ -119,6 +122,27 @@ static const cpl_field img2img_fields[] = {
 static const cpl_object img2img_object = {img2img_fields, offsetof(cpl_layout, extra_img2img),
                                           offsetof(cpl_layout, present), NULL};
 
+static const cpl_field hires_fields[] = {
+    {.key = "scale",
+     .kind = CPL_FIELD_NUMBER,
+     AT(cpl_layout, hires_scale),
+     .bit = BIT_HIRES_SCALE,
+     .low = 1,
+     .high = CPL_MAX_HIRES,
+     .fallback = 1},
+    {.key = "steps", .kind = CPL_FIELD_INT, AT(cpl_layout, hires_steps), .low = 1, .high = 1000},
+    {.key = "denoise",
+     .kind = CPL_FIELD_NUMBER,
+     AT(cpl_layout, hires_denoise),
+     .bit = BIT_HIRES_DENOISE,
+     .low = CPL_MIN_DENOISE,
+     .high = 1,
+     .fallback = 0.7},
+    {.key = "upscaler", .kind = CPL_FIELD_CHOICE, AT(cpl_layout, hires_upscaler), .names = cpl_layout_upscalers},
+    {0}};
+static const cpl_object hires_object = {hires_fields, offsetof(cpl_layout, extra_hires), offsetof(cpl_layout, present),
+                                        NULL};
+
 static const cpl_field layout_fields[] = {
     {.key = "canvas", .kind = CPL_FIELD_OBJECT, .bit = BIT_CANVAS, .object = &canvas_object},
     {.key = "mode",
@@ -144,9 +168,9 @@ static const cpl_field layout_fields[] = {
     {.key = "negative", .kind = CPL_FIELD_TEXT, AT(cpl_layout, negative)},
     {.key = "schedules", .kind = CPL_FIELD_BOOL, AT(cpl_layout, schedules), .bit = BIT_SCHEDULES},
     {.key = "img2img", .kind = CPL_FIELD_OBJECT, .bit = BIT_IMG2IMG, .object = &img2img_object},
+    {.key = "hires", .kind = CPL_FIELD_OBJECT, .bit = BIT_HIRES, .object = &hires_object},
     {0}};
-const cpl_object cpl_layout_object = {layout_fields, offsetof(cpl_layout, extra), offsetof(cpl_layout, present),
-                                      kept_layout};
+const cpl_object cpl_layout_object = {layout_fields, offsetof(cpl_layout, extra), offsetof(cpl_layout, present), kept};
 
 static const cpl_field region_fields[] = {
     {.key = "rect", .kind = CPL_FIELD_RECT, AT(cpl_region, x1), .bit = 1, .low = 0, .high = 1},
@@ -163,8 +187,7 @@ static const cpl_field region_fields[] = {
     {.key = "negative", .kind = CPL_FIELD_TEXT, AT(cpl_region, negative)},
     {.key = "color", .kind = CPL_FIELD_INT, AT(cpl_region, color), .bit = 8, .low = -1, .high = 15, .fallback = -1},
     {0}};
-const cpl_object cpl_region_object = {region_fields, offsetof(cpl_region, extra), offsetof(cpl_region, present),
-                                      kept_region};
+const cpl_object cpl_region_object = {region_fields, offsetof(cpl_region, extra), offsetof(cpl_region, present), kept};
 
 static const cpl_field lora_fields[] = {{.key = "name", .kind = CPL_FIELD_TEXT, AT(cpl_lora, name)},
                                         {.key = "path", .kind = CPL_FIELD_TEXT, AT(cpl_lora, path)},
@@ -182,7 +205,7 @@ static const cpl_field lora_fields[] = {{.key = "name", .kind = CPL_FIELD_TEXT, 
                                          .high = CPL_MAX_LORA_WEIGHT,
                                          .fallback = NAN},
                                         {0}};
-const cpl_object cpl_lora_object = {lora_fields, offsetof(cpl_lora, extra), offsetof(cpl_lora, present), kept_region};
+const cpl_object cpl_lora_object = {lora_fields, offsetof(cpl_lora, extra), offsetof(cpl_lora, present), kept};
 
 static const cpl_field sampling_fields[] = {
     {.key = "model", .kind = CPL_FIELD_TEXT, AT(cpl_sampling, model)},
@@ -197,7 +220,7 @@ static const cpl_field sampling_fields[] = {
     {.key = "vae", .kind = CPL_FIELD_TEXT, AT(cpl_sampling, vae)},
     {.key = "prediction", .kind = CPL_FIELD_CHOICE, AT(cpl_sampling, prediction), .names = cpl_layout_predictions},
     {0}};
-const cpl_object cpl_sampling_object = {sampling_fields, offsetof(cpl_sampling, extra), SIZE_MAX, kept_layout};
+const cpl_object cpl_sampling_object = {sampling_fields, offsetof(cpl_sampling, extra), SIZE_MAX, kept};
 
 bool cpl_name_find(const char *const *names, const char *name, int *index) {
     for (int i = 0; names[i]; i++)

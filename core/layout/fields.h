@@ -55,7 +55,8 @@ extern const char *const cpl_mode_names[],
                                                                          *const cpl_layout_samplers[],
                                                                              *const cpl_layout_schedules[],
                                                                                  *const cpl_layout_rngs[],
-                                                                                     *const cpl_layout_predictions[];
+                                                                                     *const cpl_layout_predictions[],
+                                                                                         *const cpl_layout_upscalers[];
 
 bool cpl_name_find(const char *const *names, const char *name, int *index);
 #define CPL_NAMES_SIZE 320 /* holds the longest list of names here */

@@ -25,6 +25,11 @@ static uint64_t hash_settings(uint64_t hash, const cpl_settings *s) {
     hash = cpl_hash_u64(cpl_hash_double(hash, s->cfg), (uint64_t)s->seed);
     hash = cpl_hash_text(cpl_hash_text(cpl_hash_text(hash, s->sampler), s->schedule), s->rng);
     hash = cpl_hash_text(hash, s->prediction);
+    if (s->hires_width) {
+        hash = cpl_hash_u64(hash, (uint64_t)s->hires_width << 32 | (uint64_t)s->hires_height);
+        hash = cpl_hash_double(cpl_hash_u64(hash, (uint64_t)s->hires_steps), s->hires_denoise);
+        hash = cpl_hash_text(hash, s->hires_upscaler);
+    }
     /* which picture it is is added by the session */
     return s->denoise > 0 ? cpl_hash_u64(cpl_hash_double(hash, s->denoise), s->fix_steps) : hash;
 }

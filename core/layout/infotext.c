@@ -48,6 +48,11 @@ static const spelling schedules[] = {{"automatic", "Automatic"},
                                      {"turbo", "Turbo"},
                                      {NULL, NULL}};
 static const spelling rngs[] = {{"cpu", "CPU"}, {"nv", "NV"}, {NULL, NULL}};
+static const spelling upscalers[] = {{"latent", "Latent"},
+                                     {"latent_nearest", "Latent (nearest)"},
+                                     {"latent_bicubic", "Latent (bicubic)"},
+                                     {"lanczos", "Lanczos"},
+                                     {NULL, NULL}};
 static const char *const modes[] = {"Basic", "Advanced", "Mask"};
 static const char *const directions[] = {"Horizontal", "Vertical"};
 static const char *const backgrounds[] = {"None", "First Line", "Last Line"};
@@ -143,6 +148,13 @@ static void put_couple(cpl_builder *out, const cpl_layout *layout) {
     pair(out, "forge_couple_common_parser", parsers[layout->brackets]);
 }
 
+static void put_hires(cpl_builder *out, const cpl_layout *layout, const cpl_settings *settings) {
+    number_pair(out, "Denoising strength", settings->hires_denoise);
+    number_pair(out, "Hires upscale", layout->hires_scale);
+    number_pair(out, "Hires steps", settings->hires_steps);
+    pair(out, "Hires upscaler", spell(upscalers, settings->hires_upscaler));
+}
+
 char *cpl_infotext(const cpl_layout *layout, const cpl_settings *settings, const char *model_name, cpl_error *error) {
     cpl_builder out = {.error = error};
     put_prompt(&out, layout);
@@ -159,6 +171,7 @@ char *cpl_infotext(const cpl_layout *layout, const cpl_settings *settings, const
     cpl_builder_format(&out, ", Size: %dx%d", settings->width, settings->height);
     if (model_name) pair(&out, "Model", model_name);
     if (settings->denoise > 0) number_pair(&out, "Denoising strength", settings->denoise);
+    if (settings->hires_width) put_hires(&out, layout, settings);
     if (settings->clip_skip > 1) number_pair(&out, "Clip skip", settings->clip_skip);
     if (strcmp(settings->sampler, "ddpm") == 0) pair(&out, "Eta DDIM", "1.0");
     pair(&out, "RNG", spell(rngs, settings->rng));

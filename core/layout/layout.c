@@ -75,11 +75,13 @@ static bool copy_members(cpl_layout *to, const cpl_layout *from, cpl_error *erro
            copy_text(&to->background_prompt, from->background_prompt, error) &&
            copy_text(&to->separator, from->separator, error) && copy_text(&to->prompt, from->prompt, error) &&
            copy_text(&to->negative, from->negative, error) && copy_text(&to->init_image, from->init_image, error) &&
+           copy_text(&to->hires_upscaler, from->hires_upscaler, error) &&
            copy_text(&to->directory, from->directory, error) && copy_extra(&to->extra, from->extra, error) &&
            copy_extra(&to->extra_canvas, from->extra_canvas, error) &&
            copy_extra(&to->extra_background, from->extra_background, error) &&
            copy_extra(&to->extra_common, from->extra_common, error) &&
-           copy_extra(&to->extra_img2img, from->extra_img2img, error);
+           copy_extra(&to->extra_img2img, from->extra_img2img, error) &&
+           copy_extra(&to->extra_hires, from->extra_hires, error);
 }
 
 cpl_layout *cpl_layout_copy(const cpl_layout *layout, cpl_error *error) {
@@ -97,6 +99,9 @@ cpl_layout *cpl_layout_copy(const cpl_layout *layout, cpl_error *error) {
     copy->schedules = layout->schedules;
     copy->denoise = layout->denoise;
     copy->fix_steps = layout->fix_steps;
+    copy->hires_scale = layout->hires_scale;
+    copy->hires_steps = layout->hires_steps;
+    copy->hires_denoise = layout->hires_denoise;
     copy->present = layout->present;
     bool done = copy_members(copy, layout, error);
     copy->regions = done ? cpl_alloc((size_t)layout->region_count, sizeof *copy->regions, error) : NULL;
@@ -116,13 +121,15 @@ void cpl_layout_free(cpl_layout *layout) {
     char *texts[] = {layout->background_prompt, layout->separator,           layout->prompt,
                      layout->negative,          layout->directory,           layout->sampling.model,
                      layout->sampling.sampler,  layout->sampling.schedule,   layout->sampling.rng,
-                     layout->sampling.vae,      layout->sampling.prediction, layout->init_image};
+                     layout->sampling.vae,      layout->sampling.prediction, layout->init_image,
+                     layout->hires_upscaler};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) free(texts[i]);
     cJSON_Delete(layout->extra);
     cJSON_Delete(layout->extra_canvas);
     cJSON_Delete(layout->extra_background);
     cJSON_Delete(layout->extra_common);
     cJSON_Delete(layout->extra_img2img);
+    cJSON_Delete(layout->extra_hires);
     cJSON_Delete(layout->sampling.extra);
     free(layout->regions);
     free(layout->loras);

@@ -25,6 +25,24 @@ static void put_name(char *to, size_t size, const char *own, const char *fallbac
     snprintf(to, size, "%s", own ? own : fallback);
 }
 
+/* Sides as the canvas has them: whole steps, the rest cut off as the WebUI does. */
+static int enlarged(int side, double scale) { return (int)(side * scale) / CPL_SIDE_STEP * CPL_SIDE_STEP; }
+
+static void resolve_hires(const cpl_layout *layout, cpl_settings *settings) {
+    if (!(layout->hires_scale > 1)) return;
+    settings->hires_width = enlarged(settings->width, layout->hires_scale);
+    settings->hires_height = enlarged(settings->height, layout->hires_scale);
+    settings->hires_steps = layout->hires_steps ? layout->hires_steps : settings->steps;
+    settings->hires_denoise = layout->hires_denoise;
+    put_name(settings->hires_upscaler, sizeof settings->hires_upscaler, layout->hires_upscaler,
+             cpl_layout_upscalers[0]);
+}
+
+void cpl_settings_final_size(const cpl_settings *settings, int *width, int *height) {
+    *width = settings->hires_width ? settings->hires_width : settings->width;
+    *height = settings->hires_height ? settings->hires_height : settings->height;
+}
+
 bool cpl_layout_resolve(const cpl_layout *layout, const cpl_defaults *defaults, cpl_settings *settings,
                         cpl_error *error) {
     const cpl_sampling *own = &layout->sampling;
@@ -50,5 +68,6 @@ bool cpl_layout_resolve(const cpl_layout *layout, const cpl_defaults *defaults, 
         settings->denoise = layout->denoise;
         settings->fix_steps = layout->fix_steps;
     }
+    resolve_hires(layout, settings);
     return true;
 }

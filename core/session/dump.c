@@ -101,7 +101,7 @@ static bool dump_result(const cpl_dump *dump, const cpl_run_result *result, int 
     const int64_t latent[] = {dump->channels, dump->h, dump->w}, image[] = {3, height, width};
     cpl_st_writer *writer = cpl_st_writer_new(error);
     bool done = writer && cpl_st_writer_add(writer, "latent", result->latent, 3, latent, error) &&
-                cpl_st_writer_add(writer, "image01", result->image01, 3, image, error) &&
+                (!result->image01 || cpl_st_writer_add(writer, "image01", result->image01, 3, image, error)) &&
                 save(dump, writer, "result.safetensors", error);
     cpl_st_writer_free(writer);
     return done;

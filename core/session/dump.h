@@ -13,7 +13,7 @@ cpl_dump *cpl_dump_open(const char *folder, int channels, int h, int w, cpl_erro
 bool cpl_dump_prepared(cpl_dump *dump, const cpl_prepared *prepared, cpl_stream *s, cpl_error *error);
 /* x.N and denoised.N of steps.safetensors; a failure is told by cpl_dump_close. */
 void cpl_dump_step(cpl_dump *dump, int step, const float *x, const float *denoised);
-/* Writes steps.safetensors and, with a result, result.safetensors (latent, image01). Frees the dump. */
+/* Writes steps.safetensors and, with a result, result.safetensors (latent, image01 where it was decoded). Frees the dump. */
 bool cpl_dump_close(cpl_dump *dump, const cpl_run_result *result, int width, int height, cpl_error *error);
 
 #endif

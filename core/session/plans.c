@@ -11,7 +11,7 @@
 /* No padding between members: keys are compared as bytes. */
 typedef struct key_head {
     double background_weight;
-    int32_t width, height, mode, direction, background, uncovered, lines, regions;
+    int32_t width, height, picture_width, picture_height, mode, direction, background, uncovered, lines, regions;
 } key_head;
 
 typedef struct key_region {
@@ -19,17 +19,28 @@ typedef struct key_region {
     uint64_t mask; /* the address: the entry holds a reference, so that no other mask can get it */
 } key_region;
 
-_Static_assert(sizeof(key_head) == 40 && sizeof(key_region) == 56, "keys have no padding");
+_Static_assert(sizeof(key_head) == 48 && sizeof(key_region) == 56, "keys have no padding");
 
-static void *make_key(const cpl_layout *layout, const cpl_settings *settings, int lines, size_t *size,
-                      cpl_error *error) {
+/* Of the picture that the network works at. */
+typedef struct picture_size {
+    int width, height;
+} picture_size;
+
+static void *make_key(const cpl_layout *layout, const cpl_settings *settings, picture_size picture, int lines,
+                      size_t *size, cpl_error *error) {
     *size = sizeof(key_head) + (size_t)layout->region_count * sizeof(key_region);
     char *key = cpl_alloc(*size, 1, error);
     if (!key) return NULL;
-    key_head head = {layout->background_weight,  settings->width,
-                     settings->height,           (int32_t)layout->mode,
-                     (int32_t)layout->direction, (int32_t)layout->background,
-                     (int32_t)layout->uncovered, lines,
+    key_head head = {layout->background_weight,
+                     settings->width,
+                     settings->height,
+                     picture.width,
+                     picture.height,
+                     (int32_t)layout->mode,
+                     (int32_t)layout->direction,
+                     (int32_t)layout->background,
+                     (int32_t)layout->uncovered,
+                     lines,
                      layout->region_count};
     memcpy(key, &head, sizeof head);
     for (int i = 0; i < layout->region_count; i++) {
@@ -71,11 +82,11 @@ typedef struct grids {
     size_t largest;
 } grids;
 
-static grids find_grids(const cpl_model *model, const cpl_settings *settings) {
+static grids find_grids(const cpl_model *model, picture_size picture) {
     int factor = cpl_vae_factor(model->vae);
     grids g = {.levels = cpl_unet_levels(model->unet)};
     for (int i = 0; i < g.levels; i++) {
-        cpl_unet_grid(settings->width / factor, settings->height / factor, i, &g.w[i], &g.h[i]);
+        cpl_unet_grid(picture.width / factor, picture.height / factor, i, &g.w[i], &g.h[i]);
         size_t cells = (size_t)g.w[i] * (size_t)g.h[i];
         if (cells > g.largest) g.largest = cells;
     }
@@ -92,9 +103,9 @@ static bool note_vanishing(cpl_plan_set *set, cpl_error *error) {
 }
 
 /* All grids speak of the same lines: whether a hole is filled is decided on the canvas. */
-static bool make_levels(cpl_plan_set *set, const cpl_model *model, const cpl_masks *masks, const cpl_settings *settings,
+static bool make_levels(cpl_plan_set *set, const cpl_model *model, const cpl_masks *masks, picture_size picture,
                         cpl_error *error) {
-    grids g = find_grids(model, settings);
+    grids g = find_grids(model, picture);
     set->lines = cpl_masks_lines(masks);
     float *weights = cpl_alloc(((size_t)set->lines + 1) * g.largest, sizeof *weights, error);
     bool done = weights != NULL;
@@ -115,7 +126,7 @@ static size_t set_bytes(const cpl_plan_set *set) {
     return bytes;
 }
 
-static cpl_plan_set *make_set(const cpl_model *model, const cpl_layout *layout, const cpl_settings *settings, int lines,
+static cpl_plan_set *make_set(const cpl_model *model, const cpl_layout *layout, picture_size picture, int lines,
                               cpl_error *error) {
     cpl_plan_set *set = cpl_alloc(1, sizeof *set, error);
     if (!set) return NULL;
@@ -123,7 +134,7 @@ static cpl_plan_set *make_set(const cpl_model *model, const cpl_layout *layout, 
     bool done = masks && (cpl_masks_lines(masks) >= lines ||
                           cpl_fail(error, CPL_E_INPUT, "the regions give %d lines and the texts %d",
                                    cpl_masks_lines(masks), lines));
-    done = done && hold_masks(set, layout, error) && make_levels(set, model, masks, settings, error);
+    done = done && hold_masks(set, layout, error) && make_levels(set, model, masks, picture, error);
     cpl_masks_close(masks);
     if (done) return set;
     free_set(set);
@@ -131,13 +142,15 @@ static cpl_plan_set *make_set(const cpl_model *model, const cpl_layout *layout, 
 }
 
 const cpl_plan_set *cpl_plans_find(cpl_cache *cache, const cpl_model *model, const cpl_layout *layout,
-                                   const cpl_settings *settings, int lines, cpl_error *error) {
+                                   const cpl_settings *settings, bool second, int lines, cpl_error *error) {
     size_t size;
-    void *key = make_key(layout, settings, lines, &size, error);
+    picture_size picture = {settings->width, settings->height};
+    if (second) cpl_settings_final_size(settings, &picture.width, &picture.height);
+    void *key = make_key(layout, settings, picture, lines, &size, error);
     if (!key) return NULL;
     cpl_plan_set *set = cpl_cache_find(cache, key, size);
     if (!set) {
-        set = make_set(model, layout, settings, lines, error);
+        set = make_set(model, layout, picture, lines, error);
         if (set && !cpl_cache_insert(cache, key, size, set, set_bytes(set), error)) set = NULL;
     }
     free(key);

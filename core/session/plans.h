@@ -14,9 +14,10 @@ typedef struct cpl_plan_set {
 } cpl_plan_set;
 
 cpl_cache *cpl_plans_new(uint64_t budget_bytes, cpl_error *error);
-/* The set for a layout of `lines` prompt lines, held until cpl_cache_release(cache, set). An uncovered canvas is an error
- * with code CPL_E_INPUT. */
+/* The set for a layout of `lines` prompt lines, held until cpl_cache_release(cache, set). `second`: for the grids of the larger
+ * picture of a second pass; masks are the canvas' all the same, as in Forge Couple. An uncovered canvas is an error with
+ * code CPL_E_INPUT. */
 const cpl_plan_set *cpl_plans_find(cpl_cache *cache, const cpl_model *model, const cpl_layout *layout,
-                                   const cpl_settings *settings, int lines, cpl_error *error);
+                                   const cpl_settings *settings, bool second, int lines, cpl_error *error);
 
 #endif

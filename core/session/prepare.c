@@ -25,9 +25,11 @@ static bool check_names(const cpl_settings *settings, cpl_error *error) {
     const struct {
         const char *path, *name;
         const char *const *names;
-    } all[] = {{"sampling.sampler", settings->sampler, cpl_sampler_names()},
-               {"sampling.schedule", settings->schedule, cpl_schedule_names()},
-               {"sampling.rng", settings->rng, cpl_rng_names()}};
+    } all[] = {
+        {"sampling.sampler", settings->sampler, cpl_sampler_names()},
+        {"sampling.schedule", settings->schedule, cpl_schedule_names()},
+        {"sampling.rng", settings->rng, cpl_rng_names()},
+        {"hires.upscaler", *settings->hires_upscaler ? settings->hires_upscaler : "latent", cpl_upscaler_names()}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (!is_listed(all[i].names, all[i].name))
             return cpl_fail_at(error, -1, all[i].path, "%s: \"%s\" is not built into this version; use \"%s\"",
@@ -86,16 +88,22 @@ typedef struct maker {
     cpl_prepared *prepared;
     cpl_context *context;
     const cpl_snapshot *snapshot;
+    bool second;
     cpl_error *error;
 } maker;
 
 /* The texts of a prompt in their turns; `changes`: it may have more than one. NULL: none, a context of zeros. */
 static bool make_turns(const maker *m, const char *text, bool changes, cpl_turns *turns) {
     const cpl_settings *settings = &m->snapshot->settings;
-    int calls = cpl_sampler_calls(settings->sampler, settings->steps);
+    int calls = cpl_sampler_calls(settings->sampler, settings->steps), before = 0;
+    if (m->second) {
+        before = calls;
+        calls = cpl_sampler_calls(settings->sampler, settings->hires_steps);
+    }
     *turns = (cpl_turns){0};
     if (!text) return true;
-    return changes ? cpl_turns_read(text, calls, 0, turns, m->error) : cpl_turns_keep(text, calls, turns, m->error);
+    return changes ? cpl_turns_read(text, calls, before, turns, m->error)
+                   : cpl_turns_keep(text, calls, turns, m->error);
 }
 
 static bool open_lines(const maker *m, cpl_voice *voice, char *const *text, int count, bool changes) {
@@ -298,7 +306,7 @@ static bool prepare_lines(const maker *m, line_list *lines) {
     const cpl_layout *layout = m->snapshot->layout;
     if (!check_clip_skip(m) || !list_positive(lines, layout, m->error)) return false;
     m->prepared->plans = cpl_plans_find(m->context->plans, m->context->engine->model, layout, &m->snapshot->settings,
-                                        lines->own.count, m->error);
+                                        m->second, lines->own.count, m->error);
     return m->prepared->plans && add_fill(lines, layout, m->prepared->plans->lines, m->error) &&
            open_positive(m, lines) && make_infos(m, &lines->own) && open_negative(m, lines->own.count);
 }
@@ -322,11 +330,12 @@ static bool find_embeddings(cpl_context *context, const cpl_snapshot *snapshot, 
     return context->embeddings;
 }
 
-bool cpl_prepare(cpl_prepared *prepared, cpl_context *context, const cpl_snapshot *snapshot, cpl_error *error) {
+bool cpl_prepare(cpl_prepared *prepared, cpl_context *context, const cpl_snapshot *snapshot, bool second,
+                 cpl_error *error) {
     line_list lines = {0};
     /* A run that is between two steps goes on with its own when this is done, whether that succeeds or not. */
     const cpl_adapters *of_run = context->stream->adapters;
-    maker m = {prepared, context, snapshot, error};
+    maker m = {prepared, context, snapshot, second, error};
     *prepared = (cpl_prepared){0};
     if (find_loras(prepared, context, snapshot, error) && find_embeddings(context, snapshot, error)) {
         cpl_texts_use(&context->texts, prepared->loras, context->embeddings);

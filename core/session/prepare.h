@@ -29,8 +29,10 @@ typedef struct cpl_prepared {
 /* What can be told without a model's weights. False: the layout cannot be used, `error` says where and why. */
 bool cpl_snapshot_check(const cpl_snapshot *snapshot, cpl_error *error);
 /* Redoes the least: what the context's caches hold is taken from there. On failure nothing stays held. May be called
- * between two steps of a run: the stream's adapters are as before when it returns. */
-bool cpl_prepare(cpl_prepared *prepared, cpl_context *context, const cpl_snapshot *snapshot, cpl_error *error);
+ * between two steps of a run: the stream's adapters are as before when it returns. second: for the run's second pass, on the
+ * larger picture's grids, with the texts that change going on in time. */
+bool cpl_prepare(cpl_prepared *prepared, cpl_context *context, const cpl_snapshot *snapshot, bool second,
+                 cpl_error *error);
 void cpl_prepared_clear(cpl_prepared *prepared, cpl_context *context);
 /* A voice of it as the network takes it; valid while `prepared` is, and follows its turns. */
 cpl_unet_text cpl_prepared_text(const cpl_prepared *prepared, const cpl_voice *voice);

@@ -38,7 +38,8 @@ static cpl_layout *resolved_layout(const cpl_snapshot *snapshot, int64_t seed, c
         (sampling->model || cpl_text_set(&sampling->model, "builtin", error)) &&
         cpl_text_set(&sampling->sampler, settings->sampler, error) &&
         cpl_text_set(&sampling->schedule, settings->schedule, error) &&
-        cpl_text_set(&sampling->rng, settings->rng, error))
+        cpl_text_set(&sampling->rng, settings->rng, error) &&
+        (!settings->hires_width || cpl_text_set(&layout->hires_upscaler, settings->hires_upscaler, error)))
         return layout;
     cpl_layout_free(layout);
     return NULL;

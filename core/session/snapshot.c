@@ -85,17 +85,21 @@ static bool find_start(cpl_snapshot *snapshot, const cpl_layout *layout, cpl_err
 }
 
 /* A small part of a schedule that still has all steps is the end of a very long one. */
+static bool check_part(const char *place, const char *words, int steps, double denoise, cpl_error *fault) {
+    int total, taken;
+    cpl_img2img_steps(steps, denoise, true, &total, &taken);
+    return total <= CPL_MAX_TRAIN_STEPS ||
+           cpl_fail_at(fault, -1, place,
+                       "%s: %g%s makes %d steps of a schedule of %d; at most %d are possible, so take more of it or "
+                       "fewer steps",
+                       place, denoise, words, steps, total, CPL_MAX_TRAIN_STEPS);
+}
+
 static bool check_span(const cpl_snapshot *snapshot, cpl_error *fault) {
     const cpl_settings *s = &snapshot->settings;
-    int total, taken;
-    if (!(s->denoise > 0)) return true;
-    cpl_img2img_steps(s->steps, s->denoise, s->fix_steps, &total, &taken);
-    return total <= CPL_MAX_TRAIN_STEPS ||
-           cpl_fail_at(
-               fault, -1, "img2img.denoise",
-               "img2img.denoise: %g with fix_steps makes %d steps of a schedule of %d; at most %d are possible, "
-               "so take more of it or fewer steps",
-               s->denoise, s->steps, total, CPL_MAX_TRAIN_STEPS);
+    if (s->hires_width && !check_part("hires.denoise", "", s->hires_steps, s->hires_denoise, fault)) return false;
+    return !(s->denoise > 0) || !s->fix_steps ||
+           check_part("img2img.denoise", " with fix_steps", s->steps, s->denoise, fault);
 }
 
 static uint64_t hash_loras(uint64_t hash, const cpl_snapshot *snapshot) {

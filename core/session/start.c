@@ -72,14 +72,12 @@ static cpl_vae_encoder *load_encoder(const cpl_model *model, cpl_stream *stream,
     return encoder;
 }
 
-static float *encode(const cpl_model *model, cpl_stream *stream, const cpl_layout *layout, const cpl_settings *settings,
-                     size_t vae_pixels, cpl_error *error) {
-    cpl_image *picture = read_picture(layout, settings, error);
-    cpl_vae_encoder *encoder = picture ? load_encoder(model, stream, layout, error) : NULL;
+float *cpl_start_encode(const cpl_model *model, cpl_stream *stream, const cpl_layout *layout, const cpl_image *picture,
+                        size_t vae_pixels, cpl_error *error) {
+    cpl_vae_encoder *encoder = load_encoder(model, stream, layout, error);
     const cpl_vae_way way = {.pixels = vae_pixels};
     float *latent = encoder ? cpl_encode_picture(encoder, &model->spec.vae, stream, picture, &way, error) : NULL;
     cpl_vae_encoder_free(encoder, model->backend);
-    cpl_image_free(picture);
     cpl_pool_trim(stream->pool, CPL_VAE_KEEP);
     return latent;
 }
@@ -91,7 +89,9 @@ const float *cpl_start_find(cpl_start *start, const cpl_model *model, cpl_stream
     if (start->identity == identity && start->width == settings->width && start->height == settings->height)
         return start->latent;
     cpl_start_clear(start);
-    float *latent = encode(model, stream, layout, settings, vae_pixels, error);
+    cpl_image *picture = read_picture(layout, settings, error);
+    float *latent = picture ? cpl_start_encode(model, stream, layout, picture, vae_pixels, error) : NULL;
+    cpl_image_free(picture);
     if (latent) *start = (cpl_start){identity, settings->width, settings->height, latent};
     return latent;
 }

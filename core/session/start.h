@@ -19,5 +19,8 @@ uint64_t cpl_start_stamp(const cpl_layout *layout, cpl_error *error);
 const float *cpl_start_find(cpl_start *start, const cpl_model *model, cpl_stream *stream, const cpl_layout *layout,
                             const cpl_settings *settings, uint64_t stamp, size_t vae_pixels, cpl_error *error);
 void cpl_start_clear(cpl_start *start);
+/* The latent of any picture, freed by the caller; the encoder is that of the layout's model. */
+float *cpl_start_encode(const cpl_model *model, cpl_stream *stream, const cpl_layout *layout, const cpl_image *picture,
+                        size_t vae_pixels, cpl_error *error);
 
 #endif

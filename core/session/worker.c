@@ -230,7 +230,7 @@ void cpl_session_post_synced(cpl_session *session) {
 static bool prepare_current(cpl_session *session, cpl_error *error) {
     cpl_prepared prepared;
     double start_ms = cpl_now_ms();
-    if (!cpl_prepare(&prepared, &session->context, session->current, error)) {
+    if (!cpl_prepare(&prepared, &session->context, session->current, false, error)) {
         cpl_error_while(error, "encoding the prompts");
         return false;
     }

@@ -100,6 +100,7 @@ static const char rich[] =
     "  \"separator\": \"\\\\n\",\n"
     "  \"common\": {\"brackets\": \"< >\", \"definitions\": false, \"y\": [1, 2.5, {\"z\": true}]},\n"
     "  \"negative\": \"blurry\",\n"
+    "  \"hires\": {\"scale\": 1.0, \"steps\": 8, \"denoise\": 0.5, \"upscaler\": \"lanczos\", \"x\": [1]},\n"
     "  \"regions\": [\n"
     "    {\"rect\": [0.0, 0.1, 0.2, 1.0], \"weight\": 1.0, \"feather\": 0.05, \"prompt\": \"a\", \"negative\": \"b\", "
     "\"color\": 3,\n"
@@ -110,7 +111,7 @@ static const char rich[] =
     "  \"sampling\": {\"model\": \"builtin\", \"sampler\": \"euler\", \"schedule\": \"karras\", \"steps\": 20, "
     "\"cfg\": 7.0,\n"
     "               \"seed\": 9007199254740991, \"rng\": \"cpu\", \"eta\": 1},\n"
-    "  \"hires\": [\"a\", \"b\"],\n"
+    "  \"later\": [\"a\", \"b\"],\n"
     "  \"my key\": {\"deep\": {\"er\": -1e-300}}\n"
     "}\n";
 
