@@ -29,7 +29,7 @@ static void replace_without_question(editor *e, const char *path) {
 /* ---- Files ---- */
 
 static void run_write(editor *e, call *c) {
-    if (c->force && *c->argument) replace_without_question(e, c->argument);
+    if (c->force && (*c->argument || e->path)) replace_without_question(e, *c->argument ? c->argument : e->path);
     if (!*c->argument && !e->path)
         editor_say(e, TONE_ERROR, "this layout has no name yet: \":w FILE\" gives it one");
     else

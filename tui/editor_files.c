@@ -38,6 +38,29 @@ bool editor_may_replace(editor *e, const char *path) {
 
 static bool is_ours(const editor *e, const char *path) { return e->path && same_file(path, e->path); }
 
+static file_mark mark_of(const char *path) {
+    struct stat info;
+    if (!path || stat(path, &info) != 0) return (file_mark){0};
+    return (file_mark){(uint64_t)info.st_dev, (uint64_t)info.st_ino, (int64_t)info.st_size,
+                       (int64_t)info.st_mtim.tv_sec, (int64_t)info.st_mtim.tv_nsec};
+}
+
+void editor_mark_file(editor *e) { e->on_disk = mark_of(e->path); }
+
+/* What somebody else wrote into the layout's file meanwhile would be lost without a word. A file that is gone is written
+ * anew. */
+static bool may_save(editor *e, const char *path) {
+    const file_mark now = mark_of(e->path), *then = &e->on_disk;
+    bool same = now.device == then->device && now.inode == then->inode && now.bytes == then->bytes &&
+                now.changed_s == then->changed_s && now.changed_ns == then->changed_ns;
+    if (same || !now.inode || (e->overwrite && !strcmp(e->overwrite, path))) return true;
+    free(e->overwrite);
+    e->overwrite = strdup(path);
+    editor_say(e, TONE_ERROR, "%s was changed by another program: saving again replaces it, \":e! %s\" reads it", path,
+               path);
+    return false;
+}
+
 /* Takes the layout over as it was written. */
 static void adopt(editor *e, cpl_layout *written, const char *path) {
     char *copy = strdup(path);
@@ -65,6 +88,8 @@ static bool write_layout(editor *e, const char *path) {
     bool settled = !cpl_layout_equal(moved, e->state.layout);
     adopt(e, moved, path);
     state_saved(&e->state);
+    editor_mark_file(e);
+    if (e->overwrite && !strcmp(e->overwrite, path)) free(e->overwrite), e->overwrite = NULL; /* it was for once */
     editor_journal_flush(e);
     editor_sync(e, CPL_SYNC_NOW);
     editor_say(e, TONE_INFO, settled ? "saved %s: what it names is found from there too" : "saved %s", path);
@@ -76,7 +101,7 @@ bool editor_save(editor *e, const char *wanted) {
     bool done = false;
     if (!path || !*path)
         editor_say(e, TONE_ERROR, "a file needs a name: type one, or Esc");
-    else if (!wanted || is_ours(e, path) || editor_may_replace(e, path))
+    else if (!wanted || is_ours(e, path) ? may_save(e, path) : editor_may_replace(e, path))
         done = write_layout(e, path);
     free(path);
     return done;
@@ -104,6 +129,7 @@ bool editor_open(editor *e, const char *wanted) {
     bool picture = convert_is_picture(path);
     free(e->path);
     e->path = picture ? NULL : path;
+    editor_mark_file(e);
     editor_edited(e);
     editor_place_restore(e);
     editor_say(e, TONE_INFO, picture ? "opened the layout in %s, which has no file of its own yet" : "opened %s", path);

@@ -137,6 +137,7 @@ static bool start(editor *e, const editor_options *options) {
     e->results.compared = -1;
     e->brush.size = 1;
     e->path = options->path ? strdup(options->path) : NULL;
+    editor_mark_file(e);
     if (!state_start(&e->state, options->layout, &error) ||
         !(e->session = cpl_session_new(&options->session, &error))) {
         fprintf(stderr, "couplet: %s\n", error.message);

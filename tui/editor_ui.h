@@ -40,6 +40,11 @@ typedef enum typing {
     TYPING_PNG,
     TYPING_RENAME
 } typing;
+/* Tells a file from what another program makes of it; all zero: there is none. */
+typedef struct file_mark {
+    uint64_t device, inode;
+    int64_t bytes, changed_s, changed_ns;
+} file_mark;
 typedef enum list_kind {
     LIST_NONE,
     LIST_HELP,
@@ -209,6 +214,7 @@ typedef struct editor {
     bool changed;                  /* something to draw */
     int cursor_row, cursor_column; /* of the text cursor while typing; row -1: hidden */
     char *overwrite;               /* owned: a file that was there already; the same name again writes it */
+    file_mark on_disk;             /* the layout's file as it was last read or written here */
     bool quit;
     int exit_status;
     char farewell[700]; /* printed when the terminal has been given back */
@@ -308,6 +314,7 @@ bool editor_save(editor *e, const char *path); /* NULL: under its name */
 bool editor_open(editor *e, const char *path);
 bool editor_write_picture(editor *e, const char *path);
 bool editor_may_replace(editor *e, const char *path); /* false: it is there, which was said */
+void editor_mark_file(editor *e);                     /* the layout's file is now as it was read or written here */
 char *editor_as_layout_finds(const editor *e,
                              const char *path); /* from the layout's folder, else whole; caller frees */
 char *editor_picture_path(const editor *e);     /* the layout's name with .png; caller frees */

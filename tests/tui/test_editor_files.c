@@ -119,6 +119,53 @@ static void a_screen_is_written_over_a_file_only_by_a_script(void **state) {
     fake_end(&f);
 }
 
+/* Two editors on one layout, or a checkout behind the editor's back: the first s after it says so. */
+static void what_another_program_wrote_is_not_lost(void **state) {
+    (void)state;
+    static const char other[] = "{\"couplet\":1,\"regions\":[{\"prompt\":\"a fish\"}]}";
+    static const char *const again[] = {"s:q\r", ":w\r:q\r", ":w! work.json\r:q\r", "qs"};
+    for (size_t i = 0; i < sizeof again / sizeof again[0]; i++) {
+        fake f;
+        write_file("script.keys", ":wait synced\nl\n");
+        write_file("work.json", WORK);
+        fake_start(&f, XTERM, run_editor);
+        fake_expect(&f, 0, "[+]");
+        write_file("work.json", other);
+        fake_send(&f, "s");
+        fake_expect(&f, 0, "was changed by another program");
+        cpl_layout *layout = load("work.json");
+        assert_string_equal(layout->regions[0].prompt, "a fish");
+        cpl_layout_free(layout);
+        /* Said once, it is wanted. */
+        fake_send(&f, again[i]);
+        fake_expect_exit(&f);
+        layout = load("work.json");
+        assert_int_equal(layout->region_count, 2);
+        cpl_layout_free(layout);
+        fake_end(&f);
+    }
+    /* The editor's own writing is no other program's, and a file that is gone comes back. */
+    play("l\ns\nl\ns\nl\n:convert % other.json\ns");
+    cpl_layout *layout = load("work.json");
+    assert_true(layout->regions[0].x1 > 0);
+    cpl_layout_free(layout);
+}
+
+static void force_saves_over_what_another_program_wrote(void **state) {
+    (void)state;
+    fake f;
+    write_file("script.keys", ":wait synced\nl\n");
+    fake_start(&f, XTERM, run_editor);
+    fake_expect(&f, 0, "[+]");
+    write_file("work.json", "{\"couplet\":1,\"regions\":[{\"prompt\":\"a fish\"}]}");
+    fake_send(&f, ":w!\r:q\r");
+    fake_expect_exit(&f);
+    fake_end(&f);
+    cpl_layout *layout = load("work.json");
+    assert_int_equal(layout->region_count, 2);
+    cpl_layout_free(layout);
+}
+
 static void force_replaces_files_in_the_home(void **state) {
     (void)state;
     write_file("home.json", "old");
@@ -224,6 +271,8 @@ int main(void) {
         in_folder(a_picture_is_not_saved_over),
         in_folder(files_are_replaced_only_when_asked_twice),
         in_folder(a_screen_is_written_over_a_file_only_by_a_script),
+        in_folder(what_another_program_wrote_is_not_lost),
+        in_folder(force_saves_over_what_another_program_wrote),
         in_folder(force_replaces_files_in_the_home),
         in_folder(a_text_from_outside_can_be_saved),
         in_folder(what_is_written_elsewhere_works_there),

@@ -34,6 +34,7 @@ static editor *start(const char *json) {
     e->brush.size = 1;
     e->caps = &caps;
     e->path = strdup("work.json");
+    editor_mark_file(e);
     LINES = 40;
     COLS = 120;
     editor_arrange(e);
