@@ -208,16 +208,12 @@ static void draw_synopsis(const editor *e, int row, int columns) {
     draw_text(&e->theme, row, at + 2, columns - at - 3, theme_ink(&e->theme, STYLE_DIM), command->description);
 }
 
-void editor_draw_note(const editor *e) {
+void editor_draw_completion(const editor *e) {
     window w = e->windows.settings;
-    bool words = e->complete.count > 1, message = e->tone != TONE_NONE;
-    bool synopsis = e->typing == TYPING_COMMAND && ex_parse(e->line.text).command;
-    if (!words && !message && !synopsis) return;
-    ink with = theme_ink(&e->theme, e->tone == TONE_ERROR ? STYLE_ERROR : STYLE_TEXT);
-    draw_fill(w.row, 0, 1, w.columns, with);
-    if (message)
-        draw_text(&e->theme, w.row, 1, w.columns - 2, with, e->message);
-    else if (words)
+    bool words = e->complete.count > 1, synopsis = e->typing == TYPING_COMMAND && ex_parse(e->line.text).command;
+    if (!words && !synopsis) return;
+    draw_fill(w.row, 0, 1, w.columns, theme_ink(&e->theme, STYLE_TEXT));
+    if (words)
         draw_words(e, w.row, w.columns);
     else
         draw_synopsis(e, w.row, w.columns);

@@ -124,9 +124,9 @@ static void draw_panes(editor *e) {
     draw_picture(e);
     editor_draw_table(e);
     editor_draw_settings(e);
-    editor_draw_status(e);
     editor_draw_prompt(e);
     if (e->list) editor_draw_list(e);
+    editor_draw_status(e); /* a long message lies over all of them */
 }
 
 /* ncurses likes to scroll what moved up or down, and would scroll the picture with it, of which it knows nothing. Handed

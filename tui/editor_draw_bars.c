@@ -264,22 +264,37 @@ static bool draw_row_warning(const editor *e, int row, int column, int columns) 
     return true;
 }
 
-/* A message that is too long for one line takes the settings line too, until the next key. */
-static void draw_error(const editor *e) {
+/* As many lines as the text needs, the last of them at `bottom`; what goes beyond `most` is cut. */
+static void draw_lines(const editor *e, int bottom, int most, ink with, const char *text) {
+    size_t starts[16];
     window w = e->windows.status;
-    ink with = theme_ink(&e->theme, STYLE_ERROR);
-    const char *text = e->message;
-    int columns = w.columns - 2;
-    draw_fill(w.row, 0, 1, w.columns, with);
-    if (text_columns(text) > columns) {
-        size_t size = text_fit(text, columns, NULL);
-        while (size && text[size] != ' ') size--;
-        if (!size) size = text_fit(text, columns, NULL);
-        draw_fill(w.row - 1, 0, 1, w.columns, with);
-        draw_format(&e->theme, w.row - 1, 1, columns, with, "%.*s", (int)size, text);
-        text += size + (text[size] == ' ');
+    int columns = w.columns - 2, count = text_wrap(text, columns, starts, sizeof starts / sizeof starts[0]);
+    if (count > most) count = most;
+    for (int i = 0; i < count; i++) {
+        int row = bottom - (count - 1 - i);
+        size_t end = i + 1 < count ? starts[i + 1] : strlen(text);
+        if (i + 1 < count && text[end - 1] == ' ') end--;
+        draw_fill(row, 0, 1, w.columns, with);
+        draw_format(&e->theme, row, 1, columns, with, "%.*s", (int)(end - starts[i]), text + starts[i]);
     }
-    draw_text(&e->theme, w.row, 1, columns, with, text);
+}
+
+/* Until the next key a long message goes on over the settings and the table, but not over a cell that is being typed. No
+ * picture is ever there. */
+static int message_rows(const editor *e) { return e->typing == TYPING_CELL ? 2 : 2 + e->windows.table.rows; }
+
+static void draw_error(const editor *e) {
+    draw_lines(e, e->windows.status.row, message_rows(e), theme_ink(&e->theme, STYLE_ERROR), e->message);
+}
+
+/* Above the line that is being typed: what there is to say about it. */
+static void draw_note(const editor *e) {
+    window w = e->windows.settings;
+    if (e->tone != TONE_NONE)
+        draw_lines(e, w.row, message_rows(e) - 1,
+                   theme_ink(&e->theme, e->tone == TONE_ERROR ? STYLE_ERROR : STYLE_TEXT), e->message);
+    else
+        editor_draw_completion(e);
 }
 
 /* What is wrong with the value as far as it is typed. */
@@ -298,12 +313,18 @@ void editor_draw_status(editor *e) {
     bool line = e->typing == TYPING_COMMAND || e->typing == TYPING_SAVE_AS || e->typing == TYPING_PNG ||
                 e->typing == TYPING_RENAME;
     if (line) {
-        editor_draw_note(e);
+        draw_note(e);
         draw_prompt(e, w.row, 1, w.columns - 1);
         return;
     }
     if (e->tone == TONE_ERROR) {
         draw_error(e);
+        return;
+    }
+    bool told = (e->tone == TONE_INFO || e->tone == TONE_WARNING) && !e->asking && !e->confirming && !e->recovering;
+    const ink saying = theme_ink(&e->theme, e->tone == TONE_WARNING ? STYLE_WARNING : STYLE_TEXT);
+    if (told && text_columns(badge(e)) + 1 + text_columns(e->message) >= w.columns) {
+        draw_lines(e, w.row, message_rows(e), saying, e->message);
         return;
     }
     int at = draw_text(&e->theme, w.row, 0, w.columns, theme_ink(&e->theme, STYLE_BADGE), badge(e)) + 1;
@@ -327,9 +348,8 @@ void editor_draw_status(editor *e) {
         editor_recover_question(e, columns < 65, question, sizeof question);
         at += draw_text(&e->theme, w.row, at, columns, theme_ink(&e->theme, STYLE_STRONG), question);
         draw_hints(e, w.row, at, w.columns - at - 1);
-    } else if (e->tone == TONE_INFO || e->tone == TONE_WARNING) {
-        style with = e->tone == TONE_WARNING ? STYLE_WARNING : STYLE_TEXT;
-        draw_text(&e->theme, w.row, at, columns, theme_ink(&e->theme, with), e->message);
+    } else if (told) {
+        draw_text(&e->theme, w.row, at, columns, saying, e->message);
     } else if (e->typing && draw_refusal(e, w.row, at, columns)) {
         return;
     } else if (e->typing || e->list || e->focus == PANE_SETTINGS || !draw_row_warning(e, w.row, at, columns)) {

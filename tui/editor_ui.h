@@ -255,7 +255,7 @@ void editor_command(editor *e, const char *line);
 
 /* editor_complete.c */
 void editor_complete(editor *e, int direction); /* the next or the previous way to go on */
-void editor_draw_note(const editor *e);         /* candidates, or what there is to say about the line */
+void editor_draw_completion(const editor *e);   /* candidates, or what the command does that is being typed */
 
 /* editor_past.c */
 void editor_past_read(editor *e);
