@@ -48,8 +48,12 @@ static size_t line_of(const char *text, int columns) {
     return word ? word : fits ? fits : strlen(text);
 }
 
-/* A long text goes on in the next lines. */
+/* A long text goes on in the next lines, and begins there behind a name that is too long for its column. */
 static void add_text(lines *l, const char *left, const char *text) {
+    if (left && text_columns(left) > LEFT) {
+        add(l, false, left, NULL, 0);
+        left = NULL;
+    }
     do {
         size_t size = line_of(text, l->columns);
         add(l, false, left, text, size);
