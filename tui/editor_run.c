@@ -35,8 +35,19 @@ void editor_say(editor *e, tone tone_of_it, const char *format, ...) {
     snprintf(last->text, sizeof last->text, "%.299s", e->message);
 }
 
+/* Rows count from 1 on the screen, and from 0 in the file's paths: "regions[0].prompt: ..." is about row 1. */
 void editor_say_error(editor *e, const cpl_error *error) {
-    editor_say(e, TONE_ERROR, "%s", error->message[0] ? error->message : "that did not work");
+    int row, used = 0;
+    size_t length = strlen(error->path);
+    bool begins = length && !strncmp(error->message, error->path, length) && error->message[length] == ':';
+    if (begins && sscanf(error->path, "regions[%d]%n", &row, &used) == 1 && used) {
+        const char *key = error->path + used + (error->path[used] == '.');
+        bool words = !*key || !strcmp(key, "prompt");
+        editor_say(e, TONE_ERROR, "row %d%s%s%s", row + 1, words ? "" : ", ", words ? "" : key,
+                   error->message + length);
+    } else {
+        editor_say(e, TONE_ERROR, "%s", error->message[0] ? error->message : "that did not work");
+    }
 }
 
 /* ---- The loop ---- */

@@ -215,7 +215,7 @@ static void say_invalid(editor *e, const cpl_error *error, bool wanted) {
     if (hole)
         editor_say(e, tone_of_it, "%d %% of the canvas has no region: widen one, or f fills it", open);
     else
-        editor_say(e, tone_of_it, "%s", error->message);
+        editor_say_error(e, error);
 }
 
 /* The next edit would load it again, which is not what was asked for: the model before takes its place. */
