@@ -255,12 +255,20 @@ static bool draw_row_warning(const editor *e, int row, int column, int columns) 
     const char *warning =
         e->state.selected >= 0 ? editor_row_warning(e, e->state.selected, &bad, text, sizeof text) : NULL;
     if (!warning) return false;
-    /* Messages about a row begin with its place; a hint at the end keeps the way to the help. */
-    int hint = 8, room = columns - hint - 2;
-    draw_format(&e->theme, row, column, room, theme_ink(&e->theme, bad ? STYLE_ERROR : STYLE_WARNING), "%s row %d: %s",
-                theme_glyph(&e->theme, GLYPH_WARNING), e->state.selected + 1, warning);
-    int used = draw_text(&e->theme, row, column + columns - hint, hint, theme_ink(&e->theme, STYLE_KEY), "?");
-    draw_text(&e->theme, row, column + columns - hint + used, hint - used, theme_ink(&e->theme, STYLE_DIM), " help");
+    /* The way to the help gives place only to the end of a sentence that would be cut, and other keys come if there is
+     * room for some of them. */
+    const int help = 8, keys = 44;
+    char told[300];
+    snprintf(told, sizeof told, "%s row %d: %s", theme_glyph(&e->theme, GLYPH_WARNING), e->state.selected + 1, warning);
+    int whole = text_columns(told), room = whole <= columns ? columns : columns - help - 2;
+    draw_text(&e->theme, row, column, room, theme_ink(&e->theme, bad ? STYLE_ERROR : STYLE_WARNING), told);
+    if (columns - whole - 2 >= keys) {
+        draw_hints(e, row, column + whole + 2, columns - whole - 2);
+    } else if (room < columns || columns - whole - 2 >= help) {
+        int at = column + columns - help;
+        at += draw_text(&e->theme, row, at, help, theme_ink(&e->theme, STYLE_KEY), "?");
+        draw_text(&e->theme, row, at, help - 1, theme_ink(&e->theme, STYLE_DIM), " help");
+    }
     return true;
 }
 
