@@ -64,7 +64,8 @@ char *state_cell_whole(const editor_state *s, int row, table_cell c) {
 void state_cell_text(const editor_state *s, int row, table_cell c, char text[STATE_TEXT]) {
     canvas_view view = state_view(s, 1, 1);
     canvas_rect rect = {0, 1, 0, 1};
-    bool shape = canvas_shape(&view, row, &rect);
+    /* A painted mask has no corners. */
+    bool shape = canvas_shape(&view, row, &rect) && s->layout->mode != CPL_MODE_MASK;
     const cpl_region *region = row < s->layout->region_count ? &s->layout->regions[row] : NULL;
     const double value[4] = {rect.x1, rect.x2, rect.y1, rect.y2};
     if (c == CELL_PROMPT)
