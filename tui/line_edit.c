@@ -32,13 +32,38 @@ static int code_columns(uint32_t code) {
     return width < 0 ? 1 : width;
 }
 
-size_t text_next(const char *text, int *columns) {
-    uint32_t code;
-    size_t size = decode(text, &code);
-    *columns = size ? code_columns(code) : 0;
-    for (size_t more; size && (more = decode(text + size, &code)) && code != 0xfffd && wcwidth((wchar_t)code) == 0;)
-        size += more;
+/* What terminals draw as one picture together with an emoji before it. They differ in how wide it is then: as the first one
+ * alone, or as all of them side by side. */
+static bool is_tone(uint32_t code) { return code >= 0x1f3fb && code <= 0x1f3ff; }
+static bool is_symbol(uint32_t code) { return (code >= 0x2190 && code < 0x2e80) || code >= 0x1f000; }
+enum { JOINER = 0x200d, TEXT_STYLE = 0xfe0e, EMOJI_STYLE = 0xfe0f };
+
+/* `*drawn`: the bytes at the beginning that are as wide in every terminal. */
+static size_t cluster(const char *text, int *columns, size_t *drawn) {
+    uint32_t base, code, last;
+    size_t size = decode(text, &base), more;
+    *columns = size ? code_columns(base) : 0;
+    *drawn = 0;
+    for (last = base; size && (more = decode(text + size, &code)) && code != 0xfffd; size += more, last = code) {
+        bool joined = is_symbol(base) && (is_tone(code) || (last == JOINER && is_symbol(code)));
+        if (!joined && wcwidth((wchar_t)code) != 0) break;
+        bool plain = !joined && code != TEXT_STYLE && code != EMOJI_STYLE && !(code == JOINER && is_symbol(base));
+        if (!plain && !*drawn) *drawn = size;
+    }
+    if (!*drawn) *drawn = size;
     return size;
+}
+
+size_t text_next(const char *text, int *columns) {
+    size_t drawn;
+    return cluster(text, columns, &drawn);
+}
+
+size_t text_drawn(const char *text) {
+    size_t drawn;
+    int columns;
+    cluster(text, &columns, &drawn);
+    return drawn;
 }
 
 size_t text_fit(const char *text, int columns, int *used) {

@@ -40,7 +40,10 @@ int text_row_of(const char *text, const size_t *starts, int rows, size_t at, int
 int text_columns(const char *text);
 /* How many bytes of `text` fit `columns`; *used (may be NULL) is the columns they take. */
 size_t text_fit(const char *text, int columns, int *used);
-/* The next character (at least one byte, 0 at the end) with the marks that combine with it; *columns its width. */
+/* The next character (at least one byte, 0 at the end) with the marks that combine with it and the emoji that are joined to
+ * it; *columns its width. */
 size_t text_next(const char *text, int *columns);
+/* How many of its bytes to draw: of joined emoji the first, about whose width all terminals agree. */
+size_t text_drawn(const char *text);
 
 #endif

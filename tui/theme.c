@@ -232,19 +232,19 @@ static int put(const theme *t, int row, int column, const char *text, size_t siz
     int total = 0, width;
     move(row, column);
     while (size) {
-        size_t step = text_next(text, &width);
+        size_t step = text_next(text, &width), drawn = text_drawn(text);
         unsigned char first = (unsigned char)*text;
         bool control = first < 0x20 || first == 0x7f || (first == 0xc2 && (unsigned char)text[1] < 0xa0) ||
                        (first >= 0x80 && step == 1);
-        if (used + step + 1 >= sizeof safe) {
+        if (used + drawn + 1 >= sizeof safe) {
             addnstr(safe, (int)used);
             used = 0;
         }
-        if (control || (first >= 0x80 && !t->utf8) || step + 1 >= sizeof safe) {
+        if (control || (first >= 0x80 && !t->utf8) || drawn + 1 >= sizeof safe) {
             for (int i = 0; i < (control ? 1 : width); i++) safe[used++] = '?';
         } else {
-            memcpy(safe + used, text, step);
-            used += step;
+            memcpy(safe + used, text, drawn);
+            used += drawn;
         }
         total += width;
         text += step;

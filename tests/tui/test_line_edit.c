@@ -69,6 +69,45 @@ static void characters_are_whole(void **state) {
     line_edit_clear(&edit);
 }
 
+#define WOMAN "\xf0\x9f\x91\xa9"
+#define GIRL "\xf0\x9f\x91\xa7"
+#define THUMB "\xf0\x9f\x91\x8d"
+#define HEART "\xe2\x9d\xa4"
+#define JOINER "\xe2\x80\x8d"
+#define EMOJI_STYLE "\xef\xb8\x8f"
+
+/* A family is as wide as one of it in some terminals, as all of them in others; all agree about the first. */
+static void joined_emoji_are_one_character(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        int columns;
+        size_t drawn;
+    } list[] = {
+        {WOMAN JOINER WOMAN JOINER GIRL, 2, 4},
+        {THUMB "\xf0\x9f\x8f\xbd", 2, 4}, /* of a skin tone */
+        {HEART EMOJI_STYLE, 1, 3},        /* narrow where the style is not known */
+        {HEART EMOJI_STYLE JOINER "\xf0\x9f\x94\xa5", 1, 3},
+        {"1" EMOJI_STYLE "\xe2\x83\xa3", 1, 1},    /* a keycap */
+        {"e\xcc\x81", 1, 3},                       /* a mark that every terminal combines */
+        {"\xe0\xa4\x95\xe0\xa5\x8d" JOINER, 1, 9}, /* the joiner of a script is no emoji's */
+    };
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++) {
+        int columns;
+        assert_int_equal(text_next(list[i].text, &columns), strlen(list[i].text));
+        assert_int_equal(columns, list[i].columns);
+        assert_int_equal(text_drawn(list[i].text), list[i].drawn);
+    }
+    line_edit edit = typed("a" WOMAN JOINER GIRL "b" WOMAN JOINER "c");
+    assert_int_equal(text_columns(edit.text), 1 + 2 + 1 + 2 + 1);
+    line_edit_erase(&edit, -1);
+    line_edit_erase(&edit, -1);
+    line_edit_erase(&edit, -1);
+    line_edit_erase(&edit, -1); /* the family goes as one */
+    assert_string_equal(edit.text, "a");
+    line_edit_clear(&edit);
+}
+
 static void what_never_gets_in(void **state) {
     (void)state;
     line_edit edit = typed("a\x1b[31m\nb\tc\x7f\xc2\x9b"
@@ -152,13 +191,10 @@ static void long_text_is_wrapped_at_words(void **state) {
 int main(void) {
     if (!setlocale(LC_CTYPE, "C.UTF-8")) return 77;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(inserting_and_erasing),
-        cmocka_unit_test(words),
-        cmocka_unit_test(characters_are_whole),
-        cmocka_unit_test(what_never_gets_in),
-        cmocka_unit_test(fitting),
-        cmocka_unit_test(view_follows_the_cursor),
-        cmocka_unit_test(long_text_is_wrapped_at_words),
+        cmocka_unit_test(inserting_and_erasing),   cmocka_unit_test(words),
+        cmocka_unit_test(characters_are_whole),    cmocka_unit_test(joined_emoji_are_one_character),
+        cmocka_unit_test(what_never_gets_in),      cmocka_unit_test(fitting),
+        cmocka_unit_test(view_follows_the_cursor), cmocka_unit_test(long_text_is_wrapped_at_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
