@@ -8,8 +8,10 @@
 
 /* ---- Top line ---- */
 
+enum { NAME_COLUMNS = 100 };
+
 typedef struct segment {
-    char text[160];
+    char text[NAME_COLUMNS * 4 + 16];
     style style;
     int importance;
     bool right;
@@ -18,6 +20,18 @@ typedef struct segment {
 static const char *file_name(const editor *e) {
     const char *slash = e->path ? strrchr(e->path, '/') : NULL;
     return !e->path ? "(no name)" : slash ? slash + 1 : e->path;
+}
+
+/* Half of the line at most: what is not valid or not saved must not go for it. */
+static void name_text(const editor *e, segment *s) {
+    char *name = term_safe(file_name(e));
+    int most = e->windows.columns / 2;
+    if (most > NAME_COLUMNS) most = NAME_COLUMNS;
+    bool whole = !name || text_columns(name) <= most;
+    size_t bytes = !name ? 0 : whole ? strlen(name) : text_fit(name, most - 1, NULL);
+    snprintf(s->text, sizeof s->text, "%.*s%s%s", (int)bytes, name ? name : "",
+             whole ? "" : theme_glyph(&e->theme, GLYPH_MORE), e->state.dirty ? " [+]" : "");
+    free(name);
 }
 
 static const char *mode_text(const cpl_layout *layout) {
@@ -44,10 +58,8 @@ static int fill_segments(const editor *e, segment *s) {
     const cpl_layout *layout = e->state.layout;
     int n = 0, covered = (int)(100 * e->state.coverage);
     s[n++] = (segment){"couplet", STYLE_BAR_STRONG, 3, false};
-    char *name = term_safe(file_name(e));
     s[n] = (segment){"", STYLE_BAR_STRONG, 9, false};
-    snprintf(s[n++].text, sizeof s->text, "%.120s%s", name ? name : "", e->state.dirty ? " [+]" : "");
-    free(name);
+    name_text(e, &s[n++]);
     s[n] = (segment){"", STYLE_BAR, 6, false};
     snprintf(s[n++].text, sizeof s->text, "%s", mode_text(layout));
     s[n] = (segment){"", STYLE_BAR, 4, false};
