@@ -383,6 +383,10 @@ static bool read_option(arguments *a, int argc, char *const *argv, int *at, char
 
 static bool count_operands(const arguments *a, char *why, size_t size) {
     const command_entry *c = &command_table[a->command];
+    /* Other programs have these as commands; here they would be new layouts of that name. */
+    const char *first = a->command == COMMAND_EDIT && a->operands ? a->operand[0] : "";
+    if (!strcmp(first, "help") || !strcmp(first, "version"))
+        return usage(why, size, "it is \"couplet --%s\"; a layout of that name is ./%s", first, first);
     if (a->operands < c->least)
         return usage(why, size, "%s needs a file: couplet %s %s", c->name, c->name, c->operands);
     if (a->command == COMMAND_RENDER && !a->output)

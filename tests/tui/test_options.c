@@ -130,6 +130,8 @@ static void refuses_wrong_usage(void **state) {
     refuses("check --json=1 a", "takes no value");
     refuses("check -qh a", "write each option apart");
     refuses("rendr a.json", "no command \"rendr\"; did you mean \"render\"?");
+    refuses("help", "it is \"couplet --help\"; a layout of that name is ./help");
+    refuses("version", "it is \"couplet --version\"");
     refuses("--quiet check a.json", "the command comes first: couplet check");
     refuses("a.json check", "the editor opens one layout");
     refuses("check \"\"", "empty");
