@@ -212,7 +212,9 @@ static void say_invalid(editor *e, const cpl_error *error, bool wanted) {
     tone tone_of_it = wanted || !hole ? TONE_ERROR : TONE_WARNING;
     /* The hatching and the title tell of a hole too: it does not take the place of an answer to the last key. */
     if (tone_of_it == TONE_WARNING && (e->tone == TONE_INFO || e->tone == TONE_ERROR)) return;
-    if (hole)
+    if (hole && !e->state.count)
+        editor_say(e, tone_of_it, "there is no region yet: n makes one");
+    else if (hole)
         editor_say(e, tone_of_it, "%d %% of the canvas has no region: widen one, or f fills it", open);
     else
         editor_say_error(e, error);
