@@ -93,9 +93,15 @@ static void draw_area(const editor *e, const canvas_cell *cell, int row, int col
         draw_glyph(&e->theme, row, column, theme_rgb(&e->theme, cell->grid ? dot : NULL, cell->rgb, false), mark);
         return;
     }
-    /* Without colours to mix, two regions over each other are shown by a pattern. */
-    if (cell->covers > 1) mark = theme_glyph(&e->theme, GLYPH_OVERLAP);
-    draw_glyph(&e->theme, row, column, theme_ink(&e->theme, STYLE_DIM), mark);
+    /* Without colours to mix, two regions over each other are shown by a pattern, and so are masks, which have no border. */
+    bool masks = e->state.layout->mode == CPL_MODE_MASK && cell->covers;
+    if (cell->covers > 1)
+        mark = theme_glyph(&e->theme, GLYPH_OVERLAP);
+    else if (masks)
+        mark = theme_glyph(&e->theme, cell->selected ? GLYPH_FULL : GLYPH_PAINTED);
+    ink with = !masks || !e->theme.colors ? theme_ink(&e->theme, cell->selected && masks ? STYLE_STRONG : STYLE_DIM)
+                                          : theme_rgb(&e->theme, cell->rgb, NULL, cell->selected);
+    draw_glyph(&e->theme, row, column, with, mark);
 }
 
 static void draw_cells(const editor *e, const canvas_cell *cells) {

@@ -108,9 +108,9 @@ static const char *const glyphs[GLYPHS][2] = {
     [GLYPH_HORIZONTAL] = {"-", "─"}, [GLYPH_VERTICAL] = {"|", "│"},    [GLYPH_TOP_LEFT] = {"+", "┌"},
     [GLYPH_TOP_RIGHT] = {"+", "┐"},  [GLYPH_BOTTOM_LEFT] = {"+", "└"}, [GLYPH_BOTTOM_RIGHT] = {"+", "┘"},
     [GLYPH_GRID] = {".", "·"},       [GLYPH_HOLE] = {"/", "╱"},        [GLYPH_OVERLAP] = {":", "∶"},
-    [GLYPH_FULL] = {"#", "█"},       [GLYPH_EMPTY] = {".", "░"},       [GLYPH_POINTER] = {">", "▸"},
-    [GLYPH_MORE] = {"~", "…"},       [GLYPH_WARNING] = {"!", "!"},     [GLYPH_HALF] = {"^", "▀"},
-    [GLYPH_UP] = {"^", "▲"},         [GLYPH_DOWN] = {"v", "▼"},
+    [GLYPH_PAINTED] = {"-", "░"},    [GLYPH_FULL] = {"#", "█"},        [GLYPH_EMPTY] = {".", "░"},
+    [GLYPH_POINTER] = {">", "▸"},    [GLYPH_MORE] = {"~", "…"},        [GLYPH_WARNING] = {"!", "!"},
+    [GLYPH_HALF] = {"^", "▀"},       [GLYPH_UP] = {"^", "▲"},          [GLYPH_DOWN] = {"v", "▼"},
 };
 
 static ink pair_of(int foreground, int background, attr_t attributes) {

@@ -46,6 +46,7 @@ typedef enum glyph {
     GLYPH_GRID,
     GLYPH_HOLE,
     GLYPH_OVERLAP,
+    GLYPH_PAINTED,
     GLYPH_FULL,
     GLYPH_EMPTY,
     GLYPH_POINTER,
