@@ -92,7 +92,8 @@ static bool read_row(const cJSON *row, cpl_region *r) {
         if ((!cJSON_IsNumber(item) && !cJSON_IsString(item)) || (end && (*end || end == item->valuestring)))
             return false;
     }
-    bool fine = value[0] >= 0 && value[0] < value[1] && value[1] <= 1 && value[2] >= 0 && value[2] < value[3] &&
+    /* As in a layout, and in Forge Couple, a row may be of no width: it has no effect. */
+    bool fine = value[0] >= 0 && value[0] <= value[1] && value[1] <= 1 && value[2] >= 0 && value[2] <= value[3] &&
                 value[3] <= 1 && value[4] >= 0 && value[4] <= CPL_MAX_WEIGHT;
     r->x1 = value[0], r->x2 = value[1], r->y1 = value[2], r->y2 = value[3], r->weight = value[4];
     return fine;

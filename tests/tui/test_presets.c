@@ -107,6 +107,24 @@ static void what_cannot_be_read_is_not_replaced(void **state) {
     cpl_layout_free(layout);
 }
 
+/* What is written must be readable: else nothing could be added to the file any more. */
+static void rows_of_no_width_come_back(void **state) {
+    (void)state;
+    cpl_error error = {0};
+    presets p;
+    const char *path = file_of("{}");
+    cpl_layout *layout =
+        cpl_layout_parse("{\"regions\":[{\"rect\":[0,1,0,1]},{\"rect\":[0.5,0.5,0.25,0.25]}]}", NULL, "test", &error);
+    assert_non_null(layout);
+    assert_true(presets_write(path, "a", layout, &error));
+    if (!presets_write(path, "b", layout, &error)) fail_msg("%s", error.message);
+    assert_true(presets_read(path, &p, &error));
+    assert_int_equal(p.count, 2);
+    assert_true(p.layout[0]->regions[1].x2 == 0.5 && p.layout[0]->regions[1].y1 == 0.25);
+    presets_clear(&p);
+    cpl_layout_free(layout);
+}
+
 static void what_is_none_is_refused(void **state) {
     (void)state;
     static const char *const wrong[] = {"",
@@ -157,9 +175,13 @@ static int remove_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mappings_are_read),       cmocka_unit_test(writing_keeps_the_others),
-        cmocka_unit_test(a_link_stays_one),        cmocka_unit_test(what_cannot_be_read_is_not_replaced),
-        cmocka_unit_test(what_is_none_is_refused), cmocka_unit_test(names_are_no_paths),
+        cmocka_unit_test(mappings_are_read),
+        cmocka_unit_test(writing_keeps_the_others),
+        cmocka_unit_test(a_link_stays_one),
+        cmocka_unit_test(what_cannot_be_read_is_not_replaced),
+        cmocka_unit_test(rows_of_no_width_come_back),
+        cmocka_unit_test(what_is_none_is_refused),
+        cmocka_unit_test(names_are_no_paths),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
