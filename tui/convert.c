@@ -25,7 +25,9 @@ static cpl_layout *take_preset(const char *file, const char *name, cpl_error *er
     if (!presets_read(file, &all, error)) return NULL;
     for (int i = 0; i < all.count; i++)
         if (name ? !strcmp(all.name[i], name) : all.count == 1) found = i;
-    if (found >= 0)
+    if (found >= 0 && !all.layout[found])
+        *error = all.why[found];
+    else if (found >= 0)
         layout = cpl_layout_copy(all.layout[found], error);
     else
         say_names(file, &all, name, error);

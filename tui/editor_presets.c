@@ -131,19 +131,29 @@ static void import(editor *e, const char *file) {
     cpl_error error = {0};
     presets all;
     char *from = folders_expand(file);
-    int taken = 0;
+    int taken = 0, lost = -1;
     if (!from || !presets_read(from, &all, &error)) {
         editor_say_error(e, &error);
         free(from);
         return;
     }
     for (int i = 0; i < all.count; i++) {
-        char *path = presets_path(all.name[i], &error);
+        cpl_error fault = {0};
+        char *path = all.layout[i] ? presets_path(all.name[i], &fault) : NULL;
         /* What is there under the same name stays. */
-        if (path && access(path, F_OK) != 0 && cpl_layout_save(all.layout[i], path, &error)) taken++;
+        bool fresh = path && access(path, F_OK) != 0, saved = fresh && cpl_layout_save(all.layout[i], path, &fault);
+        taken += saved;
+        if (lost < 0 && (!path || (fresh && !saved))) {
+            lost = i;
+            error = all.layout[i] ? fault : all.why[i];
+        }
         free(path);
     }
-    editor_say(e, TONE_INFO, "%d of %d presets are new here: \":preset load NAME\" takes one up", taken, all.count);
+    if (lost < 0)
+        editor_say(e, TONE_INFO, "%d of %d presets are new here: \":preset load NAME\" takes one up", taken, all.count);
+    else
+        editor_say(e, TONE_ERROR, "%d of %d presets are new here, but \"%.60s\" was not taken: %.200s", taken,
+                   all.count, all.name[lost], error.message);
     presets_clear(&all);
     free(from);
 }

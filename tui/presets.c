@@ -118,26 +118,42 @@ static cpl_layout *read_mapping(const char *path, const cJSON *mapping, cpl_erro
     return NULL;
 }
 
+static bool make_room(presets *p, int count, cpl_error *error) {
+    size_t room = (size_t)count + 1;
+    p->name = calloc(room, sizeof *p->name);
+    p->layout = calloc(room, sizeof(cpl_layout *));
+    p->text = calloc(room, sizeof *p->text);
+    p->why = calloc(room, sizeof *p->why);
+    return (p->name && p->layout && p->text && p->why) || refuse(error, CPL_E_MEMORY, "out of memory");
+}
+
+/* Forge Couple looks at a mapping when it is used; one that is wrong is in nobody's way until then. */
+static bool add_mapping(presets *p, const char *path, const cJSON *item, cpl_error *error) {
+    int at = p->count++;
+    p->layout[at] = read_mapping(path, item, &p->why[at]);
+    p->name[at] = strdup(item->string);
+    if (!p->layout[at]) p->text[at] = cJSON_PrintUnformatted(item);
+    if (p->name[at] && (p->layout[at] || (p->text[at] && p->why[at].code != CPL_E_MEMORY))) return true;
+    return refuse(error, CPL_E_MEMORY, "out of memory");
+}
+
 bool presets_read(const char *path, presets *p, cpl_error *error) {
     *p = (presets){0};
     cJSON *root = read_json(path, error);
     bool done = root != NULL;
     if (done && !is_presets(root))
         done = refuse(error, CPL_E_FILE, "%.300s: is no file of presets: an object of mappings by name", path);
-    int room = done ? cJSON_GetArraySize(root) : 0;
-    p->name = calloc((size_t)room + 1, sizeof *p->name);
-    p->layout = calloc((size_t)room + 1, sizeof(cpl_layout *));
-    if (done && (!p->name || !p->layout)) {
-        refuse(error, CPL_E_MEMORY, "out of memory");
-        done = false;
-    }
+    if (done) done = make_room(p, cJSON_GetArraySize(root), error);
+    int usable = 0;
     for (const cJSON *item = done ? root->child : NULL; done && item; item = item->next) {
-        p->layout[p->count] = read_mapping(path, item, error);
-        p->name[p->count] = strdup(item->string);
-        done = p->layout[p->count] && p->name[p->count];
-        p->count++;
+        done = add_mapping(p, path, item, error);
+        usable += done && p->layout[p->count - 1];
     }
     cJSON_Delete(root);
+    if (done && p->count && !usable) {
+        if (error) *error = p->why[0];
+        done = false;
+    }
     if (!done) presets_clear(p);
     return done;
 }
@@ -145,8 +161,11 @@ bool presets_read(const char *path, presets *p, cpl_error *error) {
 void presets_clear(presets *p) {
     for (int i = 0; i < p->count; i++) {
         free(p->name[i]);
+        free(p->text[i]);
         cpl_layout_free(p->layout[i]);
     }
+    free(p->why);
+    free(p->text);
     free(p->name);
     free(p->layout);
     *p = (presets){0};
@@ -154,10 +173,14 @@ void presets_clear(presets *p) {
 
 /* ---- Writing ---- */
 
-static void print_mapping(FILE *out, const char *name, const cpl_layout *layout, bool first) {
+static void print_name(FILE *out, const char *name, bool first) {
     fprintf(out, "%s\n  ", first ? "" : ",");
     json_text(out, name);
-    fputs(": [", out);
+    fputs(": ", out);
+}
+
+static void print_mapping(FILE *out, const cpl_layout *layout) {
+    fputs("[", out);
     for (int i = 0; i < layout->region_count; i++) {
         const cpl_region *r = &layout->regions[i];
         const double value[5] = {r->x1, r->x2, r->y1, r->y2, r->weight};
@@ -186,10 +209,14 @@ bool presets_write(const char *path, const char *name, const cpl_layout *layout,
     if (out) fputc('{', out);
     for (int i = 0; out && i < there.count; i++) {
         if (!strcmp(there.name[i], name)) continue;
-        print_mapping(out, there.name[i], there.layout[i], first);
+        print_name(out, there.name[i], first);
+        if (there.layout[i])
+            print_mapping(out, there.layout[i]);
+        else
+            fputs(there.text[i], out);
         first = false;
     }
-    if (out) print_mapping(out, name, layout, first);
+    if (out) print_name(out, name, first), print_mapping(out, layout);
     if (out) fputs("\n}\n", out);
     bool done = out && fclose(out) == 0 && folders_write(path, text);
     if (!done) refuse(error, CPL_E_FILE, "%.300s: cannot be written: %s", path, strerror(errno));

@@ -125,6 +125,27 @@ static void rows_of_no_width_come_back(void **state) {
     cpl_layout_free(layout);
 }
 
+/* Forge Couple looks at a mapping when it is used: among many there may be one that is wrong. */
+static void one_wrong_mapping_harms_no_other(void **state) {
+    (void)state;
+    cpl_error error = {0};
+    presets p;
+    const char *path = file_of("{\"wrong\": [[0.5, 0.2, 0, 1, 1]], \"text\": \"x\", \"good\": [[0, 1, 0, 1, 0.7]]}");
+    if (!presets_read(path, &p, &error)) fail_msg("%s", error.message);
+    assert_int_equal(p.count, 3);
+    assert_null(p.layout[0]);
+    assert_non_null(strstr(p.why[0].message, "\"wrong\": row 1 is not [x1, x2, y1, y2, weight]"));
+    assert_non_null(p.layout[2]);
+    assert_true(presets_write(path, "more", p.layout[2], &error));
+    presets_clear(&p);
+    assert_true(presets_read(path, &p, &error));
+    assert_int_equal(p.count, 4);
+    assert_string_equal(p.text[0], "[[0.5,0.2,0,1,1]]");
+    assert_string_equal(p.text[1], "\"x\"");
+    assert_true(p.layout[2]->regions[0].weight == 0.7 && p.layout[3]->regions[0].weight == 0.7);
+    presets_clear(&p);
+}
+
 static void what_is_none_is_refused(void **state) {
     (void)state;
     static const char *const wrong[] = {"",
@@ -180,6 +201,7 @@ int main(void) {
         cmocka_unit_test(a_link_stays_one),
         cmocka_unit_test(what_cannot_be_read_is_not_replaced),
         cmocka_unit_test(rows_of_no_width_come_back),
+        cmocka_unit_test(one_wrong_mapping_harms_no_other),
         cmocka_unit_test(what_is_none_is_refused),
         cmocka_unit_test(names_are_no_paths),
     };
