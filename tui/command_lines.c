@@ -60,7 +60,7 @@ static void tiles_json(const cpl_lines *tiles, const int size[2]) {
 static int list_tiles(const arguments *a, const cpl_layout *layout) {
     cpl_error error = {0};
     cpl_lines tiles;
-    double threshold = isnan(a->threshold) ? 0.5 : a->threshold;
+    double threshold = isnan(a->threshold) ? 0.75 : a->threshold;
     if (!cpl_layout_tiles(layout, a->tiles[0], a->tiles[1], threshold, a->replace, &tiles, &error)) {
         say_problem(a->operand[0], &error, false);
         return 1;

@@ -105,7 +105,7 @@ const option_entry option_table[] = {
     {"tiles", 0, "CxR", OPTION_GRID, AT(tiles), ON(LINES), 1, CPL_MAX_TILES, NULL,
      "a prompt for each tile of C columns and R rows"},
     {"threshold", 0, "X", OPTION_REAL, AT(threshold), ON(LINES), 0, 1, NULL,
-     "with --tiles: how much of a region is enough (0.5)"},
+     "with --tiles: how much of a region is enough (0.75)"},
     {"replace", 0, "RULES", OPTION_TEXT, AT(replace), ON(LINES), 0, 0, NULL,
      "with --tiles: \"goal: tag, tag\", a rule a line"},
     {"tokens", 0, NULL, OPTION_SWITCH, AT(tokens), ON(LINES), 0, 0, NULL, "count the tokens of each line"},

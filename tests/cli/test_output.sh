@@ -31,7 +31,12 @@ check 'lines --tiles' prints 'column 1, row 1
   a "cat", night sky
 
 column 2, row 1
-  a sun, sunset' lines suns.json --tiles 2x1 --replace 'a sun: two suns'
+  a sun, sunset' lines suns.json --tiles 2x1 --threshold 0.5 --replace 'a sun: two suns'
+sed 's/\[0, 0.5, 0, 1\]/[0, 0.6, 0, 1]/' two.json >wide.json
+check 'lines --tiles: as much of a region must lie in a tile as in Forge Couple' prints 'column 1, row 1
+  a "cat", night sky
+
+column 2, row 1' lines wide.json --tiles 2x1
 one_tile() { run 1 "$COUPLET" lines two.json --tiles 1x1 && lines_in "$err" 1 && has "$err" 'at least two'; }
 check 'lines --tiles: one is none' one_tile
 check 'lines --tokens' prints '  1     7/22  a "cat", night sky
