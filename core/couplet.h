@@ -249,7 +249,8 @@ bool cpl_layout_lines(const cpl_layout *layout, cpl_lines *lines, cpl_error *err
 void cpl_lines_clear(cpl_lines *lines);
 
 /* Forge Couple's prompts for upscalers that work tile by tile: the canvas in columns * rows (2 and more), row by row; each gets the
- * background line and the lines of all regions of which at least `threshold` (0..1) lies inside it, joined by newlines.
+ * background line and the lines of all regions of which at least `threshold` (0..1) lies inside it, joined by newlines, with
+ * their LoRA tags, and tags for the list.
  * replace: rules "goal: tag, tag" of one line each, by which tags become the goal in regions' lines; NULL: none. The
  * layout must be right but for its coverage. */
 bool cpl_layout_tiles(const cpl_layout *layout, int columns, int rows, double threshold, const char *replace,

@@ -92,14 +92,7 @@ static void put_prompt(cpl_builder *out, const cpl_layout *layout) {
         if (i) cpl_builder_text(out, "\n");
         for (; *text; text++) cpl_builder_bytes(out, *text == '\n' || *text == '\r' ? " " : text, 1);
     }
-    /* What stands in the list has no other place there; a tag acts wherever it stands. */
-    for (int i = 0; i < layout->lora_count; i++) {
-        char *tag = cpl_lora_tag(&layout->loras[i], out->error);
-        out->failed |= !tag;
-        if (tag) cpl_builder_text(out, out->length > 0 ? " " : "");
-        if (tag) cpl_builder_text(out, tag);
-        free(tag);
-    }
+    cpl_loras_put(out, layout);
     cpl_builder_text(out, "\n");
 }
 

@@ -37,11 +37,20 @@ static bool check_length(size_t bytes, const char *path, cpl_error *error) {
                        CPL_MAX_PROMPT_BYTES);
 }
 
+/* Common prompts see no tag in either case. */
+static char *without_loras(char *text, bool tagged) {
+    if (tagged)
+        cpl_hide_loras(text);
+    else
+        cpl_strip_loras(text);
+    return text;
+}
+
 /* Blank pieces are lines too: a trailing newline makes one. */
-static bool split(const cpl_layout *layout, cpl_lines *lines, cpl_error *error) {
+static bool split(const cpl_layout *layout, bool tagged, cpl_lines *lines, cpl_error *error) {
     if (!check_length(strlen(layout->prompt), "prompt", error)) return false;
-    char *separator = cpl_layout_separator(layout, error),
-         *text = separator ? cpl_without_loras(layout->prompt, error) : NULL;
+    char *separator = cpl_layout_separator(layout, error), *text = separator ? cpl_strdup(layout->prompt, error) : NULL;
+    if (text) without_loras(text, tagged);
     bool done = text && cpl_common_expand(&text, 1, layout->brackets, layout->definitions, error);
     int room = 0;
     const char *from = text;
@@ -62,7 +71,7 @@ static void newlines_to_blanks(char *text) {
 }
 
 /* With `fill` one more line: that of what no region covers. */
-static bool by_rows(const cpl_layout *layout, const char *fill, cpl_lines *lines, cpl_error *error) {
+static bool by_rows(const cpl_layout *layout, const char *fill, bool tagged, cpl_lines *lines, cpl_error *error) {
     size_t bytes = fill ? strlen(fill) : 0;
     int room = 0;
     for (int i = 0; i < layout->region_count; i++)
@@ -71,18 +80,28 @@ static bool by_rows(const cpl_layout *layout, const char *fill, cpl_lines *lines
     for (int i = 0; i < layout->region_count + (fill ? 1 : 0); i++) {
         const char *text = i < layout->region_count ? layout->regions[i].prompt : fill;
         if (!add_line(lines, &room, text ? text : "", text ? strlen(text) : 0, error)) return false;
-        newlines_to_blanks(cpl_strip_loras(lines->line[i]));
+        newlines_to_blanks(without_loras(lines->line[i], tagged));
     }
     if (!cpl_common_expand(lines->line, lines->count, layout->brackets, layout->definitions, error)) return false;
     for (int i = 0; i < lines->count; i++) cpl_strip(lines->line[i]);
     return true;
 }
 
-bool cpl_layout_lines(const cpl_layout *layout, cpl_lines *lines, cpl_error *error) {
+static bool make_lines(const cpl_layout *layout, bool tagged, cpl_lines *lines, cpl_error *error) {
     *lines = (cpl_lines){0};
-    bool done = layout->prompt ? split(layout, lines, error) : by_rows(layout, NULL, lines, error);
+    bool done = layout->prompt ? split(layout, tagged, lines, error) : by_rows(layout, NULL, tagged, lines, error);
     if (!done) cpl_lines_clear(lines);
     return done;
+}
+
+bool cpl_layout_lines(const cpl_layout *layout, cpl_lines *lines, cpl_error *error) {
+    return make_lines(layout, false, lines, error);
+}
+
+bool cpl_layout_tagged_lines(const cpl_layout *layout, cpl_lines *lines, cpl_error *error) {
+    if (!make_lines(layout, true, lines, error)) return false;
+    for (int i = 0; i < lines->count; i++) cpl_show_loras(lines->line[i]);
+    return true;
 }
 
 int cpl_layout_line_count(const cpl_layout *layout) {
@@ -109,7 +128,7 @@ char *cpl_layout_fill_line(const cpl_layout *layout, cpl_error *error) {
         if (!check_length(strlen(layout->prompt) + strlen(layout->background_prompt), "prompt", error)) return NULL;
         line = expand_beside_prompt(layout, error);
     } else if (layout->background_prompt) {
-        if (by_rows(layout, layout->background_prompt, &lines, error) && lines.count > 0)
+        if (by_rows(layout, layout->background_prompt, false, &lines, error) && lines.count > 0)
             line = cpl_strdup(lines.line[lines.count - 1], error);
     } else if (cpl_layout_lines(layout, &lines, error)) {
         line = cpl_strdup(lines.count ? lines.line[0] : "", error);

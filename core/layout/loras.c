@@ -48,6 +48,22 @@ char *cpl_strip_loras(char *text) {
     return text;
 }
 
+enum { HIDDEN_OPEN = 1, HIDDEN_CLOSE = 2 }; /* control characters, which layouts are refused for */
+
+void cpl_hide_loras(char *text) {
+    const char *inner, *end;
+    size_t length;
+    for (const char *at; (at = find_tag(text, &inner, &length, &end)); text += end - text) {
+        text[at - text] = HIDDEN_OPEN;
+        text[end - 1 - text] = HIDDEN_CLOSE;
+    }
+}
+
+void cpl_show_loras(char *text) {
+    for (; *text; text++)
+        if (*text == HIDDEN_OPEN || *text == HIDDEN_CLOSE) *text = *text == HIDDEN_OPEN ? '<' : '>';
+}
+
 char *cpl_without_loras(const char *text, cpl_error *error) {
     char *copy = cpl_strdup(text, error);
     return copy ? cpl_strip_loras(copy) : NULL;
@@ -198,7 +214,7 @@ bool cpl_layout_keep_loras(cpl_layout *layout, cpl_error *error) {
     return done;
 }
 
-char *cpl_lora_tag(const cpl_lora *lora, cpl_error *error) {
+static char *tag_of(const cpl_lora *lora, cpl_error *error) {
     char unet[CPL_NUMBER_SIZE], text[CPL_NUMBER_SIZE];
     const char *name = lora->name ? lora->name : lora->path ? lora->path : "", *slash = strrchr(name, '/');
     if (!lora->name && slash) name = slash + 1;
@@ -208,4 +224,14 @@ char *cpl_lora_tag(const cpl_lora *lora, cpl_error *error) {
     if (isnan(lora->text_weight)) return cpl_format(error, "<lora:%.*s:%s>", length, name, unet);
     cpl_number_print(lora->text_weight, text);
     return cpl_format(error, "<lora:%.*s:%s:%s>", length, name, text, unet);
+}
+
+void cpl_loras_put(cpl_builder *out, const cpl_layout *layout) {
+    for (int i = 0; i < layout->lora_count; i++) {
+        char *tag = tag_of(&layout->loras[i], out->error);
+        out->failed |= !tag;
+        if (tag) cpl_builder_text(out, out->length > 0 ? " " : "");
+        if (tag) cpl_builder_text(out, tag);
+        free(tag);
+    }
 }

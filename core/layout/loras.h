@@ -3,7 +3,7 @@
 #ifndef CPL_LAYOUT_LORAS_H
 #define CPL_LAYOUT_LORAS_H
 
-#include "../memory/error.h"
+#include "builder.h"
 
 typedef struct cpl_lora_use {
     char *name, *path; /* owned; one of the two */
@@ -24,9 +24,14 @@ void cpl_lora_uses_clear(cpl_lora_uses *uses);
 
 /* Takes every tag out of the text, in place, and nothing else: the blanks around it stay. Returns text. */
 char *cpl_strip_loras(char *text);
-/* The same of a copy, which the caller frees. */
+/* Tags look like nothing that common prompts know while they are hidden; no prompt has the characters that stand for their
+ * brackets. Both in place. */
+void cpl_hide_loras(char *text);
+void cpl_show_loras(char *text);
+/* Takes tags out of a copy, which the caller frees. */
 char *cpl_without_loras(const char *text, cpl_error *error);
-/* The tag that asks for an entry of the list, freed by the caller: what infotext can say of it. */
-char *cpl_lora_tag(const cpl_lora *lora, cpl_error *error);
+/* The list's entries as tags at the end of a prompt that leaves couplet: they have no other place there, and a tag acts
+ * wherever it stands. */
+void cpl_loras_put(cpl_builder *out, const cpl_layout *layout);
 
 #endif

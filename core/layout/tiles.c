@@ -7,6 +7,7 @@
 #include "../memory/alloc.h"
 #include "builder.h"
 #include "lines.h"
+#include "loras.h"
 #include "reason.h"
 #include "shapes.h"
 #include "words.h"
@@ -172,6 +173,7 @@ static char *tile_prompt(const tiling *t, int tile) {
         cpl_builder_text(&out, t->lines.line[i]);
         any = true;
     }
+    cpl_loras_put(&out, t->layout);
     return cpl_builder_take(&out);
 }
 
@@ -199,7 +201,7 @@ bool cpl_layout_tiles(const cpl_layout *layout, int columns, int rows, double th
         if (error) *error = fault.error;
         return false;
     }
-    bool done = cpl_layout_lines(layout, &t.lines, error);
+    bool done = cpl_layout_tagged_lines(layout, &t.lines, error);
     if (done) {
         take_background(&t);
         done = (!replace || replace_words(&t.lines, replace, error)) && find_shapes(&t) && count_all(&t) &&

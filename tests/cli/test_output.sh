@@ -37,6 +37,16 @@ check 'lines --tiles: as much of a region must lie in a tile as in Forge Couple'
   a "cat", night sky
 
 column 2, row 1' lines wide.json --tiles 2x1
+cat >lora.json <<'END'
+{"couplet": 1, "common": {"brackets": "< >"}, "regions": [
+  {"rect": [0, 0.5, 0, 1], "prompt": "<k:a cat> <lora:fur:0.5>"}, {"rect": [0.5, 1, 0, 1], "prompt": "two <k>"}],
+ "loras": [{"name": "ink", "weight": 0.7}]}
+END
+check 'lines --tiles keeps what asks for LoRAs' prints 'column 1, row 1
+  a cat <lora:fur:0.5> <lora:ink:0.7>
+
+column 2, row 1
+  two a cat <lora:ink:0.7>' lines lora.json --tiles 2x1
 one_tile() { run 1 "$COUPLET" lines two.json --tiles 1x1 && lines_in "$err" 1 && has "$err" 'at least two'; }
 check 'lines --tiles: one is none' one_tile
 check 'lines --tokens' prints '  1     7/22  a "cat", night sky
