@@ -139,6 +139,7 @@ static void put_couple(cpl_builder *out, const cpl_layout *layout) {
         number_pair(out, "forge_couple_background_weight", layout->background_weight);
     }
     pair(out, "forge_couple_common_parser", parsers[layout->brackets]);
+    pair(out, "forge_couple_def_in_prompt", layout->definitions ? "True" : "False");
 }
 
 static void put_hires(cpl_builder *out, const cpl_layout *layout, const cpl_settings *settings) {

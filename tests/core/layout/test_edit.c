@@ -335,17 +335,18 @@ static void test_infotext(void **state) {
         "Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 4.5, Seed: 42, Size: 128x64, Model: builtin, "
         "RNG: CPU, forge_couple: True, forge_couple_compatibility: False, forge_couple_mode: Advanced, "
         "forge_couple_separator: \\n, forge_couple_mapping: \"[[0, 0.5, 0, 1, 1], [0, 1, 0, 1, 1]]\", "
-        "forge_couple_common_parser: { }, Version: couplet " CPL_VERSION);
+        "forge_couple_common_parser: { }, forge_couple_def_in_prompt: True, Version: couplet " CPL_VERSION);
     free(text);
     cpl_layout_free(layout);
     layout = parse("{\"mode\": \"basic\", \"direction\": \"vertical\", \"prompt\": \"a;b;c\", \"separator\": \";\", "
-                   "\"background\": {\"line\": \"first\", \"weight\": 0.25}, \"common\": {\"brackets\": \"off\"}}");
+                   "\"background\": {\"line\": \"first\", \"weight\": 0.25}, \"common\": {\"brackets\": \"off\", "
+                   "\"definitions\": false}}");
     text = cpl_infotext(layout, &settings, NULL, NULL);
     assert_non_null(strstr(text, "a;b;c\nSteps: 20"));
     assert_non_null(strstr(text,
                            "forge_couple_mode: Basic, forge_couple_separator: ;, forge_couple_direction: Vertical, "
                            "forge_couple_background: First Line, forge_couple_background_weight: 0.25, "
-                           "forge_couple_common_parser: off"));
+                           "forge_couple_common_parser: off, forge_couple_def_in_prompt: False"));
     free(text);
     cpl_layout_free(layout);
 }
