@@ -84,14 +84,38 @@ static void number_pair(cpl_builder *out, const char *key, double value) {
     free(taken);
 }
 
+/* One line over the whole canvas whose text may change during a run, or compose several: to Forge Couple both are plain words,
+ * and the WebUI alone makes the same picture. */
+static bool is_plain(const cpl_layout *layout) {
+    const cpl_region *r = layout->regions;
+    return layout->schedules && layout->mode == CPL_MODE_ADVANCED && layout->region_count == 1 && r->x1 == 0 &&
+           r->x2 == 1 && r->y1 == 0 && r->y2 == 1 && r->feather == 0 && cpl_layout_line_count(layout) == 1;
+}
+
+/* As it is encoded: without Forge Couple nothing replaces common prompts. */
+static void put_line(cpl_builder *out, const cpl_layout *layout) {
+    cpl_lines lines;
+    out->failed |= !cpl_layout_tagged_lines(layout, &lines, out->error);
+    if (lines.count) cpl_builder_text(out, lines.line[0]);
+    cpl_lines_clear(&lines);
+}
+
 /* Rows are lines there: a newline inside of one would make two. */
-static void put_prompt(cpl_builder *out, const cpl_layout *layout) {
-    if (layout->prompt) cpl_builder_text(out, layout->prompt);
-    for (int i = 0; !layout->prompt && i < layout->region_count; i++) {
+static void put_rows(cpl_builder *out, const cpl_layout *layout) {
+    for (int i = 0; i < layout->region_count; i++) {
         const char *text = layout->regions[i].prompt ? layout->regions[i].prompt : "";
         if (i) cpl_builder_text(out, "\n");
         for (; *text; text++) cpl_builder_bytes(out, *text == '\n' || *text == '\r' ? " " : text, 1);
     }
+}
+
+static void put_prompt(cpl_builder *out, const cpl_layout *layout) {
+    if (is_plain(layout))
+        put_line(out, layout);
+    else if (layout->prompt)
+        cpl_builder_text(out, layout->prompt);
+    else
+        put_rows(out, layout);
     cpl_loras_put(out, layout);
     cpl_builder_text(out, "\n");
 }
@@ -169,7 +193,7 @@ char *cpl_infotext(const cpl_layout *layout, const cpl_settings *settings, const
     if (settings->clip_skip > 1) number_pair(&out, "Clip skip", settings->clip_skip);
     if (strcmp(settings->sampler, "ddpm") == 0) pair(&out, "Eta DDIM", "1.0");
     pair(&out, "RNG", spell(rngs, settings->rng));
-    put_couple(&out, layout);
+    if (!is_plain(layout)) put_couple(&out, layout);
     pair(&out, "Version", "couplet " CPL_VERSION);
     return cpl_builder_take(&out);
 }

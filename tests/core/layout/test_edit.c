@@ -351,6 +351,24 @@ static void test_infotext(void **state) {
     cpl_layout_free(layout);
 }
 
+/* To Forge Couple AND and schedules are words: the WebUI must be asked alone. */
+static void test_infotext_of_a_text_that_changes(void **state) {
+    (void)state;
+    cpl_layout *layout =
+        parse("{\"schedules\": true, \"regions\": [{\"prompt\": \"{a:cat}, [{a}:dog:0.5] AND a sun <lora:x:1>\"}]}");
+    cpl_settings settings;
+    assert_true(cpl_layout_resolve(layout, NULL, &settings, NULL));
+    char *text = cpl_infotext(layout, &settings, NULL, NULL);
+    assert_non_null(strstr(text, "cat, [cat:dog:0.5] AND a sun <lora:x:1>\nSteps: 20"));
+    assert_null(strstr(text, "forge_couple"));
+    free(text);
+    layout->schedules = false;
+    text = cpl_infotext(layout, &settings, NULL, NULL);
+    assert_non_null(strstr(text, "forge_couple: True"));
+    free(text);
+    cpl_layout_free(layout);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
@@ -365,6 +383,7 @@ int main(void) {
         cmocka_unit_test(test_map),
         cmocka_unit_test(test_map_of_any_layout),
         cmocka_unit_test(test_infotext),
+        cmocka_unit_test(test_infotext_of_a_text_that_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
