@@ -189,7 +189,8 @@ typedef struct cpl_layout {
 cpl_layout *cpl_layout_new(cpl_error *error); /* every key absent, no regions */
 cpl_layout *cpl_layout_copy(const cpl_layout *layout, cpl_error *error);
 void cpl_layout_free(cpl_layout *layout);
-/* Reads a layout file (or a PNG that couplet wrote) and its masks. Syntax, types and ranges are checked here; what
+/* Reads a layout file, a PNG that couplet wrote, or a PNG of the A1111 WebUI and its kin or the text that stands below one
+ * (what that says and a layout cannot is told in error->message, with code CPL_OK), and its masks. Syntax, types and ranges are checked here; what
  * only a whole layout shows (counts, coverage) is left to cpl_layout_check, so that an unfinished layout can be edited. */
 cpl_layout *cpl_layout_load(const char *path, cpl_error *error);
 cpl_layout *cpl_layout_parse(const char *json, const char *directory, const char *name, cpl_error *error);

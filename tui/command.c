@@ -138,6 +138,7 @@ bool override_layout(cpl_layout *layout, const arguments *a, cpl_error *error) {
 cpl_layout *open_layout(const arguments *a) {
     cpl_error error = {0};
     cpl_layout *layout = cpl_layout_load(a->operand[0], &error);
+    if (layout && *error.message && !a->quiet) say_problem(a->operand[0], &error, true);
     if (layout && override_layout(layout, a, &error)) return layout;
     say_problem(a->operand[0], &error, false);
     cpl_layout_free(layout);

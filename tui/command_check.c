@@ -20,6 +20,14 @@ static bool add_error(cpl_problems *problems, const cpl_error *error) {
     return true;
 }
 
+/* Of a picture of the WebUI: behind all that is wrong with the rest. */
+static void add_lost(cpl_problems *problems, const cpl_error *lost) {
+    cpl_problem *list = realloc(problems->list, ((size_t)problems->count + 1) * sizeof *list);
+    if (!list) return;
+    list[problems->count++] = (cpl_problem){.warning = true, .error = *lost};
+    problems->list = list;
+}
+
 /* What has no place in the layout is the model's: the layout by itself was found right. */
 static void add_model_error(cpl_problems *problems, cpl_error *error) {
     if (!*error->path) snprintf(error->path, sizeof error->path, "sampling.model");
@@ -66,7 +74,13 @@ static bool find_problems(const arguments *a, cpl_problems *problems) {
     cpl_model_info info;
     cpl_model_source source;
     cpl_layout *layout = cpl_layout_load(a->operand[0], &error);
-    if (!layout || !override_layout(layout, a, &error)) {
+    const cpl_error lost = error;
+    error = (cpl_error){0};
+    if (!layout) {
+        add_error(problems, &lost);
+        return false;
+    }
+    if (!override_layout(layout, a, &error)) {
         add_error(problems, &error);
     } else if (source = cpl_layout_source(layout), !cpl_model_peek(&source, &info, &error)) {
         add_model_error(problems, &error);
@@ -79,6 +93,7 @@ static bool find_problems(const arguments *a, cpl_problems *problems) {
         else
             try_tokenizer(a, layout, problems);
     }
+    if (*lost.message) add_lost(problems, &lost);
     cpl_layout_free(layout);
     for (int i = 0; i < problems->count; i++)
         if (!problems->list[i].warning) return false;

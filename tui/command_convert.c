@@ -23,6 +23,7 @@ int command_convert(const arguments *a) {
     cpl_layout *layout = convert_read(in, a->preset, &from_presets, &error);
     if (!layout && from_presets) return say("%s", error.message);
     if (!layout) return say_problem(in, &error, false);
+    if (*error.message && !a->quiet) say_problem(in, &error, true);
     const char *as_preset = from_presets ? NULL : a->preset;
     if (!may_replace(out, as_preset)) {
         cpl_layout_free(layout);

@@ -47,6 +47,11 @@ int command_edit(const arguments *a) {
     struct stat found;
     bool there = path && !(stat(path, &found) != 0 && errno == ENOENT);
     cpl_layout *layout = there ? cpl_layout_load(path, &error) : new_layout(path, &error);
+    cpl_error notice = {0};
+    if (layout) { /* which may not have been taken over whole */
+        notice = error;
+        error = (cpl_error){0};
+    }
     if (!layout || !override_layout(layout, a, &error)) {
         cpl_layout_free(layout);
         return path ? say_problem(path, &error, false) : say("%s", error.message);
@@ -61,8 +66,9 @@ int command_edit(const arguments *a) {
         return say("%s", error.message);
     }
     editor_options options = {
-        .path = there && convert_is_picture(path) ? NULL : path,
+        .path = there && convert_is_foreign(path) ? NULL : path,
         .layout = layout,
+        .notice = notice.message,
         .session = {.device = a->device,
                     .precision = a->precision,
                     .tokenizer = a->tokenizer,

@@ -40,13 +40,17 @@ cpl_layout *convert_read(const char *in, const char *preset, bool *from_presets,
     return *from_presets ? take_preset(in, preset, error) : cpl_layout_load(in, error);
 }
 
-bool convert_is_picture(const char *path) {
-    unsigned char start[8] = {0};
-    FILE *file = fopen(path, "rb");
-    bool png =
-        file && fread(start, 1, sizeof start, file) == sizeof start && memcmp(start, "\x89PNG\r\n\x1a\n", 8) == 0;
+/* A layout is an object in braces. */
+bool convert_is_foreign(const char *path) {
+    FILE *file = fopen(path, "rbe");
+    int c, first = EOF, last = EOF;
+    while (file && (c = fgetc(file)) != EOF) {
+        if (strchr(" \t\r\n", c)) continue;
+        if (first == EOF) first = c;
+        last = c;
+    }
     if (file) fclose(file);
-    return png;
+    return first != EOF && (first != '{' || last != '}');
 }
 
 cpl_layout *convert_move(const cpl_layout *layout, const char *folder, cpl_error *error) {

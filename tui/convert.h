@@ -5,11 +5,12 @@
 
 #include "../core/couplet.h"
 
-/* What `in` holds, as a layout. preset: which mapping of a file of presets, NULL for the only one; the error of a missing
+/* What `in` holds, as a layout; what couldn't be taken over is told as by cpl_layout_load. preset: which mapping of a file of presets, NULL for the only one; the error of a missing
  * name tells which there are, in one line. *from_presets: whether it is such a file. NULL on failure; the caller frees. */
 cpl_layout *convert_read(const char *in, const char *preset, bool *from_presets, cpl_error *error);
-/* Whether it is a PNG: it can be opened for the layout inside, but is not the file to save to. */
-bool convert_is_picture(const char *path);
+/* Whether it is a picture, or the WebUI's text about one: it can be opened for the layout inside, but is not the file to save
+ * to. */
+bool convert_is_foreign(const char *path);
 /* A copy that lies in that folder (NULL: the working folder). Where it is another one than the layout's, what the layout names
  * is settled (cpl_layout_settle_files), so that it is found from there. The caller frees. */
 cpl_layout *convert_move(const cpl_layout *layout, const char *folder, cpl_error *error);

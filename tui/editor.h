@@ -10,6 +10,7 @@
 typedef struct editor_options {
     const char *path;    /* the layout's file, NULL: a new one without a name */
     cpl_layout *layout;  /* taken over */
+    const char *notice;  /* told at the start; NULL or "": nothing */
     cpl_options session; /* device, threads, ... */
     color_choice color;
     theme_choice theme;

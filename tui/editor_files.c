@@ -126,15 +126,19 @@ bool editor_open(editor *e, const char *wanted) {
     state_clear(&e->state);
     e->state = fresh;
     e->table_top = 0;
-    bool picture = convert_is_picture(path);
+    bool foreign = convert_is_foreign(path);
     free(e->path);
-    e->path = picture ? NULL : path;
+    e->path = foreign ? NULL : path;
     editor_mark_file(e);
     editor_edited(e);
     editor_place_restore(e);
-    editor_say(e, TONE_INFO, picture ? "opened the layout in %s, which has no file of its own yet" : "opened %s", path);
+    if (*error.message)
+        editor_say(e, TONE_WARNING, "%s", error.message);
+    else
+        editor_say(e, TONE_INFO, foreign ? "opened the layout in %s, which has no file of its own yet" : "opened %s",
+                   path);
     editor_recover_ask(e);
-    if (picture) free(path);
+    if (foreign) free(path);
     return true;
 }
 

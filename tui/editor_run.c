@@ -173,7 +173,10 @@ static bool start(editor *e, const editor_options *options) {
     cpl_error no_journal = {0};
     e->journal = journal_open(&no_journal);
     if (!e->journal) editor_say(e, TONE_WARNING, "%s", no_journal.message);
-    if (!e->path && editor_any_recent()) editor_say(e, TONE_INFO, "Ctrl-O lists the layouts edited last");
+    if (options->notice && *options->notice)
+        editor_say(e, TONE_WARNING, "%s", options->notice);
+    else if (!e->path && editor_any_recent())
+        editor_say(e, TONE_INFO, "Ctrl-O lists the layouts edited last");
     mention_autosave(e);
     editor_recover_ask(e);
     editor_sync(e, CPL_SYNC_NOW);

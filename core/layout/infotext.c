@@ -6,63 +6,11 @@
 #include <string.h>
 
 #include "builder.h"
+#include "fields.h"
 #include "lines.h"
 #include "loras.h"
+#include "spellings.h"
 #include "words.h"
-
-typedef struct spelling {
-    const char *ours, *theirs;
-} spelling;
-
-static const spelling samplers[] = {{"euler", "Euler"},
-                                    {"euler_a", "Euler a"},
-                                    {"heun", "Heun"},
-                                    {"dpm_2", "DPM2"},
-                                    {"dpm_2_a", "DPM2 a"},
-                                    {"lms", "LMS"},
-                                    {"dpmpp_2s_a", "DPM++ 2S a"},
-                                    {"dpmpp_sde", "DPM++ SDE"},
-                                    {"dpmpp_2m", "DPM++ 2M"},
-                                    {"dpmpp_2m_sde", "DPM++ 2M SDE"},
-                                    {"dpmpp_2m_sde_heun", "DPM++ 2M SDE Heun"},
-                                    {"dpmpp_3m_sde", "DPM++ 3M SDE"},
-                                    {"ddim", "DDIM"},
-                                    {"ddpm", "DDIM"}, /* with eta 1, which stands beside it */
-                                    {"plms", "PLMS"},
-                                    {"lcm", "LCM"},
-                                    {NULL, NULL}};
-static const spelling schedules[] = {{"automatic", "Automatic"},
-                                     {"normal", "Normal"},
-                                     {"karras", "Karras"},
-                                     {"exponential", "Exponential"},
-                                     {"polyexponential", "Polyexponential"},
-                                     {"sgm_uniform", "SGM Uniform"},
-                                     {"kl_optimal", "KL Optimal"},
-                                     {"align_your_steps", "Align Your Steps"},
-                                     {"align_your_steps_gits", "Align Your Steps GITS"},
-                                     {"align_your_steps_11", "Align Your Steps 11"},
-                                     {"align_your_steps_32", "Align Your Steps 32"},
-                                     {"simple", "Simple"},
-                                     {"ddim", "DDIM"},
-                                     {"beta", "Beta"},
-                                     {"turbo", "Turbo"},
-                                     {NULL, NULL}};
-static const spelling rngs[] = {{"cpu", "CPU"}, {"nv", "NV"}, {NULL, NULL}};
-static const spelling upscalers[] = {{"latent", "Latent"},
-                                     {"latent_nearest", "Latent (nearest)"},
-                                     {"latent_bicubic", "Latent (bicubic)"},
-                                     {"lanczos", "Lanczos"},
-                                     {NULL, NULL}};
-static const char *const modes[] = {"Basic", "Advanced", "Mask"};
-static const char *const directions[] = {"Horizontal", "Vertical"};
-static const char *const backgrounds[] = {"None", "First Line", "Last Line"};
-static const char *const parsers[] = {"{ }", "< >", "off"};
-
-static const char *spell(const spelling *list, const char *name) {
-    for (; list->ours; list++)
-        if (strcmp(list->ours, name) == 0) return list->theirs;
-    return name;
-}
 
 /* Values that would end the pair early are quoted as JSON. */
 static void pair(cpl_builder *out, const char *key, const char *value) {
@@ -153,16 +101,16 @@ static void put_mapping(cpl_builder *out, const cpl_layout *layout) {
 static void put_couple(cpl_builder *out, const cpl_layout *layout) {
     pair(out, "forge_couple", "True");
     pair(out, "forge_couple_compatibility", "False");
-    pair(out, "forge_couple_mode", modes[layout->mode]);
+    pair(out, "forge_couple_mode", cpl_webui_modes[layout->mode]);
     out->failed |= !put_separator(out, layout);
-    if (layout->mode == CPL_MODE_BASIC) pair(out, "forge_couple_direction", directions[layout->direction]);
+    if (layout->mode == CPL_MODE_BASIC) pair(out, "forge_couple_direction", cpl_webui_directions[layout->direction]);
     if (layout->mode == CPL_MODE_ADVANCED) {
         put_mapping(out, layout);
     } else {
-        pair(out, "forge_couple_background", backgrounds[layout->background]);
+        pair(out, "forge_couple_background", cpl_webui_backgrounds[layout->background]);
         number_pair(out, "forge_couple_background_weight", layout->background_weight);
     }
-    pair(out, "forge_couple_common_parser", parsers[layout->brackets]);
+    pair(out, "forge_couple_common_parser", cpl_bracket_names[layout->brackets]);
     pair(out, "forge_couple_def_in_prompt", layout->definitions ? "True" : "False");
 }
 
@@ -170,7 +118,7 @@ static void put_hires(cpl_builder *out, const cpl_layout *layout, const cpl_sett
     number_pair(out, "Denoising strength", settings->hires_denoise);
     number_pair(out, "Hires upscale", layout->hires_scale);
     number_pair(out, "Hires steps", settings->hires_steps);
-    pair(out, "Hires upscaler", spell(upscalers, settings->hires_upscaler));
+    pair(out, "Hires upscaler", cpl_spell(cpl_webui_upscalers, settings->hires_upscaler));
 }
 
 char *cpl_infotext(const cpl_layout *layout, const cpl_settings *settings, const char *model_name, cpl_error *error) {
@@ -182,8 +130,8 @@ char *cpl_infotext(const cpl_layout *layout, const cpl_settings *settings, const
         cpl_builder_text(&out, "\n");
     }
     number_pair(&out, "Steps", settings->steps);
-    pair(&out, "Sampler", spell(samplers, settings->sampler));
-    pair(&out, "Schedule type", spell(schedules, settings->schedule));
+    pair(&out, "Sampler", cpl_spell(cpl_webui_samplers, settings->sampler));
+    pair(&out, "Schedule type", cpl_spell(cpl_webui_schedules, settings->schedule));
     number_pair(&out, "CFG scale", settings->cfg);
     number_pair(&out, "Seed", (double)settings->seed);
     cpl_builder_format(&out, ", Size: %dx%d", settings->width, settings->height);
@@ -192,7 +140,7 @@ char *cpl_infotext(const cpl_layout *layout, const cpl_settings *settings, const
     if (settings->hires_width) put_hires(&out, layout, settings);
     if (settings->clip_skip > 1) number_pair(&out, "Clip skip", settings->clip_skip);
     if (strcmp(settings->sampler, "ddpm") == 0) pair(&out, "Eta DDIM", "1.0");
-    pair(&out, "RNG", spell(rngs, settings->rng));
+    pair(&out, "RNG", cpl_spell(cpl_webui_rngs, settings->rng));
     if (!is_plain(layout)) put_couple(&out, layout);
     pair(&out, "Version", "couplet " CPL_VERSION);
     return cpl_builder_take(&out);

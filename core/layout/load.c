@@ -1,4 +1,4 @@
-/* load.c: layouts from files (JSON, or a PNG that carries one) and the masks they name. */
+/* load.c: layouts from files (JSON, a PNG that carries one, or the WebUI's text about a picture) and the masks they name. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 #include "../image/mask.h"
 #include "../memory/alloc.h"
 #include "../memory/file.h"
+#include "infotext.h"
 #include "reason.h"
 
 #define MAX_LAYOUT_BYTES ((size_t)64 << 20)
@@ -94,14 +95,23 @@ bool cpl_layout_open_masks(cpl_layout *layout, cpl_fault *fault) {
     return true;
 }
 
-/* The JSON inside a picture that couplet wrote. */
-static char *layout_in_png(const char *path, size_t *size, cpl_error *error) {
-    char *json = cpl_png_text(path, "couplet", error);
-    if (json)
-        *size = strlen(json);
-    else if (!error->code)
-        cpl_fail(error, CPL_E_FILE, "%s: holds no layout; only pictures written by couplet do", path);
-    return json;
+/* What a picture says of itself: couplet's JSON, else the text of the WebUI. */
+static char *layout_in_png(const char *path, cpl_error *error) {
+    char *text = cpl_png_text(path, "couplet", error);
+    if (text || error->code) return text;
+    text = cpl_png_text(path, "parameters", error);
+    if (error->code || (text && cpl_infotext_is(text))) return text;
+    free(text);
+    cpl_fail(error, CPL_E_FILE, "%s: holds no layout; pictures written by couplet and by the WebUI do", path);
+    return NULL;
+}
+
+static cpl_layout *read_layout(const char *text, size_t size, const char *folder, const char *path, cpl_error *error) {
+    if (cpl_infotext_is(text)) return cpl_infotext_read(text, folder, path, error);
+    cpl_fault fault;
+    cpl_layout *layout = cpl_layout_parse_fault(text, size, folder, path, &fault);
+    if (!layout) *error = fault.error;
+    return layout;
 }
 
 static cpl_layout *load(const char *path, cpl_error *error) {
@@ -110,15 +120,11 @@ static cpl_layout *load(const char *path, cpl_error *error) {
     char *text = cpl_file_read(path, MAX_LAYOUT_BYTES, &size, error);
     if (text && size >= 4 && memcmp(text, png_signature, 4) == 0) {
         free(text);
-        text = layout_in_png(path, &size, error);
+        text = layout_in_png(path, error);
+        size = text ? strlen(text) : 0;
     }
     char *folder = text ? cpl_path_folder(path, error) : NULL;
-    cpl_layout *layout = NULL;
-    if (folder) {
-        cpl_fault fault;
-        layout = cpl_layout_parse_fault(text, size, *folder ? folder : NULL, path, &fault);
-        if (!layout) *error = fault.error;
-    }
+    cpl_layout *layout = folder ? read_layout(text, size, *folder ? folder : NULL, path, error) : NULL;
     free(folder);
     free(text);
     return layout;
@@ -127,6 +133,6 @@ static cpl_layout *load(const char *path, cpl_error *error) {
 cpl_layout *cpl_layout_load(const char *path, cpl_error *error) {
     cpl_error local = {0};
     cpl_layout *layout = load(path, &local);
-    if (!layout && error) *error = local;
+    if ((!layout || *local.message) && error) *error = local;
     return layout;
 }

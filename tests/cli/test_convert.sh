@@ -44,6 +44,19 @@ spared() {
         run 1 "$COUPLET" convert --preset mine kept.json kept.json && cmp presets.json kept.json && run 0 "$COUPLET" convert a.json b.json
 }
 check 'neither a picture nor a file of presets is replaced by a layout' spared
+cat >webui.txt <<'END'
+a cat
+a sun, {x: red}
+Negative prompt: blurry
+Steps: 3, Sampler: DPM++ 2M Karras, CFG scale: 4, Seed: 7, Size: 64x64, Model: builtin, Hires resize: 96x96, forge_couple: True, forge_couple_mode: Basic, forge_couple_separator: \n, forge_couple_direction: Vertical, forge_couple_background: None, forge_couple_background_weight: 0.5, forge_couple_common_parser: { }, forge_couple_def_in_prompt: True
+END
+webui() {
+    run 0 "$COUPLET" convert webui.txt w.json && has "$err" 'webui.txt: warning: ' && has "$err" 'cannot do: Hires resize 96x96' && lines_in "$err" 1 &&
+        same "$(value w.json 'l["mode"], l["direction"], l["negative"], l["sampling"]["schedule"], l["sampling"]["rng"]')" \
+            "('basic', 'vertical', 'blurry', 'karras', 'nv')" && run 0 "$COUPLET" lines w.json && has "$out" '  2  a sun, red' &&
+        run 0 "$COUPLET" render --quiet webui.txt -o w.png && empty "$err" && run 0 "$COUPLET" check webui.txt && has "$err" 'Hires'
+}
+check "the WebUI's text about a picture becomes a layout" webui
 unknown() { run 1 "$COUPLET" convert --preset none presets.json d.json && has "$err" '"none"' && absent d.json; }
 check 'a preset that is not there' unknown
 bare() {

@@ -14,6 +14,21 @@ export PATH=$work/bin:$PATH
 "$root/tests/cli/tiny-models" "$work/made" sd1_tiny.safetensors=dreamshaper_8.safetensors sdxl_tiny.safetensors=sd_xl_base_1.0.safetensors &&
     mv "$work"/made/*.safetensors "$models" && mv "$work/made/tokenizer" "$brought" || exit 1
 
+# A picture as Forge leaves it: nothing inside but its own text.
+pictures=$HOME/stable-diffusion-webui-forge/outputs/txt2img-images
+mkdir -p "$pictures"
+python3 - "$pictures/picture.png" <<'END' || exit 1
+import struct, sys, zlib
+text = """a cat on a wall
+a lighthouse
+Negative prompt: blurry
+Steps: 20, Sampler: Euler a, Schedule type: Automatic, CFG scale: 7, Seed: 1234, Size: 128x128, Model hash: 879db523c3, Model: dreamshaper_8, forge_couple: True, forge_couple_compatibility: True, forge_couple_mode: Advanced, forge_couple_separator: \\n, forge_couple_mapping: "[[0.0, 0.5, 0.0, 1.0, 1.0], [0.5, 1.0, 0.0, 1.0, 1.0]]", forge_couple_common_parser: { }, forge_couple_def_in_prompt: True, Version: f2.0.1v1.10.1"""
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+open(sys.argv[1], "wb").write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0)) +
+    chunk(b"tEXt", b"parameters\0" + text.encode()) + chunk(b"IDAT", zlib.compress(bytes(25 * 8))) + chunk(b"IEND", b""))
+END
+
 # One command a file, commands/NNN; a line behind "> " belongs to the command before it.
 mkdir commands
 awk '/^\$ /  { n++; print substr($0, 3) > sprintf("commands/%03d", n); next }
@@ -44,6 +59,8 @@ edited() {
         has "$scenes/scene.json" 'with a hat' && has "$scenes/presets.json" harbour
 }
 check 'the scenes are as the keys made them' edited
+taken() { (cd "$models" && run 0 "$COUPLET" check same.json && has same.json '[0.5, 1.0, 0.0, 1.0]' && has same.json '"nv"'); }
+check 'a picture of Forge is taken up with its regions and its model' taken
 told() {
     couplet show "$models/forge.png" >"$out" && has "$out" 'Sampler: Euler a' && has "$out" 'Schedule type: Automatic' &&
         has "$out" 'Seed: 1234' && has "$out" 'RNG: NV'

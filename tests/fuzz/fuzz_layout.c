@@ -1,5 +1,5 @@
-/* fuzz_layout.c: bytes as a layout: parsed, checked, split into lines, printed and read back. */
-#include "../../core/couplet.h"
+/* fuzz_layout.c: bytes as a layout, or as the WebUI's text about a picture: parsed, checked, split into lines, printed and read back. */
+#include "../../core/layout/infotext.h"
 #include "fuzz.h"
 
 static void reads_back(const cpl_layout *layout) {
@@ -19,7 +19,11 @@ FUZZ_TARGET(fuzz_layout) {
     memcpy(text, data, size);
     text[size] = 0;
     /* Masks would be looked for on the disk. */
-    cpl_layout *layout = strstr(text, "mask\"") ? NULL : cpl_layout_parse(text, "/nowhere", "fuzz", &error);
+    cpl_layout *layout = NULL;
+    if (cpl_infotext_is(text))
+        layout = cpl_infotext_read(text, "/nowhere", "fuzz", &error);
+    else if (!strstr(text, "mask\""))
+        layout = cpl_layout_parse(text, "/nowhere", "fuzz", &error);
     if (layout) {
         const cpl_defaults small = {
             .width = 64, .height = 64, .steps = 1, .cfg = 1, .sampler = "euler", .schedule = "normal"};

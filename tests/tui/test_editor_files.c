@@ -81,6 +81,15 @@ static void a_picture_is_not_saved_over(void **state) {
     cpl_layout_free(load("own.json"));
 }
 
+/* Nor is the WebUI's text about one, which begins as any text may. */
+static void a_text_about_a_picture_is_not_saved_over(void **state) {
+    (void)state;
+    write_file("text.json", "{a} cat\nSteps: 2, Sampler: Euler, Seed: 1, Size: 64x64, Model: builtin");
+    play(":e text.json\nl\ns \"own.json\" Enter");
+    assert_true(begins_with("text.json", "{a} cat"));
+    cpl_layout_free(load("own.json"));
+}
+
 /* Only s and :w write over the layout's own file without a question. */
 static void files_are_replaced_only_when_asked_twice(void **state) {
     (void)state;
@@ -269,6 +278,7 @@ int main(void) {
 #define in_folder(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
     const struct CMUnitTest tests[] = {
         in_folder(a_picture_is_not_saved_over),
+        in_folder(a_text_about_a_picture_is_not_saved_over),
         in_folder(files_are_replaced_only_when_asked_twice),
         in_folder(a_screen_is_written_over_a_file_only_by_a_script),
         in_folder(what_another_program_wrote_is_not_lost),
