@@ -12,10 +12,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Forge Couple's mappings have none, and its prompts stay what they are when one is applied. */
+static bool has_words(const cpl_layout *preset) {
+    bool any = preset->prompt && *preset->prompt;
+    for (int i = 0; i < preset->region_count; i++) any |= preset->regions[i].prompt && *preset->regions[i].prompt;
+    return any;
+}
+
+static bool keep_words(cpl_region *to, const cpl_layout *before, int row, cpl_error *error) {
+    const cpl_region *from = row < before->region_count ? &before->regions[row] : NULL;
+    const char *prompt = before->prompt ? NULL : from && from->prompt ? from->prompt : "";
+    return cpl_text_set(&to->prompt, prompt, error) && cpl_text_set(&to->negative, from ? from->negative : NULL, error);
+}
+
 /* Regions, mode and what belongs to them; model, canvas and sampler stay those of the layout. */
 static bool take_regions(editor *e, cpl_layout *preset, cpl_error *error) {
     cpl_layout *next = state_change(&e->state, error);
-    if (!next || !cpl_text_set(&next->prompt, preset->prompt, error) ||
+    bool words = has_words(preset);
+    if (!next || (words && !cpl_text_set(&next->prompt, preset->prompt, error)) ||
         !cpl_text_set(&next->background_prompt, preset->background_prompt, error)) {
         cpl_layout_free(next);
         return false;
@@ -29,7 +43,8 @@ static bool take_regions(editor *e, cpl_layout *preset, cpl_error *error) {
     bool done = true;
     for (int i = 0; done && i < preset->region_count; i++) {
         cpl_region *to = cpl_layout_insert(next, i, error);
-        done = to && state_copy_region(to, &preset->regions[i], error);
+        done = to && state_copy_region(to, &preset->regions[i], error) &&
+               (words || keep_words(to, e->state.layout, i, error));
         if (to) to->color = preset->regions[i].color;
     }
     if (!done) {
@@ -43,7 +58,8 @@ bool editor_preset_load(editor *e, const char *name) {
     cpl_error error = {0};
     char *path = presets_path(name, &error);
     cpl_layout *preset = path ? cpl_layout_load(path, &error) : NULL;
-    bool done = false;
+    bool done = false, words = preset && has_words(preset);
+    int rows = e->state.layout->region_count, lost = preset && !words ? rows - preset->region_count : 0;
     if (path && !preset && access(path, F_OK) != 0)
         editor_say(e, TONE_ERROR, "there is no preset \"%s\"; Tab after \":preset load \" shows what there is", name);
     else if (!preset || !cpl_layout_settle_files(preset, &error) || !take_regions(e, preset, &error))
@@ -51,7 +67,12 @@ bool editor_preset_load(editor *e, const char *name) {
     else {
         done = true;
         editor_edited(e);
-        editor_say(e, TONE_INFO, "%d regions of preset \"%s\"; u undoes that", preset->region_count, name);
+        if (lost > 0 && !e->state.layout->prompt)
+            editor_say(e, TONE_WARNING, "%d regions of preset \"%s\" for %d prompts: the last %d went; u undoes that",
+                       preset->region_count, name, rows, lost);
+        else
+            editor_say(e, TONE_INFO, "%d regions of preset \"%s\"%s; u undoes that", preset->region_count, name,
+                       words ? "" : ", for the prompts that were there");
     }
     cpl_layout_free(preset);
     free(path);

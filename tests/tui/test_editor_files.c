@@ -251,6 +251,36 @@ static void presets_bring_their_masks_along(void **state) {
     expect_whole("work.json", 2);
 }
 
+static void expect_prompts(const char *path, int count, const char *const *prompts) {
+    cpl_layout *layout = load(path);
+    assert_int_equal(layout->region_count, count);
+    for (int i = 0; i < count; i++) assert_string_equal(layout->regions[i].prompt, prompts[i]);
+    cpl_layout_free(layout);
+}
+
+/* A mapping of Forge Couple has no prompts, so that there it changes none. */
+static void a_mapping_is_taken_up_for_the_prompts_that_are_there(void **state) {
+    (void)state;
+    write_file("presets.json", "{\"three\": [[0, 0.5, 0, 1, 1], [0.5, 0.75, 0, 1, 1], [0.75, 1, 0, 1, 1]], "
+                               "\"one\": [[0, 1, 0, 1, 1]]}");
+    write_file("work.json", "{\"regions\": [{\"prompt\": \"a cat\", \"negative\": \"x\"}, {\"prompt\": \"a sun\"}]}");
+    play(":preset import presets.json\n:preset load three\n:w three.json\nu\n:preset load one\n:w one.json\nu\n:w "
+         "same.json");
+    expect_prompts("three.json", 3, (const char *const[]){"a cat", "a sun", ""});
+    expect_prompts("one.json", 1, (const char *const[]){"a cat"});
+    expect_prompts("same.json", 2, (const char *const[]){"a cat", "a sun"});
+    cpl_layout *layout = load("three.json");
+    assert_string_equal(layout->regions[0].negative, "x");
+    assert_true(layout->regions[1].x1 == 0.5);
+    cpl_layout_free(layout);
+    write_file("work.json", "{\"prompt\": \"a\\nb\", \"regions\": [{}, {}]}");
+    play(":preset load three\n:w three.json\n:w three.json");
+    layout = load("three.json");
+    assert_string_equal(layout->prompt, "a\nb");
+    assert_true(layout->region_count == 3 && !layout->regions[0].prompt);
+    cpl_layout_free(layout);
+}
+
 /* Steps from before name their files from the folder that the layout lay in then. */
 static void undo_goes_back_to_files_of_another_folder(void **state) {
     (void)state;
@@ -288,6 +318,7 @@ int main(void) {
         in_folder(what_is_written_elsewhere_works_there),
         in_folder(a_pictures_layout_names_files_as_before),
         in_folder(presets_bring_their_masks_along),
+        in_folder(a_mapping_is_taken_up_for_the_prompts_that_are_there),
         in_folder(undo_goes_back_to_files_of_another_folder),
         in_folder(rows_are_pasted_into_another_folder),
     };
