@@ -193,6 +193,8 @@ void cpl_layout_free(cpl_layout *layout);
  * (what that says and a layout cannot is told in error->message, with code CPL_OK), and its masks. Syntax, types and ranges are checked here; what
  * only a whole layout shows (counts, coverage) is left to cpl_layout_check, so that an unfinished layout can be edited. */
 cpl_layout *cpl_layout_load(const char *path, cpl_error *error);
+bool cpl_infotext_is(const char *text); /* whether it ends as the WebUI's does: with a line of "Steps: 20, ..." */
+/* From JSON, or from such a text. */
 cpl_layout *cpl_layout_parse(const char *json, const char *directory, const char *name, cpl_error *error);
 bool cpl_layout_save(const cpl_layout *layout, const char *path, cpl_error *error); /* atomic: whole or not at all */
 char *cpl_layout_print(const cpl_layout *layout, cpl_error *error);                 /* JSON, caller frees */

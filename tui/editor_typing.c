@@ -245,11 +245,39 @@ void editor_typing_key(editor *e, key_press press) {
     }
 }
 
+/* As in the WebUI, where what stands below a picture is pasted for all of its settings. The model stays: its file is called by
+ * another name on each machine. */
+static void paste_parameters(editor *e, const char *text) {
+    const cpl_layout *before = e->state.layout;
+    cpl_error error = {0};
+    cpl_layout *next = cpl_layout_parse(text, before->directory, "the pasted text", &error);
+    if (!next || !cpl_text_set(&next->sampling.model, before->sampling.model, &error) ||
+        !cpl_text_set(&next->sampling.vae, before->sampling.vae, &error)) {
+        cpl_layout_free(next);
+        editor_say_error(e, &error);
+        return;
+    }
+    const cpl_error lost = error;
+    if (!state_commit(&e->state, next, true, &error)) {
+        editor_say_error(e, &error);
+        return;
+    }
+    editor_edited(e);
+    if (*lost.message)
+        editor_say(e, TONE_WARNING, "%s", lost.message);
+    else
+        editor_say(e, TONE_INFO, "the pasted parameters are the layout, but for the model; u undoes that");
+}
+
 /* Where nothing is being typed each pasted line becomes a region. */
 static void paste_rows(editor *e, const char *text) {
     cpl_error error = {0};
     int count;
     if (e->list || e->asking || e->recovering || e->windows.card) return;
+    if (cpl_infotext_is(text)) {
+        paste_parameters(e, text);
+        return;
+    }
     if (!state_insert_lines(&e->state, text, &count, &error)) {
         editor_say_error(e, &error);
         return;

@@ -8,9 +8,7 @@
  * is the seed that was drawn. Caller frees. */
 char *cpl_infotext(const cpl_layout *layout, const cpl_settings *settings, const char *model_name, cpl_error *error);
 
-/* Whether a text ends as infotext does. */
-bool cpl_infotext_is(const char *text);
-/* Such a text as a layout in `directory`, also one of the WebUI without Forge Couple. What it says and a layout cannot is told in
+/* A text that cpl_infotext_is as a layout in `directory`, also one of the WebUI without Forge Couple. What it says and a layout cannot is told in
  * error->message, with code CPL_OK. */
 cpl_layout *cpl_infotext_read(const char *text, const char *directory, const char *name, cpl_error *error);
 

@@ -8,6 +8,7 @@
 #include "../memory/alloc.h"
 #include "../memory/number.h"
 #include "fields.h"
+#include "infotext.h"
 #include "json.h"
 
 typedef struct reader {
@@ -238,6 +239,7 @@ cpl_layout *cpl_layout_parse_fault(const char *json, size_t size, const char *di
 }
 
 cpl_layout *cpl_layout_parse(const char *json, const char *directory, const char *name, cpl_error *error) {
+    if (cpl_infotext_is(json)) return cpl_infotext_read(json, directory, name, error);
     cpl_fault fault;
     cpl_layout *layout = cpl_layout_parse_fault(json, strlen(json), directory, name, &fault);
     if (!layout && error) *error = fault.error;

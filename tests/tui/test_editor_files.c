@@ -281,6 +281,23 @@ static void a_mapping_is_taken_up_for_the_prompts_that_are_there(void **state) {
     cpl_layout_free(layout);
 }
 
+/* Else each line of it would be a region. */
+static void parameters_that_are_pasted_are_the_layout(void **state) {
+    (void)state;
+    write_file("work.json",
+               "{\"regions\": [{\"prompt\": \"a cat\"}], \"sampling\": {\"model\": \"builtin\", \"steps\": 2}}");
+    play(
+        "paste \"a sun\\na moon\\nNegative prompt: x\\nSteps: 7, Sampler: Euler a, Seed: 3, Size: 64x64, Model: other, "
+        "forge_couple: True, forge_couple_mode: Basic\"\n:w new.json\nu\n:w old.json");
+    cpl_layout *layout = load("new.json");
+    assert_string_equal(layout->prompt, "a sun\na moon");
+    assert_string_equal(layout->negative, "x");
+    assert_string_equal(layout->sampling.model, "builtin");
+    assert_true(layout->mode == CPL_MODE_BASIC && layout->sampling.steps == 7 && layout->region_count == 0);
+    cpl_layout_free(layout);
+    expect_prompts("old.json", 1, (const char *const[]){"a cat"});
+}
+
 /* Steps from before name their files from the folder that the layout lay in then. */
 static void undo_goes_back_to_files_of_another_folder(void **state) {
     (void)state;
@@ -319,6 +336,7 @@ int main(void) {
         in_folder(a_pictures_layout_names_files_as_before),
         in_folder(presets_bring_their_masks_along),
         in_folder(a_mapping_is_taken_up_for_the_prompts_that_are_there),
+        in_folder(parameters_that_are_pasted_are_the_layout),
         in_folder(undo_goes_back_to_files_of_another_folder),
         in_folder(rows_are_pasted_into_another_folder),
     };
