@@ -126,6 +126,10 @@ bool override_layout(cpl_layout *layout, const arguments *a, cpl_error *error) {
     if (a->batch) layout->sampling.batch = a->batch;
     if (a->init && !override_file(&layout->init_image, a->init, error)) return false;
     if (!isnan(a->denoise)) layout->denoise = a->denoise;
+    if (!isnan(a->hires)) layout->hires_scale = a->hires;
+    if (!isnan(a->hires_denoise)) layout->hires_denoise = a->hires_denoise;
+    if (a->hires_steps) layout->hires_steps = a->hires_steps;
+    if (a->hires_upscaler && !cpl_text_set(&layout->hires_upscaler, a->hires_upscaler, error)) return false;
     if (!isnan(a->cfg)) layout->sampling.cfg = a->cfg;
     if (a->seed != CPL_SEED_UNSET) layout->sampling.seed = a->seed;
     if (a->size[0]) {

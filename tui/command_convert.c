@@ -12,6 +12,8 @@ static bool may_replace(const char *out, bool as_preset) {
     if (stat(out, &found) != 0 || !S_ISREG(found.st_mode)) return true;
     if (convert_is_picture(out))
         return say("%s is a picture; name another file for the layout, such as NAME.json", out), false;
+    if (convert_is_foreign(out))
+        return say("%s holds something else than a layout; name another file, such as NAME.json", out), false;
     return as_preset || !presets_are_in(out) ||
            (say("%s holds no layout; --preset NAME adds to a file of presets, or name another file", out), false);
 }

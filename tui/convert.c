@@ -53,6 +53,15 @@ bool convert_is_foreign(const char *path) {
     return first != EOF && (first != '{' || last != '}');
 }
 
+bool convert_is_picture(const char *path) {
+    static const char signature[] = "\x89PNG";
+    char first[sizeof signature - 1] = "";
+    FILE *file = fopen(path, "rbe");
+    size_t size = file ? fread(first, 1, sizeof first, file) : 0;
+    if (file) fclose(file);
+    return size == sizeof first && memcmp(first, signature, size) == 0;
+}
+
 cpl_layout *convert_move(const cpl_layout *layout, const char *folder, cpl_error *error) {
     cpl_layout *copy = cpl_layout_copy(layout, error);
     if (copy && (folders_same(folder, layout->directory) || cpl_layout_settle_files(copy, error)) &&

@@ -11,6 +11,7 @@ cpl_layout *convert_read(const char *in, const char *preset, bool *from_presets,
 /* Whether it is a picture, or the WebUI's text about one: it can be opened for the layout inside, but is not the file to save
  * to. */
 bool convert_is_foreign(const char *path);
+bool convert_is_picture(const char *path);
 /* A copy that lies in that folder (NULL: the working folder). Where it is another one than the layout's, what the layout names
  * is settled (cpl_layout_settle_files), so that it is found from there. The caller frees. */
 cpl_layout *convert_move(const cpl_layout *layout, const char *folder, cpl_error *error);

@@ -294,9 +294,12 @@ static void draw_title(const editor *e) {
     char title[96], hole[64] = "", thin[32] = "";
     char tool[32];
     editor_brush_text(e, tool, sizeof tool);
-    char enlarged[16] = "", size[24];
+    char enlarged[16] = "", size[56];
+    const cpl_settings *s = &e->state.settings;
     if (e->zoom.level) snprintf(enlarged, sizeof enlarged, " %.3gx ", editor_zoom_factor(e));
-    snprintf(size, sizeof size, "%dx%d", e->state.settings.width, e->state.settings.height);
+    snprintf(size, sizeof size, "%dx%d", s->width, s->height);
+    if (s->hires_width)
+        snprintf(size, sizeof size, "%dx%d to %dx%d", s->width, s->height, s->hires_width, s->hires_height);
     bool fill = e->state.layout->uncovered == CPL_UNCOVERED_FILL;
     int open = 100 - (int)(100 * e->state.coverage), room = w.columns - 2;
     int thin_ones = 0;

@@ -377,6 +377,32 @@ static bool write_denoise(cpl_layout *l, const char *text, cpl_error *error) {
     return true;
 }
 
+static bool write_hires(cpl_layout *l, const char *text, cpl_error *error) {
+    double value;
+    if (!state_number(*text ? text : "1", &value) || value < 1 || value > CPL_MAX_HIRES)
+        return state_refuse(error, "hires must be a number from 1, no second pass, to %g: how much larger it is",
+                            CPL_MAX_HIRES);
+    l->hires_scale = value;
+    return true;
+}
+
+static bool write_hires_steps(cpl_layout *l, const char *text, cpl_error *error) {
+    return write_whole(&l->hires_steps, text, 1000, "hires-steps", error);
+}
+
+static bool write_hires_denoise(cpl_layout *l, const char *text, cpl_error *error) {
+    double value;
+    if (!state_number(*text ? text : "0.7", &value) || value < CPL_MIN_DENOISE || value > 1)
+        return state_refuse(error, "hires-denoise must be a number from %g to 1: how far back into noise it goes",
+                            CPL_MIN_DENOISE);
+    l->hires_denoise = value;
+    return true;
+}
+
+static bool write_hires_upscaler(cpl_layout *l, const char *text, cpl_error *error) {
+    return write_name(&l->hires_upscaler, text, "hires-upscaler", cpl_upscaler_names(), error);
+}
+
 static bool write_prompt(cpl_layout *l, const char *text, cpl_error *error) {
     for (int i = 0; *text && i < l->region_count; i++)
         if (!cpl_text_set(&l->regions[i].prompt, NULL, error)) return false;
@@ -477,6 +503,18 @@ void state_setting_text(const editor_state *s, setting which, char text[STATE_TE
     case SETTING_FIX_STEPS:
         read_text(text, switch_names[l->fix_steps]);
         break;
+    case SETTING_HIRES:
+        read_number(text, l->hires_scale);
+        break;
+    case SETTING_HIRES_STEPS:
+        read_number(text, l->hires_steps ? l->hires_steps : v->steps);
+        break;
+    case SETTING_HIRES_DENOISE:
+        read_number(text, l->hires_denoise);
+        break;
+    case SETTING_HIRES_UPSCALER:
+        read_text(text, l->hires_upscaler ? l->hires_upscaler : cpl_upscaler_names()[0]);
+        break;
     case SETTINGS:
         text[0] = '\0';
         break;
@@ -515,6 +553,10 @@ static const struct {
     [SETTING_INIT] = {"init", write_init},
     [SETTING_DENOISE] = {"denoise", write_denoise},
     [SETTING_FIX_STEPS] = {"fix-steps", write_fix_steps},
+    [SETTING_HIRES] = {"hires", write_hires},
+    [SETTING_HIRES_STEPS] = {"hires-steps", write_hires_steps},
+    [SETTING_HIRES_DENOISE] = {"hires-denoise", write_hires_denoise},
+    [SETTING_HIRES_UPSCALER] = {"hires-upscaler", write_hires_upscaler},
 };
 
 const char *state_setting_name(setting which) { return which < SETTINGS ? table[which].name : ""; }
@@ -543,6 +585,8 @@ const char *const *state_setting_choices(setting which) {
         return switch_names;
     case SETTING_PREDICTION:
         return cpl_prediction_names();
+    case SETTING_HIRES_UPSCALER:
+        return cpl_upscaler_names();
     default:
         return NULL;
     }

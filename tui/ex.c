@@ -56,6 +56,8 @@ static const ex_command table[] = {
     {"sampler", NULL, "[NAME]", "the sampler", SETTINGS_GROUP, EX_SET_ONE, EX_SETTING, SETTING_SAMPLER, NULL, false},
     {"schedule", NULL, "[NAME]", "the noise schedule", SETTINGS_GROUP, EX_SET_ONE, EX_SETTING, SETTING_SCHEDULE, NULL,
      false},
+    {"hires", NULL, "[X]", "a second pass that makes the picture X times as large, 1: none; see :set hires-steps",
+     SETTINGS_GROUP, EX_SET_ONE, EX_SETTING, SETTING_HIRES, NULL, false},
     {"mode", NULL, "[NAME]", "basic, advanced or mask", SETTINGS_GROUP, EX_SET_ONE, EX_SETTING, SETTING_MODE, NULL,
      false},
     {"init", NULL, "[FILE|picture|last|none]",

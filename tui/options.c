@@ -94,6 +94,13 @@ const option_entry option_table[] = {
     {"init", 0, "FILE", OPTION_TEXT, AT(init), ON(RENDER), 0, 0, NULL, "begin with this PNG instead of noise alone"},
     {"denoise", 0, "X", OPTION_REAL, AT(denoise), ON(RENDER), CPL_MIN_DENOISE, 1, NULL,
      "with --init: the share of the steps that is made"},
+    {"hires", 0, "X", OPTION_REAL, AT(hires), ON(RENDER), 1, CPL_MAX_HIRES, NULL,
+     "a second pass that makes it so much larger"},
+    {"hires-steps", 0, "N", OPTION_WHOLE, AT(hires_steps), ON(RENDER), 1, 1000, NULL, "steps of the second pass"},
+    {"hires-denoise", 0, "X", OPTION_REAL, AT(hires_denoise), ON(RENDER), CPL_MIN_DENOISE, 1, NULL,
+     "how far back into noise it goes (0.7)"},
+    {"hires-upscaler", 0, "NAME", OPTION_NAME, AT(hires_upscaler), ON(RENDER), 0, 0, cpl_upscaler_names,
+     "what enlarges for the second pass"},
     {"batch", 0, "N", OPTION_WHOLE, AT(batch), ON(RENDER), 1, CPL_MAX_BATCH, NULL, "N pictures, of seeds that follow"},
     {"stats", 0, "FILE", OPTION_TEXT, AT(stats), ON(RENDER), 0, 0, NULL, "write statistics as JSON; - is stdout"},
     {"dump", 0, "DIR", OPTION_TEXT, AT(dump), ON(RENDER), 0, 0, NULL, "write each stage's tensors there"},
@@ -414,7 +421,8 @@ static bool too_many(const arguments *a, const char *word, char *why, size_t siz
 }
 
 bool options_parse(int argc, char *const *argv, arguments *a, char *why, size_t why_size) {
-    *a = (arguments){.cfg = NAN, .denoise = NAN, .threshold = NAN, .seed = CPL_SEED_UNSET};
+    *a = (arguments){
+        .cfg = NAN, .denoise = NAN, .threshold = NAN, .hires = NAN, .hires_denoise = NAN, .seed = CPL_SEED_UNSET};
     int at = 1;
     if (argc > 1) a->command = command_named(argv[1]);
     if (a->command != COMMAND_EDIT) at = 2;

@@ -76,9 +76,10 @@ typedef struct arguments {
     const char *model, *device, *precision, *tokenizer, *dump, *stats, *output, *png, *sampler, *schedule, *rng, *keys,
         *part, *vae, *prediction, *init, *replace;
     const char *preset, *lora_dir, *embedding_dir, *lora[OPTION_MOST + 1], *embedding[OPTION_MOST + 1];
-    int steps, threads, clip_skip, batch;
+    const char *hires_upscaler;
+    int steps, threads, clip_skip, batch, hires_steps;
     int size[2], grid[2], tiles[2];
-    double cfg, denoise, threshold; /* NAN: not given */
+    double cfg, denoise, threshold, hires, hires_denoise; /* NAN: not given */
     int64_t seed, vae_tile, cache_bytes, pool_bytes, vram;
 } arguments;
 

@@ -210,16 +210,6 @@ static void read_size(reader *r) {
     if (w == width && h == height) take(r, "Size");
 }
 
-static bool read_sampling(reader *r) {
-    cpl_sampling *to = &r->layout->sampling;
-    double number;
-    if (take_number(r, "Steps", 1, 1000, true, &number)) to->steps = (int)number;
-    if (take_number(r, "CFG scale", 0, 1000, false, &number)) to->cfg = number;
-    if (take_number(r, "Clip skip", 1, CPL_MAX_CLIP_SKIP, true, &number)) to->clip_skip = (int)number;
-    read_size(r);
-    return read_sampler(r) && read_noise(r) && read_model(r) && read_hires(r);
-}
-
 /* The second pass of the WebUI's hires fix. An upscaler that is a network of its own is told of, and a plain one takes its
  * place. */
 static bool read_hires(reader *r) {
@@ -231,6 +221,16 @@ static bool read_hires(reader *r) {
     take_number(r, "Denoising strength", CPL_MIN_DENOISE, 1, false, &to->hires_denoise);
     if (upscaler) take(r, "Hires upscaler");
     return cpl_text_set(&to->hires_upscaler, upscaler ? upscaler : "lanczos", r->error);
+}
+
+static bool read_sampling(reader *r) {
+    cpl_sampling *to = &r->layout->sampling;
+    double number;
+    if (take_number(r, "Steps", 1, 1000, true, &number)) to->steps = (int)number;
+    if (take_number(r, "CFG scale", 0, 1000, false, &number)) to->cfg = number;
+    if (take_number(r, "Clip skip", 1, CPL_MAX_CLIP_SKIP, true, &number)) to->clip_skip = (int)number;
+    read_size(r);
+    return read_sampler(r) && read_noise(r) && read_model(r) && read_hires(r);
 }
 
 /* ---- Regions ---- */

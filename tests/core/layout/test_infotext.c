@@ -127,6 +127,23 @@ static void test_other_keys(void **state) {
                           "forge_couple_mapping [[0, 2, 0, 1, 1]]"));
 }
 
+static void test_second_pass(void **state) {
+    (void)state;
+    cpl_layout *layout =
+        taken("a cat\nSteps: 20, Sampler: Euler, Seed: 1, Size: 512x512, RNG: CPU, Denoising strength: "
+              "0.55, Hires upscale: 1.5, Hires steps: 8, Hires upscaler: Latent (antialiased)",
+              NULL);
+    assert_true(layout->hires_scale == 1.5 && layout->hires_denoise == 0.55 && layout->hires_steps == 8);
+    assert_string_equal(layout->hires_upscaler, "latent");
+    cpl_layout_free(layout);
+    layout = taken("a cat\nSteps: 20, Sampler: Euler, Seed: 1, Denoising strength: 0.4, Hires upscale: 2, Hires "
+                   "upscaler: R-ESRGAN 4x+, TI hashes: \"easynegative: c74b4e810b03\"",
+                   "without what couplet cannot do: Hires upscaler R-ESRGAN 4x+");
+    assert_true(layout->hires_scale == 2 && layout->hires_denoise == 0.4 && layout->hires_steps == 0);
+    assert_string_equal(layout->hires_upscaler, "lanczos");
+    cpl_layout_free(layout);
+}
+
 static void test_what_is_none(void **state) {
     (void)state;
     static const char *const none[] = {"",
@@ -149,7 +166,9 @@ static void test_written_reads_back(void **state) {
         "\"weight\": 0.75}, \"common\": {\"definitions\": false}}",
         "{\"schedules\": true, \"regions\": [{\"prompt\": \"a [b|c] AND d :0.5\"}], \"sampling\": {\"sampler\": "
         "\"ddpm\", "
-        "\"rng\": \"cpu\", \"clip_skip\": 3}}"};
+        "\"rng\": \"cpu\", \"clip_skip\": 3}}",
+        "{\"prompt\": \"a\\nb\", \"regions\": [{\"rect\": [0, 0.5, 0, 1]}, {}], \"hires\": {\"scale\": 1.75, "
+        "\"upscaler\": \"latent_bicubic\", \"denoise\": 0.3}}"};
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
         cpl_layout *layout = cpl_layout_parse(layouts[i], NULL, "test", NULL);
         cpl_settings settings;
@@ -194,10 +213,15 @@ static void test_in_pictures(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_advanced),     cmocka_unit_test(test_basic),
-        cmocka_unit_test(test_masks),        cmocka_unit_test(test_alone),
-        cmocka_unit_test(test_samplers),     cmocka_unit_test(test_other_keys),
-        cmocka_unit_test(test_what_is_none), cmocka_unit_test(test_written_reads_back),
+        cmocka_unit_test(test_advanced),
+        cmocka_unit_test(test_basic),
+        cmocka_unit_test(test_masks),
+        cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_samplers),
+        cmocka_unit_test(test_other_keys),
+        cmocka_unit_test(test_second_pass),
+        cmocka_unit_test(test_what_is_none),
+        cmocka_unit_test(test_written_reads_back),
         cmocka_unit_test(test_in_pictures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
