@@ -281,12 +281,11 @@ static void key_ends_a_picture(void **state) {
     (void)state;
     fake f;
     fake_start(&f, XTERM, child_is_interrupted);
-    size_t ready = fake_expect(&f, 0, "ready");
-    usleep(100000); /* nobody reads: the terminal is slow */
+    size_t ready = fake_expect(&f, 0, "ready"), start = fake_expect(&f, ready, "\033P");
     fake_send(&f, "k");
-    usleep(100000);
+    usleep(100000); /* nobody reads: the terminal is slow */
     fake_expect_exit(&f);
-    size_t start = fake_expect(&f, ready, "\033P"), end = fake_expect(&f, start, "\033\\");
+    size_t end = fake_expect(&f, start, "\033\\");
     assert_true(end - start < 150000);
     assert_memory_equal(f.output + end, "\033\\\0338", 4);
     fake_end(&f);
