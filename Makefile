@@ -14,7 +14,9 @@ build := build/$(if $(SANITIZE),$(subst $(comma),-,$(SANITIZE)),plain)
 
 # ---- What the system has to bring (Debian and Ubuntu names) ------------------------------------------------------
 
-PACKAGES_BUILD := gcc libc6-dev make pkgconf libncurses-dev libcjson-dev libsixel-dev libpng-dev libdnnl-dev
+# CC=clang and CC=clang-16 want their own run-time of OpenMP as well.
+PACKAGES_COMPILER := $(or $(foreach c,$(filter clang%,$(notdir $(CC))),$(c) $(c:clang%=libomp%-dev)),gcc)
+PACKAGES_BUILD := $(PACKAGES_COMPILER) libc6-dev make pkgconf libncurses-dev libcjson-dev libsixel-dev libpng-dev libdnnl-dev
 PACKAGES_TEST := g++ libcmocka-dev tmux screen xterm ncurses-term foot-terminfo xvfb xfonts-base x11-xkb-utils xkb-data imagemagick python3 locales
 PACKAGES_FULL := npm python3-numpy
 PACKAGES_LINT := clang libomp-dev clang-format clang-tidy cppcheck mandoc shellcheck
@@ -23,8 +25,9 @@ PACKAGES_FUZZ := clang libclang-rt-dev
 
 PKG_CORE := libcjson libpng
 PKG_TUI := ncursesw libsixel
+# The compiler names its own OpenMP run-time. clang's stands before libgomp, which oneDNN brings, and answers for it too.
 CORE_CFLAGS = $(shell pkg-config --cflags $(PKG_CORE) 2>/dev/null)
-CORE_LIBS = $(shell pkg-config --libs $(PKG_CORE) 2>/dev/null || echo -lcjson -lpng) $(if $(without_cpu),,-ldnnl -lgomp) -ldl -lm -lpthread
+CORE_LIBS = $(shell pkg-config --libs $(PKG_CORE) 2>/dev/null || echo -lcjson -lpng) $(if $(without_cpu),,-ldnnl -fopenmp) -ldl -lm -lpthread
 TUI_CFLAGS = $(shell pkg-config --cflags $(PKG_TUI) 2>/dev/null)
 TUI_LIBS = $(shell pkg-config --libs $(PKG_TUI) 2>/dev/null || echo -lncursesw -ltinfo -lsixel)
 
@@ -389,7 +392,7 @@ build/fuzz/%.o: %.S $(builtin_data)
 build/fuzz/libparts.a: $(fuzz_parts)
 	$(Q)rm -f $@ && $(AR) rcs $@ $(fuzz_parts)
 build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o build/fuzz/libparts.a
-	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -pthread -o $@ $^ $(filter-out -ldnnl -lgomp,$(CORE_LIBS))
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -pthread -o $@ $^ $(filter-out -ldnnl -fopenmp,$(CORE_LIBS))
 .PRECIOUS: build/fuzz/%.o
 
 .PHONY: fuzz
@@ -411,7 +414,7 @@ lint: deps-lint ## clang-format, clang -Werror, clang-tidy, cppcheck, mandoc, sh
 	@$(MAKE) --no-print-directory linted
 .PHONY: linted
 linted:
-	@tests/lint '$(BASE_CFLAGS) -Werror -pthread $(CORE_CFLAGS) $(TUI_CFLAGS)'
+	@tests/lint '$(BASE_CFLAGS) -Werror -pthread $(CORE_CFLAGS) $(TUI_CFLAGS)' '$(TUI_LIBS) $(CORE_LIBS)'
 
 # ---- House-keeping -----------------------------------------------------------------------------------------------
 

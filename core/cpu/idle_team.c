@@ -4,12 +4,17 @@
  * whose cores are all free that is right; where another program wants one of them the spinning threads wait for each
  * other's time slices, and a step of 14 ms takes 600 and more (measured). libgomp spins only briefly while it manages
  * more threads than there are processors: as long as one more team is there that never works. Its threads sleep. There
- * is no call to ask for the same, and the environment variable (GOMP_SPINCOUNT) is read before main. Whether it is wanted
- * is decided in waiting.c. */
+ * is no call to ask for the same, and the environment variable (GOMP_SPINCOUNT) is read before main. LLVM's run-time, which
+ * clang brings, spins as well, and gives way in a loop where threads are many; but it can be told. Whether it is wanted is
+ * decided in waiting.c. */
 #include "idle_team.h"
 #include "../memory/thread.h"
 
 #include <omp.h>
+
+/* LLVM's: how long threads spin before they sleep; a property of the thread that starts the regions. NULL under libgomp. */
+extern void kmp_set_blocktime(int ms) __attribute__((weak));
+static const int llvm_default_ms = 200;
 
 static void set(cpu_idle_team *team, bool *flag) {
     pthread_mutex_lock(&team->mutex);
@@ -45,6 +50,10 @@ void cpu_idle_team_start(cpu_idle_team *team) {
     /* one thread alone has nobody to wait for */
     if (team->there || omp_get_max_threads() < 2) return;
     team->there = true;
+    if (kmp_set_blocktime) {
+        kmp_set_blocktime(0);
+        return;
+    }
     team->formed = team->dismissed = false;
     pthread_mutex_init(&team->mutex, NULL);
     pthread_cond_init(&team->changed, NULL);
@@ -56,6 +65,11 @@ void cpu_idle_team_start(cpu_idle_team *team) {
 
 void cpu_idle_team_stop(cpu_idle_team *team) {
     if (!team->there) return;
+    if (kmp_set_blocktime) {
+        kmp_set_blocktime(llvm_default_ms);
+        team->there = false;
+        return;
+    }
     set(team, &team->dismissed);
     pthread_join(team->thread, NULL);
     leave(team);

@@ -38,7 +38,7 @@ bool cpu_patience_look(cpu_patience *p, double now_ms, double queued_ms, int thr
 }
 
 void cpu_waiting_open(cpu_waiting *w) {
-    *w = (cpu_waiting){.fixed = getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT")};
+    *w = (cpu_waiting){.fixed = getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT") || getenv("KMP_BLOCKTIME")};
 }
 
 static void unwatch(cpu_waiting *w) {
