@@ -121,9 +121,9 @@ ifneq ($(build),build/plain)
 # One make for both, which knows what they are made of.
 build/plain/couplet build/plain/libcouplet.a &: FORCE
 	$(Q)$(MAKE) --no-print-directory SANITIZE= build=build/plain build/plain/couplet build/plain/libcouplet.a
+endif
 .PHONY: FORCE
 FORCE:
-endif
 
 # OpenMP stands in core/cpu only: the thread count is a property of the backend.
 $(build)/core/cpu/%.o: openmp := -fopenmp
@@ -467,6 +467,20 @@ clean: ## remove everything that was built
 help: ## this list
 	@echo 'couplet: regional prompting in the terminal. Two commands do all the set-up: make run, make test.'
 	@sed -nE 's/^([a-z0-9-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+
+# Objects of another compiler or of other flags are made anew. But what is installed is what was built, whoever installs it: root
+# seldom has the variables of the user.
+flags := $(strip $(filter-out ccache,$(CC)) $(CXX) $(OPT) $(SAN) $(CFLAGS) $(LDFLAGS))
+cuda_flags := $(strip $(flags) $(NVCC) $(CUDA_CODE))
+joined = x$(subst $(space),-,$(1))
+changed = $(if $(or $(filter install,$(MAKECMDGOALS)),$(filter $(call joined,$(2)),$(call joined,$(file <$(1))))),,FORCE)
+note = @mkdir -p $(@D) && printf '%s\n' '$(subst ','\'',$(1))' >$@
+$(build)/flags: $(call changed,$(build)/flags,$(flags))
+	$(call note,$(flags))
+build/cuda/flags: $(call changed,build/cuda/flags,$(cuda_flags))
+	$(call note,$(cuda_flags))
+$(core_obj) $(tui_obj) $(golden_obj) $(emulated_obj) $(bare_obj) $(bench_obj): $(build)/flags
+$(gpu_obj): build/cuda/flags
 
 -include $(bench_obj:.o=.d) $(bare_obj:.o=.d) $(device_tests:=.d) $(device_bin:=.d)
 -include $(gpu_obj:.o=.d) $(emulated_obj:.o=.d) $(emulated_bin:=.d) $(build)/tests/gpu/test_emulator.d
