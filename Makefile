@@ -434,7 +434,7 @@ deps-lint: ## ... and what the linters are
 
 layout_files := $(wildcard layouts/*.json layouts/*.png)
 .PHONY: install uninstall
-install: couplet ## install program, layouts and manual pages under PREFIX (DESTDIR is honoured)
+install: couplet $(module) ## install program, layouts and manual pages under PREFIX (DESTDIR is honoured)
 	install -D -m 755 couplet '$(DESTDIR)$(PREFIX)/bin/couplet'
 	$(if $(wildcard libcouplet-cuda.so),install -D -m 755 libcouplet-cuda.so '$(DESTDIR)$(PREFIX)/lib/couplet/libcouplet-cuda.so')
 	install -d '$(DESTDIR)$(PREFIX)/share/couplet/layouts'
