@@ -87,13 +87,19 @@ static void graphics_reply(term_caps *caps, const input_event *event) {
     }
 }
 
+/* tmux since 3.4 claims sixel in the way of a VT100, which had none, and cannot know who will look on: a client without it
+ * gets plus signs all over the screen instead. A terminal that was only started from within tmux is of a higher class. */
+static bool claimed_by_tmux(const term_caps *caps, int class) {
+    return class == 1 && (set("TMUX") || !strncmp(caps->name, "tmux", 4) || !strncmp(caps->name, "screen", 6));
+}
+
 bool term_caps_reply(term_caps *caps, term_answers *answers, const input_event *event) {
     const int *value = event->value;
     switch (event->reply_kind) {
     case 'c':
         answers->fence = true;
-        for (int i = 1; i < event->values; i++)
-            caps->sixel |= value[i] == 4; /* the first number is the terminal's class */
+        if (claimed_by_tmux(caps, value[0])) return true; /* the first number is the terminal's class */
+        for (int i = 1; i < event->values; i++) caps->sixel |= value[i] == 4;
         return true;
     case 't':
         if (value[0] == 6 && event->values >= 3) answers->pixels_by_16t |= set_cell(caps, value[2], value[1]);

@@ -395,6 +395,37 @@ static void queries_without_a_screen(void **state) {
     fake_end(&f);
 }
 
+static const answer TMUX[] = {{"\033[c", "\033[?1;2;4c"}, {NULL, NULL}};
+
+static void child_is_in_tmux(void) {
+    term_caps caps;
+    unsetenv("TMUX");
+    NEED(term_query(COLOR_AUTO, &caps) && caps.sixel); /* as far as is known */
+    setenv("TMUX", "/tmp/tmux-0/default,1,0", 1);
+    NEED(term_query(COLOR_AUTO, &caps) && !caps.sixel);
+    unsetenv("TMUX"); /* by way of ssh only the name is left */
+    setenv("TERM", "screen", 1);
+    NEED(term_query(COLOR_AUTO, &caps) && !caps.sixel);
+}
+
+static void child_was_started_from_tmux(void) {
+    term_caps caps;
+    setenv("TMUX", "/tmp/tmux-0/default,1,0", 1);
+    NEED(term_query(COLOR_AUTO, &caps) && caps.sixel);
+}
+
+/* tmux since 3.4 says that it has sixel, whatever it is shown in; where that has none, it fills the screen with plus signs. */
+static void tmux_is_not_believed(void **state) {
+    (void)state;
+    fake f;
+    fake_start(&f, TMUX, child_is_in_tmux);
+    fake_expect_exit(&f);
+    fake_end(&f);
+    fake_start(&f, XTERM, child_was_started_from_tmux); /* a window of its own */
+    fake_expect_exit(&f);
+    fake_end(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(asks_and_restores),          cmocka_unit_test(silent_terminal_gets_safe_values),
@@ -403,6 +434,7 @@ int main(void) {
         cmocka_unit_test(measures_a_slow_line),       cmocka_unit_test(knows_light_from_dark),
         cmocka_unit_test(key_ends_a_picture),         cmocka_unit_test(refuses_in_words),
         cmocka_unit_test(queries_without_a_screen),   cmocka_unit_test(frame_is_sent_at_its_end),
+        cmocka_unit_test(tmux_is_not_believed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
