@@ -85,8 +85,6 @@ cudnn_in_wheels = $(shell python3 -c 'import nvidia; print(*nvidia.__path__)' 2>
 CUDNN_INCLUDE = $(if $(wildcard $(dir $(cuda_header))cudnn.h /usr/include/cudnn.h /usr/include/*-linux-gnu/cudnn.h),,$(addprefix -idirafter ,$(wildcard $(addsuffix /cudnn/include,$(cudnn_in_wheels)))))
 cuda_is_old = $(shell sed -n 's/^\#define CUDART_VERSION *//p' $(cuda_header) | awk '$$1 < 12000 { print "CUDA 12 or newer is needed" }')
 no_cuda := $(strip $(if $(filter no,$(CUDA)),as asked for,$(if $(cuda_root),$(if $(cuda_header),$(if $(cudart),$(cuda_is_old),no libcudart_static.a beside $(NVCC)),no headers beside $(NVCC)),no nvcc found (NVCC, CUDA_HOME, PATH, /usr/local/cuda))))
-# Named by what it says, so that what is built for other ones is built anew.
-cuda_stamp := build/cuda/architectures-$(subst $(space),-,$(strip $(CUDA_ARCHITECTURES)))
 gpu_c := $(wildcard gpu/*.c)
 gpu_cu := $(wildcard gpu/*.cu)
 gpu_obj := $(gpu_c:gpu/%.c=build/cuda/%.o) $(gpu_cu:gpu/%.cu=build/cuda/%.cu.o)
@@ -149,15 +147,12 @@ libcouplet-cuda.so: build/cuda/libcouplet-cuda.so
 build/cuda/libcouplet-cuda.so: $(gpu_obj)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -shared -pthread -Wl,--no-undefined -Wl,--exclude-libs,ALL -o $@ $(gpu_obj) $(cudart) -ldl -lrt -lm -lpthread
-$(cuda_stamp):
-	$(Q)mkdir -p $(@D) && rm -f build/cuda/architectures-* && touch $@
-build/cuda/backend.o: $(cuda_stamp)
 build/cuda/backend.o: oldest := -DGPU_OLDEST_BUILT=$(firstword $(CUDA_ARCHITECTURES:%a=%))
 build/cuda/%.o: gpu/%.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(BASE_CFLAGS) $(OPT) $(oldest) -fPIC -fvisibility=hidden -pthread $(CFLAGS) $(CUDA_INCLUDE) $(CUDNN_INCLUDE) $(DEPENDENCIES) -c -o $@ $<
 # What ptxas tells of registers and spills is kept beside the object, for the report; only warnings are shown.
-build/cuda/%.cu.o: gpu/%.cu $(cuda_stamp)
+build/cuda/%.cu.o: gpu/%.cu
 	$(call say,NVCC,$<)
 	$(Q)mkdir -p $(@D) && { $(filter ccache,$(CC)) $(NVCC) -std=c++17 -O3 $(CUDA_CODE) --threads $(words $(cuda_codes)) $(if $(WERROR),-Werror all-warnings) -Xptxas -v \
 	    -Xcompiler -fPIC,-fvisibility=hidden,-Wall -Igpu/port $(DEPENDENCIES) -c -o $@ $< 2>$(@:.o=.ptxas) || { cat $(@:.o=.ptxas) >&2; rm -f $@; false; }; }

@@ -291,7 +291,7 @@ static void draw_rubber(const editor *e) {
 
 static void draw_title(const editor *e) {
     window w = e->windows.canvas;
-    char title[96], hole[64] = "", thin[32] = "";
+    char title[160], hole[64] = "", thin[32] = "";
     char tool[32];
     editor_brush_text(e, tool, sizeof tool);
     char enlarged[16] = "", size[56];
