@@ -111,6 +111,34 @@ static bool add_lora(cpl_layout *layout, const char *typed, cpl_error *error) {
     return done;
 }
 
+/* An option that would do nothing. */
+static bool useless(cpl_error *error, const char *option, const char *why) {
+    *error = (cpl_error){.code = CPL_E_INPUT, .row = -1};
+    snprintf(error->message, sizeof error->message, "--%s: %s", option, why);
+    return false;
+}
+
+static bool override_start(cpl_layout *layout, const arguments *a, cpl_error *error) {
+    if (a->init && !override_file(&layout->init_image, a->init, error)) return false;
+    if (isnan(a->denoise)) return true;
+    layout->denoise = a->denoise;
+    return (layout->init_image && *layout->init_image) ||
+           useless(error, "denoise", "there is no picture to begin with; --init names one");
+}
+
+static bool override_hires(cpl_layout *layout, const arguments *a, cpl_error *error) {
+    const char *about = a->hires_steps             ? "hires-steps"
+                        : !isnan(a->hires_denoise) ? "hires-denoise"
+                        : a->hires_upscaler        ? "hires-upscaler"
+                                                   : NULL;
+    if (!isnan(a->hires)) layout->hires_scale = a->hires;
+    if (!isnan(a->hires_denoise)) layout->hires_denoise = a->hires_denoise;
+    if (a->hires_steps) layout->hires_steps = a->hires_steps;
+    if (a->hires_upscaler && !cpl_text_set(&layout->hires_upscaler, a->hires_upscaler, error)) return false;
+    return !about || layout->hires_scale > 1 ||
+           useless(error, about, "there is no second pass; --hires 2 asks for one");
+}
+
 bool override_layout(cpl_layout *layout, const arguments *a, cpl_error *error) {
     cpl_sampling *sampling = &layout->sampling;
     if (a->model && !override_file(&sampling->model, a->model, error)) return false;
@@ -124,12 +152,7 @@ bool override_layout(cpl_layout *layout, const arguments *a, cpl_error *error) {
     if (a->steps) layout->sampling.steps = a->steps;
     if (a->clip_skip) layout->sampling.clip_skip = a->clip_skip;
     if (a->batch) layout->sampling.batch = a->batch;
-    if (a->init && !override_file(&layout->init_image, a->init, error)) return false;
-    if (!isnan(a->denoise)) layout->denoise = a->denoise;
-    if (!isnan(a->hires)) layout->hires_scale = a->hires;
-    if (!isnan(a->hires_denoise)) layout->hires_denoise = a->hires_denoise;
-    if (a->hires_steps) layout->hires_steps = a->hires_steps;
-    if (a->hires_upscaler && !cpl_text_set(&layout->hires_upscaler, a->hires_upscaler, error)) return false;
+    if (!override_start(layout, a, error) || !override_hires(layout, a, error)) return false;
     if (!isnan(a->cfg)) layout->sampling.cfg = a->cfg;
     if (a->seed != CPL_SEED_UNSET) layout->sampling.seed = a->seed;
     if (a->size[0]) {

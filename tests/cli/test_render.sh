@@ -80,6 +80,18 @@ dotless() { run 0 "$COUPLET" render two.json -o dir.d/plain --batch 2 && [ -s di
 check '--batch: a name without an ending' dotless
 renders picture.png two.json --seed 9
 check '--init: another picture' not_the_same two.json --init picture.png --denoise 0.5
+enlarged() {
+    sed 's/"regions"/"hires": {"scale": 1.5, "steps": 2, "denoise": 0.5, "upscaler": "lanczos"}, "regions"/' two.json >large.json &&
+        renders h1.png large.json && renders h2.png two.json --hires 1.5 --hires-steps 2 --hires-denoise 0.5 --hires-upscaler lanczos &&
+        run 0 "$BUILD/tests/e2e/pngdiff" --most 0 h1.png h2.png && run 0 "$COUPLET" render h1.png -o h3.png && cmp h1.png h3.png
+}
+check '--hires: as the layout says it' enlarged
+useless() {
+    run 1 "$COUPLET" render two.json -o no.png --denoise 0.5 && has "$err" '--init names one' && absent no.png &&
+        run 1 "$COUPLET" render two.json -o no.png --hires-steps 3 && has "$err" '--hires-steps: there is no second pass' &&
+        run 2 "$COUPLET" render two.json -o no.png --hires 9 && run 2 "$COUPLET" render two.json -o no.png --hires-upscaler esrgan && absent no.png
+}
+check 'options of what is not there' useless
 init_inside() { "$COUPLET" show c.png | grep -q 'Denoising strength: 0.5' && cp c.png begun.png && renders s3.png begun.png && cmp s3.png begun.png; }
 check '... which says so and is made again' init_inside
 beside() {
