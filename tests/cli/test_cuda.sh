@@ -67,6 +67,12 @@ budget() { # parts of the model go and come back, and the picture is the same
         grep -q '"device_budget_bytes": 34603008,' tight.json && lacks tight.json '"moves_out": 0,' && lacks tight.json '"moves_in": 0,' && cmp roomy.png tight.png
 }
 check '--vram: less memory, the same picture' budget
+larger() { # the device is asked for grids of two sizes in one run
+    run 0 "$COUPLET" render two.json -o cpu.png --device cpu --precision f32 --quiet --size 32x32 --steps 2 --hires 2 --hires-steps 2 &&
+        run 0 "$COUPLET" render two.json -o gpu.png --device cuda --precision f32 --quiet --size 32x32 --steps 2 --hires 2 --hires-steps 2 &&
+        run 0 "$pngdiff" --most 4 cpu.png gpu.png
+}
+check '--hires: as on the processor' larger
 
 # under sanitizers every block is new, so that its ends can be watched
 allocations=${SANITIZE:+[0-9]+}
