@@ -28,6 +28,19 @@ static bool fit_whole(const cpl_image *image, int room_w, int room_h, int *width
     return false;
 }
 
+/* tmux takes pictures in whole cells, and fills the rest of one with whatever colour it finds. The proportions give way to that
+ * by half a cell at most. */
+static void fit_cells(const cpl_image *image, const term_caps *caps, int room_w, int room_h, int *width, int *height) {
+    for (int rows = room_h / caps->cell_height; rows > 0 && !*width; rows--) {
+        int high = rows * caps->cell_height;
+        int columns = (int)((2 * (int64_t)high * image->width + (int64_t)image->height * caps->cell_width) /
+                            (2 * (int64_t)image->height * caps->cell_width));
+        if (high % 6 || columns < 1 || columns * caps->cell_width > room_w) continue;
+        *width = columns * caps->cell_width;
+        *height = high;
+    }
+}
+
 void picture_fit(const cpl_image *image, const term_caps *caps, int columns, int rows, int *width_px, int *height_px) {
     int limit_w = caps->sixel_max_width > 0 ? caps->sixel_max_width : 1000;
     int limit_h = caps->sixel_max_height > 0 ? caps->sixel_max_height : 1000;
@@ -35,6 +48,8 @@ void picture_fit(const cpl_image *image, const term_caps *caps, int columns, int
     int room_h = rows * caps->cell_height < limit_h ? rows * caps->cell_height : limit_h;
     room_h -= room_h % 6;
     *width_px = *height_px = 0;
+    if (caps->by_tmux) fit_cells(image, caps, room_w, room_h, width_px, height_px);
+    if (*width_px) return;
     if (room_w < 1 || room_h < 6 || fit_whole(image, room_w, room_h, width_px, height_px)) return;
     int64_t by_width = (int64_t)room_w * image->height / image->width;
     int height = by_width < room_h ? (int)by_width : room_h;

@@ -229,6 +229,7 @@ static void take_new_size(term *t) {
     if (ioctl(t->tty.fd, TIOCGWINSZ, &size) == 0 && size.ws_row && size.ws_col) resizeterm(size.ws_row, size.ws_col);
     term_caps_cell(&t->caps, &t->tty, &t->answers);
     if (t->answers.fence) put(t, TERM_QUERY_CELL); /* the font may be another; answers come through term_pump */
+    if (t->answers.fence && t->caps.by_tmux) put(t, TERM_FENCE); /* another terminal may show the session now */
     t->resized = true;
 }
 

@@ -6,7 +6,8 @@
 #include "input.h"
 
 typedef struct term_caps {
-    bool sixel;                  /* DA1 says so */
+    bool sixel;                  /* DA1 says so, and in tmux every terminal that shows it has it too */
+    bool by_tmux;                /* so that it may change with whoever comes to look on */
     bool sync_updates;           /* mode 2026 */
     int cell_width, cell_height; /* pixels; 10x20 where nothing told */
     bool cell_known;

@@ -1,5 +1,6 @@
 /* term_paint.c: writes a picture to the terminal, ready to give way to a key. Does not know how pictures are made. */
 #include "term_private.h"
+#include "term_tmux.h"
 
 #include <poll.h>
 #include <string.h>
@@ -11,10 +12,21 @@ static bool input_waits(void *user) {
     return t->queued > 0 || term_signals_flag(FLAG_QUIT, false) || term_signals_flag(FLAG_RESIZE, false);
 }
 
+/* Someone without sixel may have come to look on since; that one would see plus signs all over. */
+static bool may_paint(term *t) {
+    enum { ASK_AGAIN_MS = 1000 };
+    double now = term_clock_exact_ms();
+    if (!t->caps.by_tmux || now - t->tmux_asked_ms < ASK_AGAIN_MS) return t->caps.sixel;
+    t->caps.sixel = term_tmux_shows_sixel();
+    t->tmux_asked_ms = now;
+    t->resized |= !t->caps.sixel; /* as by an answer that comes late: it is drawn in another way */
+    return t->caps.sixel;
+}
+
 bool term_paint(term *t, const char *string, size_t count, int row, int column) {
     enum { PIECE = 8192 };
     char place[64];
-    if (input_waits(t)) return false;
+    if (input_waits(t) || !may_paint(t)) return false;
     t->paint_started_ms = term_clock_exact_ms();
     term_mark(t);
     t->paint_mark = t->marks;

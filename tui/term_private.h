@@ -78,6 +78,7 @@ struct term {
     double paint_began_ms; /* when it was answered; 0: not yet, or used */
     double delay_ms;       /* from the first questions to their answer */
     uint64_t paint_started_bytes, marked_bytes;
+    double tmux_asked_ms;       /* when tmux was asked last who looks on */
     double link_bytes, link_ms; /* of the last pictures, older ones less; 0: none was measured */
 };
 void term_pump(term *t); /* reads what is there and sorts it: replies are handled, the rest is queued */

@@ -1,6 +1,7 @@
 /* term_query.c: what this terminal can do, asked of the environment, terminfo, the kernel and the terminal itself. One
  * batch of queries is ended by DA1, which every terminal answers: when that reply is here, all others are. */
 #include "term_private.h"
+#include "term_tmux.h"
 
 #include <langinfo.h>
 #include <poll.h>
@@ -89,8 +90,20 @@ static void graphics_reply(term_caps *caps, const input_event *event) {
 
 /* tmux since 3.4 claims sixel in the way of a VT100, which had none, and cannot know who will look on: a client without it
  * gets plus signs all over the screen instead. A terminal that was only started from within tmux is of a higher class. */
-static bool claimed_by_tmux(const term_caps *caps, int class) {
+static bool is_tmux(const term_caps *caps, int class) {
     return class == 1 && (set("TMUX") || !strncmp(caps->name, "tmux", 4) || !strncmp(caps->name, "screen", 6));
+}
+
+/* The first number is the terminal's class. Of tmux on another machine nothing can be learned. */
+static void take_attributes(term_caps *caps, const input_event *event) {
+    bool sixel = false;
+    for (int i = 1; i < event->values; i++) sixel |= event->value[i] == 4;
+    caps->by_tmux = sixel && is_tmux(caps, event->value[0]) && set("TMUX");
+    if (caps->by_tmux)
+        sixel = term_tmux_shows_sixel();
+    else if (is_tmux(caps, event->value[0]))
+        sixel = false;
+    caps->sixel = sixel;
 }
 
 bool term_caps_reply(term_caps *caps, term_answers *answers, const input_event *event) {
@@ -98,8 +111,7 @@ bool term_caps_reply(term_caps *caps, term_answers *answers, const input_event *
     switch (event->reply_kind) {
     case 'c':
         answers->fence = true;
-        if (claimed_by_tmux(caps, value[0])) return true; /* the first number is the terminal's class */
-        for (int i = 1; i < event->values; i++) caps->sixel |= value[i] == 4;
+        take_attributes(caps, event);
         return true;
     case 't':
         if (value[0] == 6 && event->values >= 3) answers->pixels_by_16t |= set_cell(caps, value[2], value[1]);

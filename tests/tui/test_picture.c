@@ -1,6 +1,7 @@
 /* Pictures for terminals: sizes, scaling, sixel strings (decoded again), cells, and the encoder thread. */
 #include "../../tui/picture.h"
 
+#include <math.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <sixel.h>
@@ -70,6 +71,28 @@ static void sizes(void **state) {
         picture_fit(&image, &caps, value[2], value[3], &w, &h);
         assert_true(w >= 1 && h >= 6 && h % 6 == 0);
         assert_true(w <= value[2] * 9 && w <= 1000 && h <= value[3] * 18 && h <= 1000);
+    }
+}
+
+/* tmux takes whole cells: no picture ends inside of one. */
+static void sizes_in_tmux(void **state) {
+    (void)state;
+    uint32_t seed = 11;
+    for (int i = 0; i < 2000; i++) {
+        int value[4];
+        for (int k = 0; k < 4; k++)
+            value[k] = 1 + (int)((seed = seed * 1664525u + 1013904223u) >> 16) % (k < 2 ? 2000 : 100);
+        term_caps caps = sixel_caps();
+        cpl_image image = {.width = value[0], .height = value[1]};
+        int w, h;
+        caps.by_tmux = true;
+        caps.cell_height = 13 + i % 8;
+        picture_fit(&image, &caps, value[2], value[3], &w, &h);
+        assert_true(h % 6 == 0 && w <= value[2] * 9 && w <= 1000 && h <= value[3] * caps.cell_height && h <= 1000);
+        /* what is too long, or has no room, may find no rows that are whole cells and whole sixels */
+        if (value[2] < 40 || value[3] < 40 || value[0] > 2 * value[1] || value[1] > 2 * value[0]) continue;
+        assert_true(w && w % 9 == 0 && h % caps.cell_height == 0);
+        assert_true(fabs((double)h * value[0] / value[1] - w) <= 4.5 + 1e-6);
     }
 }
 
@@ -309,6 +332,7 @@ static void encoder_gives_the_newest(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes),
+        cmocka_unit_test(sizes_in_tmux),
         cmocka_unit_test(scaling),
         cmocka_unit_test(sixel_shows_the_picture),
         cmocka_unit_test(odd_pictures_are_encoded),

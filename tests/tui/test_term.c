@@ -2,6 +2,9 @@
 #include "fake_terminal.h"
 
 #include <ncurses.h>
+#include <sys/stat.h>
+
+#include "../../tui/term_private.h"
 
 static void child_reports_capabilities(void) {
     setlocale(LC_CTYPE, "C.UTF-8");
@@ -397,15 +400,60 @@ static void queries_without_a_screen(void **state) {
 
 static const answer TMUX[] = {{"\033[c", "\033[?1;2;4c"}, {NULL, NULL}};
 
+static char tools[] = "/tmp/couplet-tmux-XXXXXX";
+
+/* A program tmux that prints this when it is asked who looks on. */
+static void install_tmux(const char *script) {
+    char path[64];
+    snprintf(path, sizeof path, "%s/tmux", tools);
+    FILE *file = fopen(path, "w");
+    NEED(file && fprintf(file, "#!/bin/sh\n%s\n", script) > 0 && fclose(file) == 0 && chmod(path, 0755) == 0);
+}
+
+static void sixel_is(bool wanted, const char *script) {
+    term_caps caps;
+    install_tmux(script);
+    NEED(term_query(COLOR_AUTO, &caps) && caps.sixel == wanted && caps.by_tmux);
+}
+
 static void child_is_in_tmux(void) {
     term_caps caps;
+    char path[256];
     unsetenv("TMUX");
-    NEED(term_query(COLOR_AUTO, &caps) && caps.sixel); /* as far as is known */
+    NEED(term_query(COLOR_AUTO, &caps) && caps.sixel && !caps.by_tmux); /* as far as is known */
     setenv("TMUX", "/tmp/tmux-0/default,1,0", 1);
-    NEED(term_query(COLOR_AUTO, &caps) && !caps.sixel);
+    setenv("TMUX_PANE", "%7", 1);
+    snprintf(path, sizeof path, "%s:/usr/bin:/bin", tools);
+    setenv("PATH", path, 1);
+    sixel_is(true, "[ \"$*\" = 'list-clients -F #{client_termfeatures} -t %7' ] && echo 256,sixel,title");
+    sixel_is(true, "echo sixel; echo 256,RGB,sixel");
+    sixel_is(false, "echo 256,sixel,title; echo 256,title"); /* one who looks on has none */
+    sixel_is(false, "echo 256,nosixel,sixels");
+    sixel_is(false, "echo");
+    sixel_is(false, "true");               /* nobody looks on */
+    sixel_is(false, "echo sixel; exit 1"); /* an older one, that does not know what is asked */
+    long start = now_ms();
+    sixel_is(false, "exec sleep 20"); /* one that hangs */
+    NEED(now_ms() - start < 10000);
     unsetenv("TMUX"); /* by way of ssh only the name is left */
     setenv("TERM", "screen", 1);
     NEED(term_query(COLOR_AUTO, &caps) && !caps.sixel);
+}
+
+static void child_paints_in_tmux(void) {
+    char path[256];
+    setenv("TMUX", "/tmp/tmux-0/default,1,0", 1);
+    snprintf(path, sizeof path, "%s:/usr/bin:/bin", tools);
+    setenv("PATH", path, 1);
+    install_tmux("echo sixel");
+    term *t = open_terminal();
+    NEED(term_capabilities(t)->sixel);
+    NEED(term_paint(t, "\033Pq~\033\\", 6, 1, 1));
+    install_tmux("echo sixel; echo 256");
+    poll(NULL, 0, 1200); /* it is not asked for every picture */
+    NEED(!term_paint(t, "\033Pq~\033\\", 6, 1, 1) && !term_capabilities(t)->sixel);
+    NEED(term_resized(t)); /* so that all is drawn in another way */
+    term_close(t);
 }
 
 static void child_was_started_from_tmux(void) {
@@ -415,12 +463,20 @@ static void child_was_started_from_tmux(void) {
 }
 
 /* tmux since 3.4 says that it has sixel, whatever it is shown in; where that has none, it fills the screen with plus signs. */
-static void tmux_is_not_believed(void **state) {
+static void tmux_is_asked_who_looks_on(void **state) {
     (void)state;
     fake f;
+    char path[64];
+    assert_non_null(mkdtemp(tools));
     fake_start(&f, TMUX, child_is_in_tmux);
     fake_expect_exit(&f);
     fake_end(&f);
+    fake_start(&f, TMUX, child_paints_in_tmux);
+    fake_expect_exit(&f);
+    fake_end(&f);
+    snprintf(path, sizeof path, "%s/tmux", tools);
+    unlink(path);
+    rmdir(tools);
     fake_start(&f, XTERM, child_was_started_from_tmux); /* a window of its own */
     fake_expect_exit(&f);
     fake_end(&f);
@@ -434,7 +490,7 @@ int main(void) {
         cmocka_unit_test(measures_a_slow_line),       cmocka_unit_test(knows_light_from_dark),
         cmocka_unit_test(key_ends_a_picture),         cmocka_unit_test(refuses_in_words),
         cmocka_unit_test(queries_without_a_screen),   cmocka_unit_test(frame_is_sent_at_its_end),
-        cmocka_unit_test(tmux_is_not_believed),
+        cmocka_unit_test(tmux_is_asked_who_looks_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
