@@ -263,15 +263,23 @@ static int draw_prompt(editor *e, int row, int column, int columns) {
 
 static bool draw_row_warning(const editor *e, int row, int column, int columns) {
     char text[256];
-    bool bad;
+    bool bad = false;
     const char *warning =
         e->state.selected >= 0 ? editor_row_warning(e, e->state.selected, &bad, text, sizeof text) : NULL;
-    if (!warning) return false;
+    const cpl_error *fault = editor_fault(e);
+    /* Of no row; holes are told by the canvas' title. */
+    bool general = !warning && fault && fault->row < 0 && strcmp(fault->path, "regions") != 0;
+    if (!warning && !general) return false;
     /* The way to the help gives place only to the end of a sentence that would be cut, and other keys come if there is
      * room for some of them. */
     const int help = 8, keys = 44;
     char told[300];
-    snprintf(told, sizeof told, "%s row %d: %s", theme_glyph(&e->theme, GLYPH_WARNING), e->state.selected + 1, warning);
+    if (general)
+        snprintf(told, sizeof told, "%s %.290s", theme_glyph(&e->theme, GLYPH_WARNING), fault->message);
+    else
+        snprintf(told, sizeof told, "%s row %d: %s", theme_glyph(&e->theme, GLYPH_WARNING), e->state.selected + 1,
+                 warning);
+    bad |= general;
     int whole = text_columns(told), room = whole <= columns ? columns : columns - help - 2;
     draw_text(&e->theme, row, column, room, theme_ink(&e->theme, bad ? STYLE_ERROR : STYLE_WARNING), told);
     if (columns - whole - 2 >= keys) {

@@ -6,24 +6,33 @@
 #include <string.h>
 
 /* The row is named already: the place in the file says no more. */
-static const char *without_path(const cpl_problem *problem) {
-    size_t length = strlen(problem->error.path);
-    const char *text = problem->error.message;
-    bool begins = length && !strncmp(text, problem->error.path, length) && !strncmp(text + length, ": ", 2);
+static const char *without_path(const cpl_error *error) {
+    size_t length = strlen(error->path);
+    const char *text = error->message;
+    bool begins = length && !strncmp(text, error->path, length) && !strncmp(text + length, ": ", 2);
     return begins ? text + length + 2 : text;
+}
+
+const cpl_error *editor_fault(const editor *e) {
+    const core_status *core = &e->core;
+    return core->invalid && core->fault_revision == core->revision ? &core->fault : NULL;
 }
 
 const char *editor_row_warning(const editor *e, int row, bool *bad, char *text, size_t size) {
     const cpl_problem *problem = state_problem(&e->state, row);
+    const cpl_error *fault = editor_fault(e);
     *bad = problem && !problem->warning;
-    if (*bad) return without_path(problem);
+    if (*bad) return without_path(&problem->error);
+    /* What only the core knows: a LoRA that is not there, an embedding for another model. */
+    *bad = fault && fault->row == row;
+    if (*bad) return without_path(fault);
     const cpl_line_info *line = editor_line_info(e, row);
     if (line && line->unknown[0])
         snprintf(text, size, "the model does not know: %s", line->unknown);
     else if (line && line->vanishes)
         snprintf(text, size, "too thin: on some attention grid no token lies inside");
     else
-        return problem ? without_path(problem) : NULL;
+        return problem ? without_path(&problem->error) : NULL;
     return text;
 }
 

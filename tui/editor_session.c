@@ -247,6 +247,8 @@ static void on_ended(editor *e, cpl_event *event) {
         core->cancelled = was_run;
     } else if (event->type == CPL_EVENT_INVALID) {
         core->invalid = event->revision >= core->revision;
+        core->fault = event->error;
+        core->fault_revision = event->revision;
         core->loading[0] = '\0';
         say_invalid(e, &event->error, was_run);
     } else {

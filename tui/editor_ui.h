@@ -69,10 +69,12 @@ typedef struct core_status {
     double fraction;  /* how much of it is there, 0..1 */
     char *ready;      /* owned: the layout's `model` when one was last ready; NULL: builtin, or none yet */
     bool was_ready;
-    char backend[40];             /* "cpu f32" */
-    uint64_t revision, hash;      /* of the layout on screen */
-    uint64_t synced;              /* newest revision that the core holds */
-    bool invalid;                 /* it cannot use the newest one */
+    char backend[40];        /* "cpu f32" */
+    uint64_t revision, hash; /* of the layout on screen */
+    uint64_t synced;         /* newest revision that the core holds */
+    bool invalid;            /* it cannot use the newest one, because of */
+    cpl_error fault;         /* this, which is of the revision */
+    uint64_t fault_revision;
     bool running, requested;      /* requested: g was pressed, the run has not begun */
     bool done, cancelled, failed; /* how the last run ended */
     uint64_t run_revision;        /* that a run under way began with */
@@ -413,6 +415,8 @@ void editor_settings_fields(const editor *e, field fields[SETTINGS_SHOWN]);
 table_columns editor_table_columns(const editor *e);
 const cpl_line_info *editor_line_info(const editor *e, int row); /* of the prompt on screen; NULL: not told yet */
 void editor_forget_lines(editor *e);
+const cpl_error *
+editor_fault(const editor *e); /* why the core cannot use the layout on screen; NULL: it can, or is at it */
 const char *editor_row_warning(const editor *e, int row, bool *bad, char *text, size_t size); /* NULL: none */
 
 #endif
