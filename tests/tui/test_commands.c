@@ -173,7 +173,8 @@ static void lines_become_warnings(void **state) {
 
 static void options_override(void **state) {
     (void)state;
-    arguments a = {.cfg = NAN, .seed = CPL_SEED_UNSET};
+    const arguments none = {.cfg = NAN, .denoise = NAN, .hires = NAN, .hires_denoise = NAN, .seed = CPL_SEED_UNSET};
+    arguments a = none;
     cpl_error error = {0};
     cpl_layout *layout = cpl_layout_parse("{\"couplet\":1,\"canvas\":{\"width\":64,\"height\":128},\"regions\":[{}],"
                                           "\"sampling\":{\"steps\":9,\"cfg\":3,\"seed\":5}}",
@@ -185,8 +186,13 @@ static void options_override(void **state) {
     assert_true(layout->sampling.cfg == 3);
     assert_int_equal(layout->sampling.seed, 5);
     assert_null(layout->sampling.model);
-    a = (arguments){
-        .cfg = 0, .seed = -1, .steps = 3, .size = {256, 192}, .sampler = "euler", .model = "man/../man/couplet.1"};
+    a.cfg = 0;
+    a.seed = -1;
+    a.steps = 3;
+    a.size[0] = 256;
+    a.size[1] = 192;
+    a.sampler = "euler";
+    a.model = "man/../man/couplet.1";
     assert_true(override_layout(layout, &a, &error));
     assert_int_equal(layout->width, 256);
     assert_int_equal(layout->height, 192);
@@ -200,6 +206,16 @@ static void options_override(void **state) {
     a.model = "builtin";
     assert_true(override_layout(layout, &a, &error));
     assert_string_equal(layout->sampling.model, "builtin");
+    a = none;
+    a.denoise = 0.5; /* of nothing to begin with */
+    assert_false(override_layout(layout, &a, &error));
+    a = none;
+    a.hires_steps = 4; /* of no second pass */
+    assert_false(override_layout(layout, &a, &error));
+    assert_non_null(strstr(error.message, "--hires 2"));
+    a.hires = 1.5;
+    assert_true(override_layout(layout, &a, &error));
+    assert_true(layout->hires_scale == 1.5 && layout->hires_steps == 4);
     cpl_layout_free(layout);
 }
 
