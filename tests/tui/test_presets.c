@@ -196,14 +196,10 @@ static int remove_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mappings_are_read),
-        cmocka_unit_test(writing_keeps_the_others),
-        cmocka_unit_test(a_link_stays_one),
-        cmocka_unit_test(what_cannot_be_read_is_not_replaced),
-        cmocka_unit_test(rows_of_no_width_come_back),
-        cmocka_unit_test(one_wrong_mapping_harms_no_other),
-        cmocka_unit_test(what_is_none_is_refused),
-        cmocka_unit_test(names_are_no_paths),
+        cmocka_unit_test(mappings_are_read),          cmocka_unit_test(writing_keeps_the_others),
+        cmocka_unit_test(a_link_stays_one),           cmocka_unit_test(what_cannot_be_read_is_not_replaced),
+        cmocka_unit_test(rows_of_no_width_come_back), cmocka_unit_test(one_wrong_mapping_harms_no_other),
+        cmocka_unit_test(what_is_none_is_refused),    cmocka_unit_test(names_are_no_paths),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
