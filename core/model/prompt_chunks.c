@@ -85,11 +85,13 @@ static bool add_vectors(chunker *c, int first, int count, float multiplier) {
     return true;
 }
 
+/* A name begins with a word: which texts have one is known from their words alone, see spelling.h, and keys are made of that. */
 static bool add_ids(chunker *c, const int *ids, int count, float multiplier) {
     for (int at = 0, length; at < count; at += length) {
         int first, vectors;
+        bool within = at > 0 && !cpl_tokenizer_ends_word(c->tokenizer, ids[at - 1]);
         if (!make_room(c, ids[at])) return false;
-        length = cpl_embeddings_at(c->embeddings, ids + at, count - at, &first, &vectors);
+        length = within ? 0 : cpl_embeddings_at(c->embeddings, ids + at, count - at, &first, &vectors);
         if (!length) {
             put(c, ids[at], multiplier);
             length = 1;

@@ -28,6 +28,7 @@ typedef struct merge {
 struct cpl_tokenizer {
     int byte[256], last_byte[256]; /* a byte's symbol inside of a piece, and at its end */
     merge *merges;                 /* owned: hash table, linear probing */
+    bool *ends;                    /* owned: [size], whether a word ends with a token */
     size_t mask;
     int start, end, comma, size;
 };
@@ -126,6 +127,17 @@ static bool find_symbols(cpl_tokenizer *t, const word_map *map) {
     return true;
 }
 
+static bool note_ends(cpl_tokenizer *t, const word_map *map) {
+    t->ends = cpl_alloc((size_t)t->size, sizeof *t->ends, map->error);
+    for (size_t i = 0; t->ends && i <= map->mask; i++) {
+        const char *text = map->slots[i].text;
+        size_t length = text ? strlen(text) : 0;
+        if (length >= 4 && strcmp(text + length - 4, "</w>") == 0) t->ends[map->slots[i].id] = true;
+    }
+    if (t->ends) t->ends[t->start] = t->ends[t->end] = true;
+    return t->ends;
+}
+
 static merge *merge_slot(const cpl_tokenizer *t, int left, int right) {
     uint64_t key = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * UINT64_C(0x9E3779B97F4A7C15);
     size_t at = (size_t)(key >> 32) & t->mask;
@@ -183,7 +195,8 @@ cpl_tokenizer *cpl_tokenizer_parse(const char *vocab_json, const char *merges, c
     cJSON *vocabulary = t ? cJSON_Parse(vocab_json) : NULL;
     bool ok =
         t && (cJSON_IsObject(vocabulary) || cpl_fail(error, CPL_E_FILE, "%s: vocab.json is not a JSON object", name));
-    ok = ok && map_words(&map, vocabulary, &t->size) && find_symbols(t, &map) && read_merges(t, &map, merges);
+    ok = ok && map_words(&map, vocabulary, &t->size) && find_symbols(t, &map) && note_ends(t, &map) &&
+         read_merges(t, &map, merges);
     free(map.slots);
     cJSON_Delete(vocabulary);
     if (ok) return t;
@@ -226,6 +239,7 @@ cpl_tokenizer *cpl_tokenizer_open(const char *directory, cpl_error *error) {
 void cpl_tokenizer_free(cpl_tokenizer *tokenizer) {
     if (!tokenizer) return;
     free(tokenizer->merges);
+    free(tokenizer->ends);
     free(tokenizer);
 }
 
@@ -233,6 +247,7 @@ int cpl_tokenizer_start(const cpl_tokenizer *tokenizer) { return tokenizer->star
 int cpl_tokenizer_end(const cpl_tokenizer *tokenizer) { return tokenizer->end; }
 int cpl_tokenizer_size(const cpl_tokenizer *tokenizer) { return tokenizer->size; }
 int cpl_tokenizer_comma(const cpl_tokenizer *tokenizer) { return tokenizer->comma; }
+bool cpl_tokenizer_ends_word(const cpl_tokenizer *tokenizer, int id) { return tokenizer->ends[id]; }
 
 /* Merges the symbols of one piece in place: always the pair of the lowest rank, all its occurrences from left to right. */
 static int merge_symbols(const cpl_tokenizer *t, int *symbols, int count) {

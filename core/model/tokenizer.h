@@ -13,6 +13,8 @@ int cpl_tokenizer_start(const cpl_tokenizer *tokenizer); /* id of the start mark
 int cpl_tokenizer_end(const cpl_tokenizer *tokenizer);
 int cpl_tokenizer_size(const cpl_tokenizer *tokenizer);
 int cpl_tokenizer_comma(const cpl_tokenizer *tokenizer); /* id of "," as a word of its own, or -1 */
+/* Whether a word ends with the token; of a word's tokens the last one does. */
+bool cpl_tokenizer_ends_word(const cpl_tokenizer *tokenizer, int id);
 /* Ids of `text` without markers and without cutting. */
 bool cpl_tokenizer_encode(const cpl_tokenizer *tokenizer, const char *text, int **ids, int *count, cpl_error *error);
 /* The words of `text` that are not a single token, joined by ", " and cut to `size`; false if there is none. What "unknown"

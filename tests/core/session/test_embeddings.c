@@ -134,6 +134,20 @@ static void a_part_of_a_word_is_no_name(void **state) {
     expect(false, "a zz-felines, night sky", "a cats, night sky");
 }
 
+/* "azz" ends in the very tokens of "zz", which is no reason to find a name there when another text has it. */
+static void the_end_of_a_word_begins_no_name(void **state) {
+    (void)state;
+    cpl_layout *layout = with("an azz-feline, night sky", "zz-feline");
+    cpl_line_info *infos, *alone;
+    int count;
+    assert_true(cpl_layout_tokens(layout, NULL, folder, &infos, &count, NULL));
+    assert_true(cpl_layout_tokens(layout, NULL, "/nowhere", &alone, &count, NULL));
+    assert_int_equal(infos[0].tokens, alone[0].tokens);
+    free(infos);
+    free(alone);
+    cpl_layout_free(layout);
+}
+
 static void negatives_and_backgrounds_have_names(void **state) {
     (void)state;
     cpl_image *plain = picture_with("a sun", "text"), *words = picture_with("a sun", "cat");
@@ -340,6 +354,7 @@ int main(void) {
         cmocka_unit_test(a_name_is_what_its_vectors_are),
         cmocka_unit_test(the_longest_name_wins),
         cmocka_unit_test(a_part_of_a_word_is_no_name),
+        cmocka_unit_test(the_end_of_a_word_begins_no_name),
         cmocka_unit_test(negatives_and_backgrounds_have_names),
         cmocka_unit_test(schedules_name_them_too),
         cmocka_unit_test(vectors_are_counted),
