@@ -21,7 +21,8 @@ static bool read_all(int fd, int64_t end_ms, char *text, size_t size) {
     for (;;) {
         struct pollfd ready = {.fd = fd, .events = POLLIN};
         int64_t left = end_ms - term_clock_ms();
-        if (left <= 0 || poll(&ready, 1, (int)left) == 0) return false;
+        if (left <= 0) return false;
+        if (poll(&ready, 1, (int)left) <= 0) continue; /* a signal, or the time is over */
         ssize_t got = read(fd, text + used, size - 1 - used);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0 || used + (size_t)got + 1 >= size) return false;

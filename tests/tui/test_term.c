@@ -435,6 +435,9 @@ static void child_is_in_tmux(void) {
     long start = now_ms();
     sixel_is(false, "exec sleep 20"); /* one that hangs */
     NEED(now_ms() - start < 10000);
+    start = now_ms();
+    sixel_is(false, "sleep 0.1; kill -WINCH $PPID; exec sleep 20"); /* and a signal that comes meanwhile */
+    NEED(now_ms() - start < 10000);
     unsetenv("TMUX"); /* by way of ssh only the name is left */
     setenv("TERM", "screen", 1);
     NEED(term_query(COLOR_AUTO, &caps) && !caps.sixel);
