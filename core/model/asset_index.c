@@ -129,6 +129,18 @@ static bool add_file(cpl_asset_index *index, char *path, size_t base, cpl_error 
     return index->count >= MAX_FILES; /* what is beyond is not found, which is told as such */
 }
 
+/* Whether a link leads back to a folder that it lies in, and on and on. */
+static bool leads_back(const cpl_asset_index *index, const char *path, const struct stat *status) {
+    for (int i = 0; i < index->folder_count; i++) {
+        const asset_folder *f = &index->folders[i];
+        size_t length = strlen(f->path);
+        if (f->status.st_dev == status->st_dev && f->status.st_ino == status->st_ino &&
+            strncmp(path, f->path, length) == 0 && path[length] == '/')
+            return true;
+    }
+    return false;
+}
+
 /* `base`: length of the searched folder's path with its slash. A folder that cannot be read is as good as none. */
 static bool search_folder(cpl_asset_index *index, const char *path, size_t base, int depth, cpl_error *error) {
     struct dirent **list = NULL;
@@ -150,7 +162,8 @@ static bool search_folder(cpl_asset_index *index, const char *path, size_t base,
         if (done && !hidden && is_of_kind(index->kind, list[i]->d_name)) {
             done = add_file(index, inner, base, error);
             inner = NULL;
-        } else if (done && !hidden && depth < MAX_DEPTH && stat(inner, &found) == 0 && S_ISDIR(found.st_mode)) {
+        } else if (done && !hidden && depth < MAX_DEPTH && stat(inner, &found) == 0 && S_ISDIR(found.st_mode) &&
+                   !leads_back(index, inner, &found)) {
             done = search_folder(index, inner, base, depth + 1, error);
         }
         free(inner);

@@ -156,6 +156,26 @@ static void changes(void **state) {
     cpl_asset_index_free(index);
 }
 
+/* A link to a folder that it lies in is not followed: that would list every file many times. */
+static void links_in_circles(void **state) {
+    (void)state;
+    mkdir(under("round"), 0777);
+    mkdir(under("round/inner"), 0777);
+    put_lora("round/inner/five.safetensors", NULL);
+    assert_int_equal(symlink(".", under("round/itself")), 0);
+    assert_int_equal(symlink("..", under("round/inner/above")), 0);
+    assert_int_equal(symlink("inner", under("round/zz-other")), 0); /* no circle: names by this way are good */
+    cpl_asset_index *index = open_index("round");
+    expect(index, "five", "", "round/inner/five.safetensors");
+    expect(index, "inner/five", "", "round/inner/five.safetensors");
+    expect(index, "zz-other/five", "", "round/zz-other/five.safetensors");
+    int count = 0;
+    for (int i = 0; i < cpl_asset_index_count(index); i++)
+        count += strstr(cpl_asset_index_path(index, i), "five") != NULL;
+    assert_int_equal(count, 2);
+    cpl_asset_index_free(index);
+}
+
 static void the_environment(void **state) {
     (void)state;
     setenv("COUPLET_LORA_DIR", under("option/inner"), 1);
@@ -246,9 +266,9 @@ static void tensor_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names),        cmocka_unit_test(near_names),      cmocka_unit_test(long_names),
-        cmocka_unit_test(changes),      cmocka_unit_test(the_environment), cmocka_unit_test(identities),
-        cmocka_unit_test(tensor_names),
+        cmocka_unit_test(names),        cmocka_unit_test(near_names),       cmocka_unit_test(long_names),
+        cmocka_unit_test(changes),      cmocka_unit_test(the_environment),  cmocka_unit_test(identities),
+        cmocka_unit_test(tensor_names), cmocka_unit_test(links_in_circles),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
