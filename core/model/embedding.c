@@ -10,9 +10,12 @@
 #include "embedding_file.h"
 #include "spelling.h"
 
-/* ComfyUI's users write the first before a name, the WebUI's do not. */
-static const char *const before[] = {"embedding:", ""};
-enum { SPELLINGS = sizeof before / sizeof *before };
+/* ComfyUI's users write something before a name and may write the ending that the file had there, the WebUI's write the name. */
+static const struct {
+    const char *before, *behind;
+} spellings[] = {
+    {"embedding:", ".safetensors"}, {"embedding:", ".pt"}, {"embedding:", ".bin"}, {"embedding:", ""}, {"", ""}};
+enum { SPELLINGS = sizeof spellings / sizeof *spellings };
 
 typedef struct word {
     int *ids; /* owned */
@@ -101,7 +104,7 @@ static bool read_rows(cpl_embeddings *e, embedding *to, const cpl_embedding_file
 static bool read_words(embedding *to, const cpl_tokenizer *tokenizer, cpl_error *error) {
     bool done = true;
     for (int i = 0; done && i < SPELLINGS; i++) {
-        char *text = cpl_format(error, "%s%s", before[i], to->name);
+        char *text = cpl_format(error, "%s%s%s", spellings[i].before, to->name, spellings[i].behind);
         done = text && cpl_tokenizer_encode(tokenizer, text, &to->words[i].ids, &to->words[i].count, error);
         free(text);
     }
@@ -196,11 +199,12 @@ static void blank_name(char *text, const char *name) {
     size_t length = strlen(name);
     for (char *at = text; (at = strcasestr(at, name)); at += length) {
         if (!stands_alone(text, at, length)) continue;
-        memset(at, ' ', length);
         for (int k = 0; k < SPELLINGS; k++) {
-            size_t prefix = strlen(before[k]);
-            if ((size_t)(at - text) >= prefix && strncasecmp(at - prefix, before[k], prefix) == 0)
-                memset(at - prefix, ' ', prefix);
+            const char *before = spellings[k].before, *behind = spellings[k].behind;
+            size_t prefix = strlen(before), suffix = strlen(behind);
+            if ((size_t)(at - text) >= prefix && strncasecmp(at - prefix, before, prefix) == 0 &&
+                strncasecmp(at + length, behind, suffix) == 0)
+                memset(at - prefix, ' ', prefix + length + suffix);
         }
     }
 }

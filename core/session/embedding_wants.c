@@ -176,7 +176,8 @@ static bool check_prefixed(const texts *t, cpl_embedding_index *index, const cha
             cpl_error inner = {0};
             if (is_known(index, behind)) continue;
             name_behind(behind + 1, name, sizeof name);
-            if (cpl_asset_index_find(index->assets, name, model_path, &inner)) continue;
+            if (cpl_asset_index_find(index->assets, name, model_path, &inner))
+                cpl_fail(&inner, CPL_E_INPUT, "the embedding \"%s\" is named without its folder in texts", name);
             cpl_fail_at(fault, t->list[i].row, t->list[i].place, "%s: %s", t->list[i].place, inner.message);
             return false;
         }

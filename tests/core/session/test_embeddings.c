@@ -69,6 +69,7 @@ static int set_up(void **state) {
     tokenizer = cpl_tokenizer_open(VOCABULARY, NULL);
     write_words("zz-feline.safetensors", "cat");
     write_words("sub/NightScene-2.safetensors", "night sky");
+    write_words("sub/zz-deep.safetensors", "cat");
     write_words("zz-feline-5.safetensors", "dog");
     session = open_session(&(cpl_options){.embedding_dir = folder, .debounce_ms = 60000});
     return tokenizer ? 0 : -1;
@@ -112,6 +113,7 @@ static void a_name_is_what_its_vectors_are(void **state) {
     expect(true, "a (zz-feline:1.3), [nightscene-2]", "a (cat:1.3), [night sky]");
     expect(true, "a zz-feline BREAK nightscene-2", "a cat BREAK night sky");
     expect(true, "a embedding:zz-feline, (embedding:NightScene-2:0.8)", "a cat, (night sky:0.8)");
+    expect(true, "a embedding:zz-feline.pt, (embedding:nightscene-2.safetensors:0.8)", "a cat, (night sky:0.8)");
     expect(false, "a zz-feline, night sky", "a dog, night sky");
 }
 
@@ -191,6 +193,18 @@ static void vectors_are_counted(void **state) {
     assert_int_equal(event.lines[0].tokens, 5);
     assert_string_equal(event.lines[0].unknown, "");
     cpl_event_clear(&event);
+    cpl_layout_free(layout);
+}
+
+static void an_ending_belongs_to_the_name(void **state) {
+    (void)state;
+    cpl_layout *layout = with("a embedding:zz-feline.safetensors, embedding:NightScene-2.pt sky", NULL);
+    cpl_line_info *infos;
+    int count;
+    assert_true(cpl_layout_tokens(layout, NULL, folder, &infos, &count, NULL));
+    assert_int_equal(infos[0].tokens, 6);
+    assert_string_equal(infos[0].unknown, "");
+    free(infos);
     cpl_layout_free(layout);
 }
 
@@ -290,6 +304,7 @@ static void what_does_not_fit_is_refused(void **state) {
     refused("a foreign", "foreign.safetensors has vectors of 768 values", "has 96");
     refused("a endless", "endless.safetensors has 23 vectors", "room for 22");
     refused("a oldstyle", "oldstyle.pt", "convert it to .safetensors");
+    refused("a embedding:sub/zz-deep", "the embedding \"sub/zz-deep\" is named", "without its folder");
     refused("a embedding:zz-felin", "there is no embedding \"zz-felin\"", "did you mean \"zz-feline");
     bag file = {0};
     bag_add(&file, "one", 2, (const int64_t[]){1, 96});
@@ -358,6 +373,7 @@ int main(void) {
         cmocka_unit_test(negatives_and_backgrounds_have_names),
         cmocka_unit_test(schedules_name_them_too),
         cmocka_unit_test(vectors_are_counted),
+        cmocka_unit_test(an_ending_belongs_to_the_name),
         cmocka_unit_test(a_name_is_not_cut),
         cmocka_unit_test(in_half_precision_too),
         cmocka_unit_test(a_file_is_part_of_the_picture),
