@@ -78,9 +78,9 @@ static void on_input(editor *e, input_event *event) {
 }
 
 static void on_resize(editor *e) {
-    /* Sixel support and the background may have been told late. */
+    /* Sixel support and the background may have been told late, and what looks on by tmux may be another terminal. */
     if (e->look == THEME_AUTO && e->caps->light != e->theme.light) theme_start(&e->theme, e->caps, e->look);
-    if (e->caps->sixel && !e->preview.encoder) e->preview.encoder = picture_encoder_new(NULL);
+    preview_adapt(&e->preview, e->caps);
     /* ncurses clears the screen for its full repaint, and every image with it. */
     clearok(stdscr, TRUE);
     preview_lost(&e->preview);

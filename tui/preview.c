@@ -34,6 +34,15 @@ static void forget_cells(preview *p) {
     p->cells = NULL;
 }
 
+void preview_adapt(preview *p, const term_caps *caps) {
+    if (caps->sixel && !p->encoder) p->encoder = picture_encoder_new(NULL);
+    if (caps->sixel || !p->encoder) return;
+    picture_encoder_free(p->encoder);
+    picture_sixel_clear(&p->sixel);
+    p->encoder = NULL;
+    p->ready = false;
+}
+
 /* The pixels of the pane that this picture takes, and with few pixels how many whole cells. */
 static window target(const preview *p, const term_caps *caps) {
     int columns = (p->width_px + caps->cell_width - 1) / caps->cell_width;
@@ -103,6 +112,7 @@ static void show(preview *p, term *t, cpl_image *image, bool rough, int width, i
     }
     if (!image) return;
     cpl_image_free(p->image);
+    if (!rough && !p->encoder) term_look_again(t);
     p->image = image;
     p->rough = rough;
     if (!rough) p->level = 0;

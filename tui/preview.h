@@ -29,6 +29,7 @@ typedef struct preview {
 
 bool preview_start(preview *p, const term_caps *caps, cpl_error *error);
 void preview_clear(preview *p);
+void preview_adapt(preview *p, const term_caps *caps); /* whether the terminal has sixel may have changed */
 /* Takes the image over. A rough one is left out (and freed) where the terminal has not kept up. width, height: of the
  * picture that it is a preview of. */
 void preview_show(preview *p, term *t, cpl_image *image, bool rough, int width, int height);

@@ -52,6 +52,8 @@ uint64_t term_bytes_written(const term *t);
 /* True when the terminal has answered the CSI 6 n sent after the last picture: it keeps up. */
 bool term_drained(const term *t);
 void term_mark(term *t); /* sends that CSI 6 n */
+/* Asks again, at most once a second, whether those who look on by tmux have sixel; a change is told as one of size. */
+void term_look_again(term *t);
 /* How many bytes the link carries in that time, by the pictures so far; SIZE_MAX before the first was measured. */
 size_t term_link_bytes(const term *t, int ms);
 double term_answer_ms(const term *t); /* from the first questions to their answer; 0: there was none */

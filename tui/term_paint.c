@@ -16,12 +16,15 @@ static bool input_waits(void *user) {
 static bool may_paint(term *t) {
     enum { ASK_AGAIN_MS = 1000 };
     double now = term_clock_exact_ms();
-    if (!t->caps.by_tmux || now - t->tmux_asked_ms < ASK_AGAIN_MS) return t->caps.sixel;
+    bool before = t->caps.sixel;
+    if (!t->caps.by_tmux || now - t->tmux_asked_ms < ASK_AGAIN_MS) return before;
     t->caps.sixel = term_tmux_shows_sixel();
     t->tmux_asked_ms = now;
-    t->resized |= !t->caps.sixel; /* as by an answer that comes late: it is drawn in another way */
+    t->resized |= t->caps.sixel != before; /* as by an answer that comes late: it is drawn in another way */
     return t->caps.sixel;
 }
+
+void term_look_again(term *t) { may_paint(t); }
 
 bool term_paint(term *t, const char *string, size_t count, int row, int column) {
     enum { PIECE = 8192 };

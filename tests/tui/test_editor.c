@@ -272,6 +272,51 @@ static void pictures_stay_above_the_last_row(void **state) {
     fake_end(&f);
 }
 
+/* A program tmux that says this of who looks on. */
+static void install_tmux(const char *features) {
+    FILE *file = fopen("tmux.new", "w");
+    assert_non_null(file);
+    fprintf(file, "#!/bin/sh\necho %s\n", features);
+    assert_int_equal(fclose(file), 0);
+    assert_true(chmod("tmux.new", 0755) == 0 && rename("tmux.new", "tmux") == 0);
+}
+
+static void run_in_tmux(void) {
+    char folder[256], path[300];
+    NEED(getcwd(folder, sizeof folder));
+    snprintf(path, sizeof path, "%s:/usr/bin:/bin", folder);
+    setenv("PATH", path, 1);
+    setenv("TMUX", "/tmp/tmux-0/default,1,0", 1);
+    run_editor();
+}
+
+/* Where somebody without sixel comes to look on, pictures are half blocks until that one goes. */
+static void pictures_are_what_those_who_look_on_can_see(void **state) {
+    (void)state;
+    static const answer TMUX[] = {{"\033[c", "\033[?1;2;4c"}, {"\033[2;1H\033[6n", "\033[2;1R"}, {NULL, NULL}};
+    fake f;
+    install_tmux("256,sixel");
+    fake_start(&f, TMUX, run_in_tmux);
+    fake_expect(&f, 0, "r1 synced");
+    fake_expect(&f, press(&f, "g", "done"), "\033P");
+    while (fake_read(&f, 1500)) {} /* it is not asked for every picture */
+    install_tmux("256,title");
+    size_t from = f.size;
+    fake_send(&f, "Lg");
+    fake_expect(&f, from, "\xe2\x96\x80");
+    while (fake_read(&f, 700)) {}
+    assert_false(fake_holds(&f, from, "\033P"));
+    from = f.size;
+    while (fake_read(&f, 1500)) {} /* and that is all: the screen is not drawn over and over */
+    assert_false(fake_holds(&f, from, "NORMAL"));
+    install_tmux("256,sixel");
+    fake_send(&f, "Lg");
+    fake_expect(&f, from, "\033P");
+    fake_send(&f, "qd");
+    assert_int_equal(exit_status(&f), 0);
+    fake_end(&f);
+}
+
 static void help_hides_the_picture_and_brings_it_back(void **state) {
     (void)state;
     fake f;
@@ -364,6 +409,7 @@ int main(void) {
         in_folder(a_failed_save_says_why_and_stays),
         in_folder(statistics_are_written_while_it_runs),
         in_folder(pictures_stay_above_the_last_row),
+        in_folder(pictures_are_what_those_who_look_on_can_see),
         in_folder(help_hides_the_picture_and_brings_it_back),
         in_folder(a_tiny_terminal_shows_a_card),
         in_folder(it_opens_where_one_was),
