@@ -60,7 +60,8 @@ void cpl_embeddings_free(cpl_embeddings *e) {
 
 static bool blame(const cpl_embedding_want *want, const cpl_error *fault, cpl_error *error) {
     if (fault->code != CPL_E_MEMORY)
-        return cpl_fail_at(error, want->row, want->place, "%s: \"%.60s\": %s", want->place, want->name, fault->message);
+        return cpl_fail_at(error, want->row, want->place, "%s: \"%.*s\": %s", want->place,
+                           (int)cpl_utf8_fit(want->name, 60), want->name, fault->message);
     if (error) *error = *fault;
     return false;
 }

@@ -8,6 +8,7 @@
 
 #include "../layout/loras.h"
 #include "../memory/alloc.h"
+#include "../memory/unicode.h"
 #include "../model/asset_index.h"
 #include "../model/spelling.h"
 
@@ -143,7 +144,8 @@ static bool take(cpl_embedding_want *want, cpl_embedding_index *index, int file,
         cpl_asset_index_identity(index->assets, path, &want->identity, &inner))
         return true;
     if (inner.code != CPL_E_MEMORY)
-        return cpl_fail_at(fault, by->row, by->place, "%s: \"%.60s\": %s", by->place, want->name, inner.message);
+        return cpl_fail_at(fault, by->row, by->place, "%s: \"%.*s\": %s", by->place, (int)cpl_utf8_fit(want->name, 60),
+                           want->name, inner.message);
     *fault = inner;
     return false;
 }
