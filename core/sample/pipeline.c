@@ -347,7 +347,7 @@ static bool run_pipeline(pipeline *p, cpl_run_result *result, cpl_error *error) 
     return cpl_stream_settle(p->s, error);
 }
 
-/* Clamped, NaN would be a black picture that nobody can tell from a dark one. */
+/* Clamped, NaN would be a black picture that nobody can tell from a dark one; and a second pass would only make more of it. */
 static bool check_latent(const pipeline *p, const float *latent, cpl_error *error) {
     char seen[64] = "";
     if (all_finite(latent, p->count)) return true;
@@ -363,7 +363,7 @@ bool cpl_run_sample(const cpl_run *run, bool decode, cpl_run_result *result, cpl
     if (!check_run(run, error)) return false;
     pipeline *p = open_pipeline(run, error);
     run->stream->adapters = run->adapters;
-    bool done = p && run_pipeline(p, result, error) && (!decode || check_latent(p, result->latent, error));
+    bool done = p && run_pipeline(p, result, error) && check_latent(p, result->latent, error);
     if (!done) cpl_error_while(error, "sampling");
     if (done && decode) {
         const cpl_vae_way way = {.pixels = run->vae_pixels, .told = run->decoded, .user = run->user};

@@ -54,8 +54,8 @@ typedef struct cpl_run_result {
     uint64_t step_allocations; /* pool misses in the steps after the first */
     double first_step_ms, step_ms, sampling_ms, decode_ms; /* step_ms: median of the steps after the first */
 } cpl_run_result;
-/* False with CPL_E_CANCELLED when the stream was cancelled, and with CPL_E_UNSUPPORTED where there are no finite numbers to
- * be decoded or shown; nothing of `result` is to be freed then. The start noise and the noise of ancestral steps come from
+/* False with CPL_E_CANCELLED when the stream was cancelled, and with CPL_E_UNSUPPORTED where the latent or what is decoded of
+ * it is no finite numbers; nothing of `result` is to be freed then. The start noise and the noise of ancestral steps come from
  * one generator, in this order. */
 bool cpl_run_sample(const cpl_run *run, bool decode, cpl_run_result *result, cpl_error *error);
 void cpl_run_result_clear(cpl_run_result *result);

@@ -350,6 +350,9 @@ static void nan_is_no_picture(void **state) {
     expect_no_picture(&run, "(first seen after step 2 of 3)");
     run.want_denoised = 1;
     expect_no_picture(&run, "(first seen after step 1 of 3); try a lower cfg");
+    cpl_error error = {0};
+    assert_false(cpl_run_sample(&run, false, &result, &error)); /* nor is it anything to go on with */
+    assert_non_null(strstr(error.message, "the latent came to values that are no finite numbers"));
     float scaling = model->spec.vae.scaling_factor;
     model->spec.vae.scaling_factor = 1e-38f;
     expect_no_picture(&good, "the VAE gave values that are no finite numbers; use another VAE");
