@@ -210,6 +210,14 @@ static void read_size(reader *r) {
     if (w == width && h == height) take(r, "Size");
 }
 
+/* Forge always names the second pass' guidance and modules, most often those of the first. */
+static void take_repeated(reader *r) {
+    static const char guidance[] = "Hires CFG Scale", modules[] = "Hires Module 1";
+    double number;
+    if (strcmp(value_of(r, modules), "Use same choices") == 0) take(r, modules);
+    if (cpl_number_parse(value_of(r, guidance), &number) && number == r->layout->sampling.cfg) take(r, guidance);
+}
+
 /* The second pass of the WebUI's hires fix. An upscaler that is a network of its own is told of, and a plain one takes its
  * place. */
 static bool read_hires(reader *r) {
@@ -220,6 +228,7 @@ static bool read_hires(reader *r) {
     if (take_number(r, "Hires steps", 0, 1000, true, &number)) to->hires_steps = (int)number;
     take_number(r, "Denoising strength", CPL_MIN_DENOISE, 1, false, &to->hires_denoise);
     if (upscaler) take(r, "Hires upscaler");
+    take_repeated(r);
     return cpl_text_set(&to->hires_upscaler, upscaler ? upscaler : "lanczos", r->error);
 }
 

@@ -44,6 +44,7 @@ const cpl_spelling cpl_webui_upscalers[] = {{"latent", "Latent"},
                                             {"latent_nearest", "Latent (nearest)"},
                                             {"latent_bicubic", "Latent (bicubic)"},
                                             {"lanczos", "Lanczos"},
+                                            {"lanczos", "None"}, /* the same there */
                                             {NULL, NULL}};
 const char *const cpl_webui_modes[] = {"Basic", "Advanced", "Mask", NULL};
 const char *const cpl_webui_directions[] = {"Horizontal", "Vertical", NULL};

@@ -144,6 +144,19 @@ static void test_second_pass(void **state) {
     cpl_layout_free(layout);
 }
 
+/* Forge repeats in every text with a second pass what that has from the first one; "None" enlarges by Lanczos there too. */
+static void test_second_pass_like_the_first(void **state) {
+    (void)state;
+#define PASSES "a cat\nSteps: 20, Sampler: Euler, CFG scale: 6.5, Seed: 1, Denoising strength: 0.4, Hires upscale: 2, "
+    cpl_layout *layout = taken(
+        PASSES "Hires Module 1: Use same choices, Hires CFG Scale: 6.5, Hires upscaler: None, Version: f2.0", NULL);
+    assert_true(layout->hires_scale == 2 && layout->sampling.cfg == 6.5);
+    assert_string_equal(layout->hires_upscaler, "lanczos");
+    cpl_layout_free(layout);
+    cpl_layout_free(taken(PASSES "Hires Module 1: a.vae, Hires CFG Scale: 4, Hires upscaler: Latent",
+                          "couplet cannot do: Hires Module 1 a.vae, Hires CFG Scale 4"));
+}
+
 static void test_what_is_none(void **state) {
     (void)state;
     static const char *const none[] = {"",
@@ -213,15 +226,11 @@ static void test_in_pictures(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_advanced),
-        cmocka_unit_test(test_basic),
-        cmocka_unit_test(test_masks),
-        cmocka_unit_test(test_alone),
-        cmocka_unit_test(test_samplers),
-        cmocka_unit_test(test_other_keys),
-        cmocka_unit_test(test_second_pass),
-        cmocka_unit_test(test_what_is_none),
-        cmocka_unit_test(test_written_reads_back),
+        cmocka_unit_test(test_advanced),     cmocka_unit_test(test_basic),
+        cmocka_unit_test(test_masks),        cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_samplers),     cmocka_unit_test(test_other_keys),
+        cmocka_unit_test(test_second_pass),  cmocka_unit_test(test_second_pass_like_the_first),
+        cmocka_unit_test(test_what_is_none), cmocka_unit_test(test_written_reads_back),
         cmocka_unit_test(test_in_pictures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
