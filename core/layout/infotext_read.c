@@ -15,6 +15,7 @@
 #include "infotext.h"
 #include "json.h"
 #include "lines.h"
+#include "resolve.h"
 #include "spellings.h"
 #include "words.h"
 
@@ -218,13 +219,41 @@ static void take_repeated(reader *r) {
     if (cpl_number_parse(value_of(r, guidance), &number) && number == r->layout->sampling.cfg) take(r, guidance);
 }
 
+/* 0: the side that follows from the other one. */
+static bool makes_size(const cpl_layout *layout, double scale, int width, int height) {
+    return (!width || cpl_side_enlarged(layout->width, scale) == width - width % CPL_SIDE_STEP) &&
+           (!height || cpl_side_enlarged(layout->height, scale) == height - height % CPL_SIDE_STEP);
+}
+
+/* The factor may be given as the size that it makes. One that cuts something off, or is not told of what, makes none. */
+static bool take_resize(reader *r, double *scale) {
+    static const char key[] = "Hires resize";
+    const cpl_layout *of = r->layout;
+    int width, height, end = 0;
+    const char *value = value_of(r, key);
+    if (!of->width || sscanf(value, "%5dx%5d%n", &width, &height, &end) != 2 || value[end]) return false;
+    double factor = width ? (double)width / of->width : (double)height / of->height;
+    if (!(factor > 1) || factor > CPL_MAX_HIRES) return false;
+    /* a product that is rounded to just below a whole number of pixels would lose one */
+    if (!makes_size(of, factor, width, height)) factor = nextafter(factor, CPL_MAX_HIRES);
+    if (!makes_size(of, factor, width, height)) return false;
+    take(r, key);
+    *scale = factor;
+    return true;
+}
+
+/* To a layout a factor of 1 is no second pass, which the WebUI makes all the same. */
+static bool take_scale(reader *r, double *scale) {
+    return take_number(r, "Hires upscale", nextafter(1, 2), CPL_MAX_HIRES, false, scale) || take_resize(r, scale);
+}
+
 /* The second pass of the WebUI's hires fix. An upscaler that is a network of its own is told of, and a plain one takes its
  * place. */
 static bool read_hires(reader *r) {
     cpl_layout *to = r->layout;
     const char *upscaler = cpl_unspell(cpl_webui_upscalers, value_of(r, "Hires upscaler"));
     double number;
-    if (!take_number(r, "Hires upscale", 1, CPL_MAX_HIRES, false, &to->hires_scale)) return true;
+    if (!take_scale(r, &to->hires_scale)) return true;
     if (take_number(r, "Hires steps", 0, 1000, true, &number)) to->hires_steps = (int)number;
     take_number(r, "Denoising strength", CPL_MIN_DENOISE, 1, false, &to->hires_denoise);
     if (upscaler) take(r, "Hires upscaler");

@@ -26,12 +26,12 @@ static void put_name(char *to, size_t size, const char *own, const char *fallbac
 }
 
 /* Sides as the canvas has them: whole steps, the rest cut off as the WebUI does. */
-static int enlarged(int side, double scale) { return (int)(side * scale) / CPL_SIDE_STEP * CPL_SIDE_STEP; }
+int cpl_side_enlarged(int side, double scale) { return (int)(side * scale) / CPL_SIDE_STEP * CPL_SIDE_STEP; }
 
 static void resolve_hires(const cpl_layout *layout, cpl_settings *settings) {
     if (!(layout->hires_scale > 1)) return;
-    settings->hires_width = enlarged(settings->width, layout->hires_scale);
-    settings->hires_height = enlarged(settings->height, layout->hires_scale);
+    settings->hires_width = cpl_side_enlarged(settings->width, layout->hires_scale);
+    settings->hires_height = cpl_side_enlarged(settings->height, layout->hires_scale);
     settings->hires_steps = layout->hires_steps ? layout->hires_steps : settings->steps;
     settings->hires_denoise = layout->hires_denoise;
     put_name(settings->hires_upscaler, sizeof settings->hires_upscaler, layout->hires_upscaler,

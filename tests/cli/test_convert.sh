@@ -48,10 +48,10 @@ cat >webui.txt <<'END'
 a cat
 a sun, {x: red}
 Negative prompt: blurry
-Steps: 3, Sampler: DPM++ 2M Karras, CFG scale: 4, Seed: 7, Size: 64x64, Model: builtin, Hires resize: 96x96, forge_couple: True, forge_couple_mode: Basic, forge_couple_separator: \n, forge_couple_direction: Vertical, forge_couple_background: None, forge_couple_background_weight: 0.5, forge_couple_common_parser: { }, forge_couple_def_in_prompt: True
+Steps: 3, Sampler: DPM++ 2M Karras, CFG scale: 4, Seed: 7, Size: 64x64, Model: builtin, Hires sampler: Heun, forge_couple: True, forge_couple_mode: Basic, forge_couple_separator: \n, forge_couple_direction: Vertical, forge_couple_background: None, forge_couple_background_weight: 0.5, forge_couple_common_parser: { }, forge_couple_def_in_prompt: True
 END
 webui() {
-    run 0 "$COUPLET" convert webui.txt w.json && has "$err" 'webui.txt: warning: ' && has "$err" 'cannot do: Hires resize 96x96' && lines_in "$err" 1 &&
+    run 0 "$COUPLET" convert webui.txt w.json && has "$err" 'webui.txt: warning: ' && has "$err" 'cannot do: Hires sampler Heun' && lines_in "$err" 1 &&
         same "$(value w.json 'l["mode"], l["direction"], l["negative"], l["sampling"]["schedule"], l["sampling"]["rng"]')" \
             "('basic', 'vertical', 'blurry', 'karras', 'nv')" && run 0 "$COUPLET" lines w.json && has "$out" '  2  a sun, red' &&
         run 0 "$COUPLET" render --quiet webui.txt -o w.png && empty "$err" && run 0 "$COUPLET" check webui.txt && has "$err" 'Hires'

@@ -157,6 +157,52 @@ static void test_second_pass_like_the_first(void **state) {
                           "couplet cannot do: Hires Module 1 a.vae, Hires CFG Scale 4"));
 }
 
+static double scale_of(const char *size, const char *resize, const char *words) {
+    char text[300];
+    snprintf(text, sizeof text,
+             "a cat\nSteps: 20, Sampler: Euler, Seed: 1%s, Denoising strength: 0.4, Hires resize: %s, Hires upscaler: "
+             "Latent",
+             size, resize);
+    cpl_layout *layout = taken(text, words);
+    cpl_settings settings;
+    assert_true(cpl_layout_resolve(layout, NULL, &settings, NULL));
+    int width, height;
+    cpl_settings_final_size(&settings, &width, &height);
+    int wanted_width, wanted_height;
+    if (!words && sscanf(resize, "%dx%d", &wanted_width, &wanted_height) == 2) {
+        if (wanted_width) assert_int_equal(width, wanted_width / 8 * 8);
+        if (wanted_height) assert_int_equal(height, wanted_height / 8 * 8);
+        assert_true(layout->hires_denoise == 0.4);
+    }
+    double scale = layout->hires_scale;
+    cpl_layout_free(layout);
+    return scale;
+}
+
+/* The WebUI may be given a size in place of a factor, with 0 for the side that follows from the other. */
+static void test_second_pass_to_a_size(void **state) {
+    (void)state;
+    char size[40], resize[40];
+    assert_true(scale_of(", Size: 512x768", "1024x1536", NULL) == 2);
+    assert_true(scale_of(", Size: 512x768", "768x0", NULL) == 1.5);
+    assert_true(scale_of(", Size: 512x768", "0x960", NULL) == 1.25);
+    /* what would be cut off, too large, too small or the same, or of a size that is not told */
+    assert_true(scale_of(", Size: 512x768", "1024x1024", "Denoising strength 0.4, Hires resize 1024x1024") == 1);
+    assert_true(scale_of(", Size: 512x768", "4096x0", "Hires resize 4096x0") == 1);
+    assert_true(scale_of(", Size: 512x768", "256x384", "Hires resize 256x384") == 1);
+    assert_true(scale_of(", Size: 512x768", "0x0", "Hires resize 0x0") == 1);
+    assert_true(scale_of(", Size: 512x768", "512x768", "Hires resize 512x768") == 1);
+    assert_true(scale_of("", "1024x1024", "Hires resize 1024x1024") == 1);
+    cpl_layout_free(
+        taken("a\nSteps: 20, Sampler: Euler, Seed: 1, Denoising strength: 0.4, Hires upscale: 1", "Hires upscale 1"));
+    for (int width = 64; width <= 1024; width += 8)
+        for (int to = width + 8; to <= 2 * width; to += 8) {
+            snprintf(size, sizeof size, ", Size: %dx%d", width, width);
+            snprintf(resize, sizeof resize, "%dx0", to);
+            scale_of(size, resize, NULL);
+        }
+}
+
 static void test_what_is_none(void **state) {
     (void)state;
     static const char *const none[] = {"",
@@ -226,11 +272,17 @@ static void test_in_pictures(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_advanced),     cmocka_unit_test(test_basic),
-        cmocka_unit_test(test_masks),        cmocka_unit_test(test_alone),
-        cmocka_unit_test(test_samplers),     cmocka_unit_test(test_other_keys),
-        cmocka_unit_test(test_second_pass),  cmocka_unit_test(test_second_pass_like_the_first),
-        cmocka_unit_test(test_what_is_none), cmocka_unit_test(test_written_reads_back),
+        cmocka_unit_test(test_advanced),
+        cmocka_unit_test(test_basic),
+        cmocka_unit_test(test_masks),
+        cmocka_unit_test(test_alone),
+        cmocka_unit_test(test_samplers),
+        cmocka_unit_test(test_other_keys),
+        cmocka_unit_test(test_second_pass),
+        cmocka_unit_test(test_second_pass_like_the_first),
+        cmocka_unit_test(test_second_pass_to_a_size),
+        cmocka_unit_test(test_what_is_none),
+        cmocka_unit_test(test_written_reads_back),
         cmocka_unit_test(test_in_pictures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
