@@ -187,8 +187,10 @@ static void on_progress(editor *e, cpl_event *event) {
 }
 
 static void on_preview(editor *e, cpl_event *event) {
+    int width, height;
     if (!event->image) return;
-    preview_show(&e->preview, e->term, event->image, true, e->state.settings.width, e->state.settings.height);
+    cpl_settings_final_size(&e->state.settings, &width, &height);
+    preview_show(&e->preview, e->term, event->image, true, width, height);
     event->image = NULL;
 }
 

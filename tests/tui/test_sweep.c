@@ -1,5 +1,6 @@
 /* test_sweep.c: the editor drawn at sizes from 1x1 to 250x80, in every view: nothing crashes, and no pane's contents reach
- * its frame or another pane. Every eleventh size and all small ones; `test_sweep all` takes every one. */
+ * its frame or another pane. Every eleventh size and all small ones; `test_sweep all` takes every one. And previews have the
+ * size of what comes of them. */
 #include "fake_terminal.h"
 
 #include "../../tui/editor_ui.h"
@@ -163,10 +164,34 @@ static void child_draws_all_sizes(void) {
     free(e);
 }
 
-static void no_size_breaks_a_frame(void **state) {
-    (void)state;
+/* Those of the first pass too: what is on the screen does not change its place when the second one begins. */
+static void child_sees_previews_as_large_as_the_picture(void) {
+    editor *e = calloc(1, sizeof *e);
+    cpl_error error = {0};
+    int seen = 0;
+    setlocale(LC_CTYPE, "C.UTF-8");
+    NEED(e);
+    start_editor(e);
+    NEED(state_set_setting(&e->state, SETTING_HIRES, "1.3", &error));
+    NEED(state_set_setting(&e->state, SETTING_UNCOVERED, "fill", &error));
+    editor_sync(e, CPL_SYNC_NOW);
+    editor_generate(e);
+    while (!e->results.count) {
+        NEED(!e->core.invalid && !e->core.failed);
+        NEED(cpl_session_wait(e->session, 60000));
+        editor_events(e);
+        bool rough = e->preview.rough && e->preview.image;
+        seen += rough;
+        NEED(!rough || (e->preview.image->width == 248 && e->preview.image->height == 160));
+    }
+    NEED(seen > 0 && e->preview.image->width == 248 && e->preview.image->height == 160);
+    end_editor(e);
+    free(e);
+}
+
+static void ends_well(void (*child)(void)) {
     fake f;
-    fake_start(&f, XTERM, child_draws_all_sizes);
+    fake_start(&f, XTERM, child);
     while (!f.ended) {
         if (!fake_read(&f, 100)) f.ended = waitpid(f.child, &f.status, WNOHANG) == f.child;
         /* Megabytes of drawing are of no interest; queries are all at the beginning. */
@@ -178,8 +203,19 @@ static void no_size_breaks_a_frame(void **state) {
     fake_end(&f);
 }
 
+static void no_size_breaks_a_frame(void **state) {
+    (void)state;
+    ends_well(child_draws_all_sizes);
+}
+
+static void previews_are_as_large_as_the_picture(void **state) {
+    (void)state;
+    ends_well(child_sees_previews_as_large_as_the_picture);
+}
+
 int main(int argc, char **argv) {
     every_size = argc > 1 && !strcmp(argv[1], "all");
-    const struct CMUnitTest tests[] = {cmocka_unit_test(no_size_breaks_a_frame)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(no_size_breaks_a_frame),
+                                       cmocka_unit_test(previews_are_as_large_as_the_picture)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
