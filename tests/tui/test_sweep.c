@@ -184,7 +184,7 @@ static void child_sees_previews_as_large_as_the_picture(void) {
         seen += rough;
         NEED(!rough || (e->preview.image->width == 248 && e->preview.image->height == 160));
     }
-    NEED(seen > 0 && e->preview.image->width == 248 && e->preview.image->height == 160);
+    NEED(seen > 0 && e->preview.image && e->preview.image->width == 248 && e->preview.image->height == 160);
     end_editor(e);
     free(e);
 }
