@@ -6,7 +6,7 @@
 unset COUPLET_EMBEDDINGS_DIR XDG_DATA_HOME
 export HOME=$work/home
 mkdir -p "$HOME" embeddings/sub
-make_embedding() { "$BUILD/tests/cli/make_embedding" "$@" || exit 1; }
+make_embedding() { "$BUILD/tests/cli/make_tensors" "$@" || exit 1; }
 make_embedding embeddings/EasyWords.safetensors 1 emb_params 3 96
 make_embedding embeddings/sub/other-style.safetensors 2 '<other>' 1 96
 make_embedding embeddings/wide.safetensors 3 emb_params 8 768

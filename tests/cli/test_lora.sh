@@ -6,7 +6,15 @@
 unset COUPLET_LORA_DIR XDG_DATA_HOME
 export HOME=$work/home
 mkdir -p "$HOME" loras/sub
-make_lora() { "$BUILD/tests/cli/make_lora" "$@" || exit 1; }
+make_lora() { # make_lora FILE SEED [MODULE OUT IN ...]: of rank 4, in kohya's naming
+    local made=("$1" "$2")
+    shift 2
+    for (( ; $# >= 3; )); do
+        made+=("$1.lora_down.weight" 4 "$3" "$1.lora_up.weight" "$2" 4)
+        shift 3
+    done
+    "$BUILD/tests/cli/make_tensors" "${made[@]}" || exit 1
+}
 q=lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q
 make_lora loras/style.safetensors 1 $q 64 64 lora_te_text_model_encoder_layers_0_mlp_fc1 384 96
 make_lora loras/sub/shapes.safetensors 2 $q 64 64

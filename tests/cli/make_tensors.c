@@ -1,19 +1,16 @@
-/* make_lora FILE SEED MODULE OUT IN [MODULE OUT IN ...]: a LoRA of rank 4 with values that look like noise, in kohya's naming. */
+/* make_tensors FILE SEED NAME ROWS COLUMNS [NAME ROWS COLUMNS ...]: a safetensors file of values that look like noise. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "../../core/model/safetensors.h"
 
-static bool add(cpl_st_writer *w, const char *module, const char *suffix, int64_t rows, int64_t columns, unsigned *seed,
-                cpl_error *error) {
-    char name[200];
+static bool add(cpl_st_writer *w, const char *name, int64_t rows, int64_t columns, unsigned *seed, cpl_error *error) {
     const int64_t shape[2] = {rows, columns};
     float *values = calloc((size_t)(rows * columns), sizeof *values);
     for (int64_t i = 0; values && i < rows * columns; i++) {
         *seed = *seed * 1664525u + 1013904223u;
         values[i] = 0.5F * ((float)(*seed >> 8) / (float)(1 << 23) - 1);
     }
-    snprintf(name, sizeof name, "%.150s%s", module, suffix);
     bool done = values && cpl_st_writer_add(w, name, values, 2, shape, error);
     free(values);
     return done;
@@ -26,8 +23,7 @@ int main(int argc, char **argv) {
     cpl_st_writer *w = cpl_st_writer_new(&error);
     bool done = w;
     for (int i = 3; done && i < argc; i += 3)
-        done = add(w, argv[i], ".lora_down.weight", 4, atoi(argv[i + 2]), &seed, &error) &&
-               add(w, argv[i], ".lora_up.weight", atoi(argv[i + 1]), 4, &seed, &error);
+        done = add(w, argv[i], atoi(argv[i + 1]), atoi(argv[i + 2]), &seed, &error);
     done = done && cpl_st_writer_save(w, argv[1], &error);
     if (!done) fprintf(stderr, "%s\n", error.message);
     cpl_st_writer_free(w);
